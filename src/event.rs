@@ -1,0 +1,430 @@
+//! Says what happened, in a form to print, store and match.
+//!
+//! # Invariants
+//!
+//! 1. A failure comes before what follows from it: first the failure, then limit and pause, then the restart.
+//! 2. Services come before their supervisor, when it starts and when it stops.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    policy::{ExitReason, Strategy},
+    token::ServiceToken,
+};
+
+/// Something that has happened to a service or to a supervisor.
+///
+/// Prints as one line.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    path: Arc<str>,
+    token: Option<ServiceToken>,
+    generation: u64,
+    at: Instant,
+    kind: EventKind,
+}
+
+impl Event {
+    /// An event about the service `token`, or about a supervisor itself if there is none.
+    pub(crate) const fn new(
+        path: Arc<str>,
+        token: Option<ServiceToken>,
+        generation: u64,
+        at: Instant,
+        kind: EventKind,
+    ) -> Self {
+        Self {
+            path,
+            token,
+            generation,
+            at,
+            kind,
+        }
+    }
+
+    /// Another event about the same subject, at the same time.
+    pub(crate) fn about(&self, kind: EventKind) -> Self {
+        Self {
+            kind,
+            ..self.clone()
+        }
+    }
+
+    /// The names from the root to whom it happened, joined by `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// To which service it happened, or `None` if a supervisor speaks about itself.
+    pub const fn token(&self) -> Option<ServiceToken> {
+        self.token
+    }
+
+    /// In which incarnation it happened: 0 for the first.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When it happened.
+    pub const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// What happened.
+    pub const fn kind(&self) -> &EventKind {
+        &self.kind
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path)?;
+        if self.token.is_some() {
+            write!(f, "#{}", self.generation)?;
+        }
+        write!(f, ": {}", self.kind)
+    }
+}
+
+/// What has happened.
+///
+/// New kinds may come with any release: match with a wildcard.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A service was added.
+    ServiceAdded,
+    /// A service was made, and its `started` has run.
+    ServiceStarted,
+    /// A service is ready: those that require it may start.
+    ServiceReady,
+    /// A service ended before it was ready, for whatever reason.
+    ServiceStartFailed {
+        /// Why it ended.
+        reason: ExitReason,
+        /// What is counted against the limit of its supervisor.
+        count: f64,
+        /// Whether it is started again.
+        restarting: Restarting,
+    },
+    /// A service failed, was killed without being asked to stop, or gave up as a supervisor.
+    ServiceFailed {
+        /// Why it ended.
+        reason: ExitReason,
+        /// What is counted against the limit of its supervisor.
+        count: f64,
+        /// Whether it is started again.
+        restarting: Restarting,
+    },
+    /// A service panicked.
+    ServicePanicked {
+        /// What the panic carried, if it was text.
+        message: String,
+        /// File, line and column of the panic.
+        location: String,
+        /// What is counted against the limit of its supervisor.
+        count: f64,
+        /// Whether it is started again.
+        restarting: Restarting,
+    },
+    /// A service ended by itself without an error.
+    ServiceCompleted {
+        /// What is counted against the limit of its supervisor.
+        count: f64,
+        /// Whether it is started again.
+        restarting: Restarting,
+    },
+    /// A service will be started after a delay.
+    RestartScheduled {
+        /// The delay.
+        after: Duration,
+    },
+    /// A service that was asked to stop has ended.
+    ServiceStopped {
+        /// Why it ended.
+        reason: ExitReason,
+    },
+    /// A service did not stop in time, and is dropped.
+    StopTimedOut {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A service was not ready in time, and is dropped.
+    StartTimedOut {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A service could not even be dropped, because it blocks its thread; it is no longer waited for.
+    ServiceAbandoned,
+    /// A service failed more often than its own limit allows, and is kept as failed until it is reset.
+    ServiceGaveUp {
+        /// Why it ended the last time.
+        reason: ExitReason,
+    },
+    /// A service waits for another one.
+    ServiceBlocked {
+        /// The name that it requires.
+        on: Arc<str>,
+        /// What is the matter with that one.
+        why: Blocked,
+    },
+    /// A service was forgotten, and its name is free.
+    ServiceRemoved {
+        /// Why it ended.
+        reason: ExitReason,
+    },
+    /// The failures of a service were forgotten on request.
+    ServiceReset,
+    /// Restarts pause, because there were too many. Again if failures during the pause prolong it.
+    BackoffStarted {
+        /// How long from now.
+        lasting: Duration,
+        /// What is counted against the limit.
+        count: f64,
+    },
+    /// Restarts go on.
+    BackoffEnded {
+        /// How many services waited.
+        queued: usize,
+    },
+    /// There were too many restarts, and the supervisor gives up.
+    LimitExceeded {
+        /// What is counted against the limit.
+        count: f64,
+    },
+    /// Because of the failure of one service, others are stopped and all are started again.
+    GroupRestarted {
+        /// Which others.
+        strategy: Strategy,
+        /// How many there are in all.
+        members: usize,
+    },
+    /// A supervisor and all services that it was given before are ready.
+    SupervisorStarted,
+    /// A service of a supervisor could not be started, and so the supervisor could not.
+    SupervisorStartFailed {
+        /// Which service.
+        path: Arc<str>,
+        /// Why it ended.
+        cause: ExitReason,
+    },
+    /// A supervisor and all its services have stopped.
+    SupervisorStopped {
+        /// Why it stopped.
+        reason: ExitReason,
+    },
+    /// A supervisor gave up, and all its services have stopped.
+    SupervisorEscalated {
+        /// With what it ended.
+        reason: ExitReason,
+    },
+    /// A supervisor follows other rules from now on.
+    Reconfigured,
+    /// A subscriber was too slow: events are missing here.
+    EventsLost {
+        /// How many.
+        count: u64,
+    },
+}
+
+impl EventKind {
+    /// Reports whether something went wrong: a failure, a failed start, an overrun timeout, or giving up.
+    pub const fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::ServiceStartFailed { .. }
+                | Self::ServiceFailed { .. }
+                | Self::ServicePanicked { .. }
+                | Self::StopTimedOut { .. }
+                | Self::StartTimedOut { .. }
+                | Self::ServiceAbandoned
+                | Self::ServiceGaveUp { .. }
+                | Self::LimitExceeded { .. }
+                | Self::SupervisorStartFailed { .. }
+                | Self::SupervisorEscalated { .. }
+        )
+    }
+
+    /// How loudly it is to be told.
+    pub(crate) const fn severity(&self) -> Severity {
+        match self {
+            Self::ServiceAbandoned
+            | Self::ServiceGaveUp { .. }
+            | Self::LimitExceeded { .. }
+            | Self::SupervisorStartFailed { .. }
+            | Self::SupervisorEscalated { .. } => Severity::Error,
+            Self::BackoffStarted { .. } | Self::ServiceBlocked { .. } | Self::EventsLost { .. } => {
+                Severity::Warn
+            }
+            kind if kind.is_failure() => Severity::Warn,
+            Self::ServiceAdded | Self::ServiceStarted | Self::ServiceRemoved { .. } => {
+                Severity::Debug
+            }
+            _ => Severity::Info,
+        }
+    }
+
+    /// The kind that tells of an end that nobody asked for, after the incarnation was ready.
+    pub(crate) fn ended(reason: ExitReason, count: f64, restarting: Restarting) -> Self {
+        match reason {
+            ExitReason::Normal | ExitReason::Shutdown => {
+                Self::ServiceCompleted { count, restarting }
+            }
+            ExitReason::Panicked { message, location } => Self::ServicePanicked {
+                message,
+                location,
+                count,
+                restarting,
+            },
+            reason => Self::ServiceFailed {
+                reason,
+                count,
+                restarting,
+            },
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServiceAdded => f.write_str("added"),
+            Self::ServiceStarted => f.write_str("started"),
+            Self::ServiceReady => f.write_str("ready"),
+            Self::ServiceStartFailed {
+                reason,
+                count,
+                restarting,
+            } => write!(
+                f,
+                "failed to start: {reason:#}; {restarting} (count {count:.2})"
+            ),
+            Self::ServiceFailed {
+                reason,
+                count,
+                restarting,
+            } => write!(f, "{reason:#}; {restarting} (count {count:.2})"),
+            Self::ServicePanicked {
+                message,
+                location,
+                count,
+                restarting,
+            } => write!(
+                f,
+                "panicked at {location}: {message}; {restarting} (count {count:.2})"
+            ),
+            Self::ServiceCompleted { count, restarting } => {
+                write!(f, "completed; {restarting} (count {count:.2})")
+            }
+            Self::RestartScheduled { after } => write!(f, "starts again in {after:?}"),
+            Self::ServiceStopped { reason } => write!(f, "stopped: {reason:#}"),
+            Self::StopTimedOut { after } => write!(f, "did not stop within {after:?}"),
+            Self::StartTimedOut { after } => write!(f, "was not ready within {after:?}"),
+            Self::ServiceAbandoned => f.write_str("abandoned: it blocks its thread"),
+            Self::ServiceGaveUp { reason } => write!(f, "gave up: {reason:#}"),
+            Self::ServiceBlocked { on, why } => write!(f, "blocked on `{on}`, which {why}"),
+            Self::ServiceRemoved { reason } => write!(f, "removed: {reason:#}"),
+            Self::ServiceReset => f.write_str("reset"),
+            other => other.fmt_supervisor(f),
+        }
+    }
+}
+
+impl EventKind {
+    /// Prints the kinds that are about a supervisor.
+    fn fmt_supervisor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BackoffStarted { lasting, count } => {
+                write!(f, "restarts pause for {lasting:?} (count {count:.2})")
+            }
+            Self::BackoffEnded { queued } => write!(f, "restarts go on, {queued} waiting"),
+            Self::LimitExceeded { count } => write!(f, "too many restarts (count {count:.2})"),
+            Self::GroupRestarted { strategy, members } => {
+                write!(f, "restarts {members} services, {strategy}")
+            }
+            Self::SupervisorStarted => f.write_str("supervisor started"),
+            Self::SupervisorStartFailed { path, cause } => {
+                write!(f, "supervisor failed to start: `{path}` {cause:#}")
+            }
+            Self::SupervisorStopped { reason } => write!(f, "supervisor stopped: {reason:#}"),
+            Self::SupervisorEscalated { reason } => write!(f, "supervisor gave up: {reason:#}"),
+            Self::Reconfigured => f.write_str("reconfigured"),
+            Self::EventsLost { count } => write!(f, "{count} events lost"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How loudly an event is to be told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Severity {
+    Debug,
+    Error,
+    Info,
+    Warn,
+}
+
+/// Whether a service that has ended is started again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Restarting {
+    /// No.
+    No,
+    /// At once.
+    Now,
+    /// After this delay.
+    After(Duration),
+    /// When the pause of restarts is over.
+    AfterPause,
+    /// When one of the services that it requires becomes ready.
+    WhenUnblocked,
+}
+
+impl fmt::Display for Restarting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No => f.write_str("not restarting"),
+            Self::Now => f.write_str("restarting"),
+            Self::After(delay) => write!(f, "restarting in {delay:?}"),
+            Self::AfterPause => f.write_str("restarting after the pause"),
+            Self::WhenUnblocked => f.write_str("waiting for what it requires"),
+        }
+    }
+}
+
+/// What is the matter with a service that another one requires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Blocked {
+    /// It does not exist.
+    Missing,
+    /// It is not ready yet.
+    NotReady,
+    /// It has ended for good, or was stopped on request.
+    Stopped,
+    /// It failed, and nothing starts it again.
+    Failed,
+}
+
+impl Blocked {
+    /// Reports whether waiting is enough, because the supervisor itself will get the other one ready.
+    pub(crate) const fn resolves_itself(self) -> bool {
+        matches!(self, Self::NotReady)
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "does not exist",
+            Self::NotReady => "is not ready",
+            Self::Stopped => "is stopped",
+            Self::Failed => "has failed",
+        })
+    }
+}

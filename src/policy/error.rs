@@ -1,0 +1,77 @@
+//! What is wrong with a specification.
+
+/// A specification that cannot be followed.
+///
+/// It is refused as a whole when it is given, before anything has changed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// A name is empty or contains a `/`, which separates the names of a path. Choose another name.
+    #[error("name `{name}` is refused: {reason}")]
+    InvalidName {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A field holds a value that has no meaning there. Choose one that is expected.
+    #[error("`{field}` is `{value}`, expected {expected}")]
+    InvalidValue {
+        /// The setter that was given the value.
+        field: &'static str,
+        /// The value as it was given.
+        value: String,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+}
+
+impl SpecError {
+    /// The error for `name`.
+    pub(crate) fn name(name: &str, reason: &'static str) -> Self {
+        Self::InvalidName {
+            name: name.to_owned(),
+            reason,
+        }
+    }
+
+    /// The error for `value` in `field`.
+    pub(crate) fn value(
+        field: &'static str,
+        value: &impl ToString,
+        expected: &'static str,
+    ) -> Self {
+        Self::InvalidValue {
+            field,
+            value: value.to_string(),
+            expected,
+        }
+    }
+}
+
+/// Refuses a duration of zero.
+pub(super) fn not_zero(
+    field: &'static str,
+    duration: std::time::Duration,
+) -> Result<(), SpecError> {
+    if duration.is_zero() {
+        return Err(SpecError::value(
+            field,
+            &format_args!("{duration:?}"),
+            "a duration above zero",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a fraction that is negative, infinite or not a number.
+pub(super) fn fraction(field: &'static str, value: f64) -> Result<(), SpecError> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(SpecError::value(
+        field,
+        &value,
+        "a finite fraction that is not negative",
+    ))
+}

@@ -1,0 +1,185 @@
+//! Why an incarnation ended.
+
+use std::{error::Error, fmt, sync::Arc};
+
+/// Why an incarnation of a service ended.
+///
+/// | reason | ends like this | abnormal |
+/// |-|-|-|
+/// | [`Normal`](Self::Normal) | it stopped itself, or its task returned `Ok` | no |
+/// | [`Shutdown`](Self::Shutdown) | it was asked to stop | no |
+/// | [`Failed`](Self::Failed) | it failed, its task or its factory returned `Err` | yes |
+/// | [`Panicked`](Self::Panicked) | it panicked | yes |
+/// | [`Killed`](Self::Killed) | it was dropped without being asked | yes |
+/// | [`Escalated`](Self::Escalated) | it is a supervisor that gave up | yes |
+///
+/// Prints as one line; the alternate form (`{:#}`) adds the whole chain of causes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// It ended by itself, without an error.
+    Normal,
+    /// It was asked to stop and did.
+    Shutdown,
+    /// It ended with an error.
+    Failed(ServiceError),
+    /// It panicked, and the panic was caught.
+    Panicked {
+        /// What the panic carried, if it was text.
+        message: String,
+        /// File, line and column of the panic.
+        location: String,
+    },
+    /// It was dropped.
+    Killed(KillCause),
+    /// It is a supervisor, and one of its services failed too often.
+    Escalated {
+        /// The service that failed last.
+        path: Arc<str>,
+        /// Why that one ended, which may itself be an escalation.
+        cause: Box<Self>,
+    },
+}
+
+impl ExitReason {
+    /// A panic at `location`.
+    pub(crate) fn panicked(message: impl Into<String>, location: impl Into<String>) -> Self {
+        Self::Panicked {
+            message: message.into(),
+            location: location.into(),
+        }
+    }
+
+    /// The end of a supervisor whose service `path` ended too often, the last time with `cause`.
+    pub(crate) fn escalated(path: Arc<str>, cause: Self) -> Self {
+        Self::Escalated {
+            path,
+            cause: Box::new(cause),
+        }
+    }
+
+    /// Reports whether the end counts as a failure: every reason but `Normal` and `Shutdown`.
+    pub const fn is_abnormal(&self) -> bool {
+        !matches!(self, Self::Normal | Self::Shutdown)
+    }
+
+    /// The service's own error, if it ended with one.
+    pub const fn error(&self) -> Option<&ServiceError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal => f.write_str("normal"),
+            Self::Shutdown => f.write_str("shutdown"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Panicked { message, location } => write!(f, "panicked at {location}: {message}"),
+            Self::Killed(cause) => write!(f, "killed: {cause}"),
+            Self::Escalated { path, .. } => write!(f, "escalated by `{path}`"),
+        }?;
+        if f.alternate() {
+            let mut next = self.source();
+            // An error whose sources form a ring would never end.
+            for _ in 0..MAX_CHAIN {
+                let Some(error) = next else { break };
+                write!(f, ": {error}")?;
+                next = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far a chain of sources is followed.
+pub(super) const MAX_CHAIN: usize = 64;
+
+impl Error for ExitReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.as_error().source(),
+            Self::Escalated { cause, .. } => Some(&**cause),
+            _ => None,
+        }
+    }
+}
+
+/// Why an incarnation was dropped instead of being asked to stop.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum KillCause {
+    /// It did not stop within its stop timeout.
+    StopTimeout,
+    /// It was not ready within its start timeout.
+    StartTimeout,
+    /// It could not even be dropped, because it blocks its thread.
+    Unresponsive,
+    /// It is to be stopped without being asked.
+    Requested,
+    /// The arbiter that it ran on has stopped.
+    ArbiterStopped,
+}
+
+impl fmt::Display for KillCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StopTimeout => "stop timeout",
+            Self::StartTimeout => "start timeout",
+            Self::Unresponsive => "unresponsive",
+            Self::Requested => "requested",
+            Self::ArbiterStopped => "arbiter stopped",
+        })
+    }
+}
+
+/// The error that a service ended with: any error, shared.
+///
+/// Cheap to clone. Two of them are equal if they are the same occurrence, whatever they say. Prints as the error that
+/// it holds, and has the same source.
+#[derive(Clone)]
+pub struct ServiceError(Arc<dyn Error + Send + Sync>);
+
+impl ServiceError {
+    /// Takes any error, boxed error or text.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+
+    /// The error itself.
+    pub fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
+    }
+
+    /// The error itself, if it is an `E`.
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl PartialEq for ServiceError {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Error for ServiceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

@@ -1,0 +1,38 @@
+//! Says what the rules are, without saying when they apply.
+//!
+//! Values and functions: why an incarnation ends, whether it is started again, how often, after which delay, together
+//! with whom, and how it is stopped. Nothing here keeps a service; the state does, and asks.
+//!
+//! # Invariants
+//!
+//! 1. Arithmetic saturates: no number of failures, no duration and no jitter overflows or panics.
+//! 2. Whatever passed `validate` cannot produce a delay that is not a number.
+
+mod backoff;
+mod error;
+mod exit;
+mod limit;
+pub(crate) mod order;
+mod readiness;
+mod restart;
+mod shutdown;
+mod strategy;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use self::{
+    backoff::Backoff,
+    error::SpecError,
+    exit::{ExitReason, KillCause, ServiceError},
+    limit::{OnLimit, RestartLimit},
+    readiness::Readiness,
+    restart::RestartType,
+    shutdown::Shutdown,
+    strategy::{AutoShutdown, Strategy},
+    verdict::Verdict,
+};
+pub(crate) use self::{
+    limit::{LimitCounter, Tally},
+    order::Cycle,
+};

@@ -1,0 +1,14 @@
+//! When a service counts as ready.
+
+/// When an incarnation counts as ready, which is when those that wait for it may start.
+///
+/// An incarnation that ends before it is ready is a failed start.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Readiness {
+    /// When `started` has returned. The default.
+    #[default]
+    OnStart,
+    /// When it says so. Give it a start timeout, or one that never says so keeps those behind it waiting.
+    Explicit,
+}

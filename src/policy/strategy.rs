@@ -1,0 +1,45 @@
+//! Who else is restarted, and when a supervisor ends by itself.
+
+use std::fmt;
+
+/// Who else is stopped and started when a service is restarted.
+///
+/// The others are stopped in reverse start order, and all are then started in start order. Those that have ended for
+/// good are not revived. However many are involved, the restart counts once.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Nobody else. The default, as in OTP.
+    #[default]
+    OneForOne,
+    /// Everybody.
+    OneForAll,
+    /// Those that come after it in start order.
+    RestForOne,
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OneForOne => "one for one",
+            Self::OneForAll => "one for all",
+            Self::RestForOne => "rest for one",
+        })
+    }
+}
+
+/// When a supervisor stops because significant services have ended by themselves.
+///
+/// The end counts if the service is not restarted after it. A service that was stopped or removed on request, or that a
+/// group restart stopped, does not count.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum AutoShutdown {
+    /// Never; significant services are refused. The default, as in OTP.
+    #[default]
+    Never,
+    /// When any significant service has ended.
+    AnySignificant,
+    /// When the last significant service has ended.
+    AllSignificant,
+}

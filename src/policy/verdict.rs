@@ -1,0 +1,70 @@
+//! What a service decides about itself when it ends.
+
+use std::{error::Error, fmt, io};
+
+use super::{ExitReason, ServiceError, exit::MAX_CHAIN};
+
+/// What a service decides about itself when it ends, in place of its restart type.
+///
+/// A verdict is an error: return it, or any error that has it among its sources.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is done; it is not restarted, whatever its restart type. Not counted. As in suture.
+    DoNotRestart,
+    /// Its supervisor stops all services and ends. As in suture.
+    TerminateTree {
+        /// Whether the supervisors above end likewise.
+        propagate: bool,
+    },
+    /// It is restarted at once, without delay. Not counted. As in juju's engine.
+    Bounce,
+    /// Something that it requires is missing: it waits until one of the services that it requires becomes ready.
+    /// Not counted. As in juju's engine.
+    Missing,
+    /// It is removed. As in juju's engine.
+    Uninstall,
+}
+
+impl Verdict {
+    /// Looks for a verdict in an error and its sources.
+    ///
+    /// The first one found counts; a chain is followed for 64 sources.
+    pub fn find(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        for _ in 0..MAX_CHAIN {
+            let error = next?;
+            if let Some(verdict) = error.downcast_ref::<Self>() {
+                return Some(*verdict);
+            }
+            next = inner(error).or_else(|| error.source());
+        }
+        None
+    }
+}
+
+/// What a transparent wrapper holds: its `source` is that of the wrapped error, which would be passed over.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    if let Some(wrapper) = error.downcast_ref::<ServiceError>() {
+        return Some(wrapper.as_error());
+    }
+    if let Some(ExitReason::Failed(wrapper)) = error.downcast_ref() {
+        return Some(wrapper.as_error());
+    }
+    let wrapper = error.downcast_ref::<io::Error>()?;
+    wrapper.get_ref().map(|held| held as _)
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DoNotRestart => "service is not to be restarted",
+            Self::TerminateTree { .. } => "supervision tree is to be terminated",
+            Self::Bounce => "service is to be restarted at once",
+            Self::Missing => "service misses one that it requires",
+            Self::Uninstall => "service is to be removed",
+        })
+    }
+}
+
+impl Error for Verdict {}

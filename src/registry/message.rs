@@ -1,0 +1,226 @@
+//! What the registry is asked and told.
+
+use std::{fmt, sync::Arc};
+
+use actix::{Actor, Message};
+use tokio::sync::oneshot;
+
+use crate::{
+    service::{AnyLink, ServiceContext, ServiceRef, downcast},
+    state::ServiceState,
+    token::ServiceToken,
+};
+
+/// What names a service in a look-up: its token, or its path from the root.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ServiceKey {
+    /// The names from the root to the service, as in `root/db/pool`.
+    Path(Arc<str>),
+    /// The token that `add` returned.
+    Token(ServiceToken),
+}
+
+impl From<ServiceToken> for ServiceKey {
+    fn from(token: ServiceToken) -> Self {
+        Self::Token(token)
+    }
+}
+
+impl From<&str> for ServiceKey {
+    fn from(path: &str) -> Self {
+        Self::Path(Arc::from(path))
+    }
+}
+
+impl From<String> for ServiceKey {
+    fn from(path: String) -> Self {
+        Self::Path(Arc::from(path))
+    }
+}
+
+impl From<&String> for ServiceKey {
+    fn from(path: &String) -> Self {
+        Self::Path(Arc::from(path.as_str()))
+    }
+}
+
+impl From<Arc<str>> for ServiceKey {
+    fn from(path: Arc<str>) -> Self {
+        Self::Path(path)
+    }
+}
+
+/// Why a look-up finds nothing.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// The service was removed while the caller waited for it to be ready.
+    #[error("service `{path}` was removed")]
+    Removed {
+        /// The service.
+        path: Arc<str>,
+    },
+    /// The whole tree is gone, and its registry with it.
+    #[error("the supervisor is gone")]
+    SupervisorGone,
+    /// No service has this path. Check the spelling: a path begins with the name of the root.
+    #[error("no service has the path `{path}`")]
+    UnknownPath {
+        /// The path.
+        path: Arc<str>,
+    },
+    /// No service of this tree has this token; it may have been removed.
+    #[error("no service has the token `{token}`")]
+    UnknownToken {
+        /// The token.
+        token: ServiceToken,
+    },
+    /// The service is another actor than asked for. A bug in the caller.
+    #[error("service `{path}` is a `{found}`, not a `{expected}`")]
+    WrongType {
+        /// The service.
+        path: Arc<str>,
+        /// The type that was asked for.
+        expected: &'static str,
+        /// The type that it is.
+        found: &'static str,
+    },
+}
+
+/// A service that was found, before its type is known.
+#[derive(Clone)]
+pub struct Located(pub(super) Arc<dyn AnyLink>);
+
+impl Located {
+    /// A typed reference to the service.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::WrongType`] if it is not an `A`; [`LookupError::Removed`] if it has gone meanwhile.
+    pub fn typed<A>(self) -> Result<ServiceRef<A>, LookupError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        match downcast(self.0) {
+            Ok(link) => {
+                let path = Arc::clone(link.core().path());
+                ServiceRef::from_link(link).ok_or(LookupError::Removed { path })
+            }
+            Err(found) => Err(LookupError::WrongType {
+                path: Arc::clone(found.core().path()),
+                expected: std::any::type_name::<A>(),
+                found: found.type_name(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Located")
+            .field(self.0.core().path())
+            .finish()
+    }
+}
+
+/// One service in a snapshot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServiceSummary {
+    token: ServiceToken,
+    path: Arc<str>,
+    type_name: &'static str,
+    state: ServiceState,
+    generation: u64,
+}
+
+impl ServiceSummary {
+    pub(crate) fn new(link: &dyn AnyLink) -> Self {
+        let core = link.core();
+        Self {
+            token: core.token(),
+            path: Arc::clone(core.path()),
+            type_name: link.type_name(),
+            state: core.state(),
+            generation: core.generation(),
+        }
+    }
+
+    /// The token of the service.
+    pub fn token(&self) -> ServiceToken {
+        self.token
+    }
+
+    /// The names from the root to the service.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The last part of the path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// The Rust type of the actor.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// What the service is doing.
+    pub fn state(&self) -> ServiceState {
+        self.state
+    }
+
+    /// The number of its present or latest incarnation, from 0.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+/// Adds services of the supervisor that `owner` names.
+pub(crate) struct Register {
+    pub(crate) owner: ServiceToken,
+    pub(crate) links: Vec<Arc<dyn AnyLink>>,
+}
+
+impl Message for Register {
+    type Result = ();
+}
+
+/// Removes a service, and answers those who wait for it.
+pub(crate) struct Forget(pub(crate) ServiceToken);
+
+impl Message for Forget {
+    type Result = ();
+}
+
+/// A watched service has changed its state.
+pub(crate) struct Changed(pub(crate) ServiceToken);
+
+impl Message for Changed {
+    type Result = ();
+}
+
+/// Finds a service.
+pub(crate) struct Lookup(pub(crate) ServiceKey);
+
+impl Message for Lookup {
+    type Result = Result<Located, LookupError>;
+}
+
+/// Answers once the service is ready.
+pub(crate) struct WhenReady {
+    pub(crate) key: ServiceKey,
+    pub(crate) waiter: oneshot::Sender<Result<Located, LookupError>>,
+}
+
+impl Message for WhenReady {
+    type Result = ();
+}
+
+/// The services of the supervisor that a token names, in start order.
+pub(crate) struct Siblings(pub(crate) ServiceToken);
+
+impl Message for Siblings {
+    type Result = Vec<ServiceSummary>;
+}

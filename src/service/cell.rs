@@ -1,0 +1,214 @@
+//! Runs one incarnation of a service after the other, and outlives them.
+//!
+//! # Invariants
+//!
+//! 1. User code runs only inside [`guard`]: a panic never leaves a cell.
+//! 2. The mailbox is read only while an actor is there to handle its messages.
+//! 3. Everything of an incarnation is dropped before its end is told to the supervisor.
+//! 4. Between the end of an incarnation and the start of the next one the cell returns to the runtime.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use actix::{Actor, dev::channel::AddressReceiver};
+use futures::Stream;
+
+use super::{
+    context::{Building, Phase, ServiceContext, StopRequest},
+    factory::{Factory, Making, StartContext},
+    incarnation::{Incarnation, Step, drop_guarded},
+    link::{AnyLink, Commands, Link},
+    panic::guard,
+    parent::NoticeKind,
+};
+use crate::{
+    policy::{ExitReason, Readiness},
+    state::Exit,
+};
+
+/// The future that owns a service's mailbox and factory, from the first start until the service is forgotten.
+pub(crate) struct ServiceCell<A: Actor<Context = ServiceContext<A>>> {
+    ctx: ServiceContext<A>,
+    life: Life<A>,
+    factory: Box<dyn Factory<A>>,
+    readiness: Readiness,
+}
+
+enum Life<A: Actor<Context = ServiceContext<A>>> {
+    /// The factory's future is making the actor.
+    Building(Building<A>),
+    /// Forgotten: the cell does nothing any more.
+    Over,
+    /// Down. Messages wait.
+    Parked,
+    Running(Incarnation<A>),
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
+    pub(super) fn new(
+        mailbox: AddressReceiver<A>,
+        link: Arc<Link<A>>,
+        factory: Box<dyn Factory<A>>,
+        readiness: Readiness,
+    ) -> Self {
+        Self {
+            ctx: ServiceContext::new(mailbox, link),
+            life: Life::Parked,
+            factory,
+            readiness,
+        }
+    }
+
+    /// Carries out what the supervisor has commanded.
+    fn obey(&mut self, commands: Commands) {
+        if let Some(cause) = commands.kills() {
+            if commands.starts() || self.is_alive() {
+                self.end(Exit::from(ExitReason::Killed(cause)));
+            }
+        } else if commands.starts() && commands.stops() {
+            // Started and stopped before the cell got to it: the factory is not called.
+            self.end(Exit::from(ExitReason::Shutdown));
+        } else if commands.starts() {
+            self.begin();
+        } else if commands.stops() {
+            self.ask_to_stop();
+        }
+    }
+
+    /// Makes the next incarnation.
+    fn begin(&mut self) {
+        // A life that its supervisor has given up, and that nobody waits for any more.
+        let _nobody_to_tell = self.tear_down();
+        self.ctx.begin();
+        let context = StartContext::new(Arc::clone(&self.ctx.link) as Arc<dyn AnyLink>);
+        match guard(|| self.factory.make(context)) {
+            Ok(Making::Done(Ok(actor))) => self.life = Life::Running(Incarnation::new(actor)),
+            Ok(Making::Done(Err(error))) => self.end(Exit::from(ExitReason::Failed(error))),
+            Ok(Making::Later(future)) => self.life = Life::Building(future),
+            Err(panic) => self.end(Exit::from(panic)),
+        }
+    }
+
+    fn ask_to_stop(&mut self) {
+        match self.life {
+            Life::Building(_) => self.end(Exit::from(ExitReason::Shutdown)),
+            Life::Running(_) => {
+                if self.ctx.stop == StopRequest::None {
+                    self.ctx.stop = StopRequest::Asked;
+                }
+                if self.ctx.phase == Phase::Running {
+                    self.ctx.phase = Phase::Stopping;
+                }
+            }
+            // The incarnation has ended by itself, and its notice is on the way.
+            Life::Parked | Life::Over => {}
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        matches!(self.life, Life::Building(_) | Life::Running(_))
+    }
+
+    /// Runs the incarnation as far as it goes. `Ready` is its end.
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Exit> {
+        if let Life::Building(building) = &mut self.life {
+            match building.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Exit::from(ExitReason::Failed(error)));
+                }
+                Poll::Ready(Ok(actor)) => self.life = Life::Running(Incarnation::new(actor)),
+            }
+        }
+        let Life::Running(incarnation) = &mut self.life else {
+            return Poll::Pending;
+        };
+        match incarnation.run(&mut self.ctx, self.readiness, cx) {
+            Step::Pending => Poll::Pending,
+            Step::Ended => Poll::Ready(self.ctx.take_exit()),
+        }
+    }
+
+    /// Drops what is left of the incarnation, then tells the supervisor.
+    fn end(&mut self, mut exit: Exit) {
+        let panic = self.tear_down();
+        // A `Drop` that panics after a clean end is what the end was; after a failure it is an afterthought.
+        if let Some(panic) = panic
+            && !exit.reason.is_abnormal()
+            && exit.verdict.is_none()
+        {
+            exit = Exit::from(panic);
+        }
+        self.ctx.notify_supervisor(NoticeKind::Exited(exit));
+    }
+
+    fn tear_down(&mut self) -> Option<ExitReason> {
+        let mut panic = None;
+        match std::mem::replace(&mut self.life, Life::Parked) {
+            Life::Running(incarnation) => panic = incarnation.tear_down(&mut self.ctx),
+            Life::Building(future) => drop_guarded(future, &mut panic),
+            Life::Parked | Life::Over => {}
+        }
+        panic
+    }
+
+    /// Closes the mailbox: whoever waits for an answer gets `Closed`.
+    fn release(&mut self) {
+        let _nobody_to_tell = self.tear_down();
+        self.life = Life::Over;
+        // Message by message, since the `Drop` of one may panic. What arrives from here on is dropped with the
+        // mailbox itself, when the runtime drops this future.
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(envelope)) = Pin::new(&mut self.ctx.mailbox).poll_next(&mut cx) {
+            drop_guarded(envelope, &mut None);
+        }
+    }
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> Future for ServiceCell<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.ctx.link.core().set_waker(cx.waker());
+        let commands = this.ctx.link.core().take_commands();
+        if commands.releases() {
+            this.release();
+            return Poll::Ready(());
+        }
+        if !commands.is_empty() {
+            this.obey(commands);
+        }
+        if this.is_alive() {
+            match guard(|| this.advance(cx)) {
+                Ok(Poll::Pending) => {}
+                Ok(Poll::Ready(exit)) => this.end(exit),
+                Err(panic) => this.end(Exit::from(panic)),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> Drop for ServiceCell<A> {
+    /// The arbiter has ended under the service: its hooks are not called, its pieces are dropped one by one.
+    fn drop(&mut self) {
+        if !matches!(self.life, Life::Over) {
+            self.release();
+            self.ctx.notify_supervisor(NoticeKind::Lost);
+        }
+    }
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> fmt::Debug for ServiceCell<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceCell")
+            .field("path", &self.ctx.path())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,318 @@
+//! The actix context of a service.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use actix::{
+    Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
+    SpawnHandle,
+    dev::{Envelope, OneshotSender, ToEnvelope, channel::AddressReceiver},
+};
+
+use super::{
+    link::{AnyLink, Link},
+    parent::NoticeKind,
+};
+use crate::{
+    policy::{ExitReason, ServiceError, Verdict},
+    state::Exit,
+    token::ServiceToken,
+};
+
+/// A future that runs inside an actor.
+pub(super) type Task<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
+
+/// The context in which a service runs: actix's context, and what supervision adds to it.
+///
+/// A service is an actix actor with `type Context = ServiceContext<Self>`. All that actix's own
+/// [`Context`](actix::Context) offers works: [`AsyncContext`] with `notify`, `run_later`, `add_stream`, `wait` and the
+/// rest, every kind of handler result, [`stopping`](Actor::stopping) that answers [`Running::Continue`](actix::Running).
+/// It differs in four points:
+///
+/// - an incarnation does not end because nobody holds its address any more;
+/// - futures and notifications are polled in the order in which they were spawned;
+/// - after a bounded number of messages the service yields, so that a flooded one does not starve its arbiter;
+/// - a panic ends the incarnation and not the service: the mailbox, and every address, outlive it.
+///
+/// [`ctx.stop()`](ActorContext::stop) ends the incarnation with [`ExitReason::Normal`], or with
+/// [`ExitReason::Shutdown`] if the supervisor has asked for the stop. After a panic no hook of the actor is called, since
+/// its value may be half changed: clean up in `Drop` what must be cleaned up.
+///
+/// A [`ResponseFuture`](actix::ResponseFuture) is the exception to supervision: actix runs it as a task of its own, outside the
+/// actor, before the context could see it. A panic in one loses that reply (its sender gets
+/// [`MailboxError::Closed`](actix::MailboxError)) and is not an exit of the service. A
+/// [`ResponseActFuture`](actix::ResponseActFuture) or [`AtomicResponse`](actix::AtomicResponse) runs inside, and its panic is.
+///
+/// # Examples
+///
+/// ```
+/// use actix::prelude::*;
+/// use resurgam::{ServiceContext, ServiceSpec, SupervisorActor};
+///
+/// struct Greeter;
+///
+/// impl Actor for Greeter {
+///     type Context = ServiceContext<Self>;
+///
+///     fn started(&mut self, ctx: &mut Self::Context) {
+///         assert_eq!(ctx.path(), "root/greeter");
+///         assert_eq!(ctx.generation(), 0);
+///     }
+/// }
+///
+/// # #[actix::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let root = SupervisorActor::with_defaults("root").start().await?;
+/// let greeter = root.add_and_wait(ServiceSpec::new("greeter", || Greeter)).await?;
+/// assert!(greeter.connected());
+/// # root.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ServiceContext<A: Actor<Context = Self>> {
+    pub(super) mailbox: AddressReceiver<A>,
+    pub(super) link: Arc<Link<A>>,
+    /// Spawned since the cell last took them, in order.
+    pub(super) spawned: Vec<(SpawnHandle, Task<A>)>,
+    /// Waits since the cell last took them, in order.
+    pub(super) waits: Vec<Task<A>>,
+    /// Handles to cancel since the cell last took them.
+    pub(super) cancelled: Vec<SpawnHandle>,
+    latest: SpawnHandle,
+    pub(super) current: SpawnHandle,
+    /// Why the incarnation ends, where that is not told by how it was stopped.
+    ending: Option<Box<Exit>>,
+    pub(super) phase: Phase,
+    pub(super) stop: StopRequest,
+    ready: Announced,
+}
+
+/// How far an incarnation is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    Running,
+    Stopped,
+    Stopping,
+}
+
+/// Whether the supervisor has asked the incarnation to stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum StopRequest {
+    /// Asked, and the supervisor knows that more time is needed.
+    Acknowledged,
+    Asked,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Announced {
+    No,
+    Yes,
+}
+
+impl<A: Actor<Context = Self>> ServiceContext<A> {
+    pub(super) fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
+        Self {
+            mailbox,
+            link,
+            spawned: Vec::new(),
+            waits: Vec::new(),
+            cancelled: Vec::new(),
+            latest: SpawnHandle::default(),
+            current: SpawnHandle::default(),
+            ending: None,
+            phase: Phase::Running,
+            stop: StopRequest::None,
+            ready: Announced::No,
+        }
+    }
+
+    /// Tells the supervisor that the service is ready.
+    ///
+    /// For a service with [`Readiness::Explicit`](crate::Readiness). The first call in an incarnation counts; a call after
+    /// the incarnation was stopped or has failed does nothing.
+    pub fn ready(&mut self) {
+        if self.ready == Announced::No && self.phase != Phase::Stopped && self.ending.is_none() {
+            self.ready = Announced::Yes;
+            self.notify_supervisor(NoticeKind::Ready);
+        }
+    }
+
+    /// Ends the incarnation with [`ExitReason::Failed`] after the message that is being handled.
+    ///
+    /// [`stopped`](Actor::stopped) is called, [`stopping`](Actor::stopping) is not: a failure is not up for discussion. What
+    /// follows is the restart policy's business. The first failure of an incarnation counts. An error whose chain of
+    /// sources holds a [`Verdict`] carries that verdict.
+    pub fn fail(&mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+        self.end(ExitReason::Failed(ServiceError::new(error)), None);
+    }
+
+    /// Ends the incarnation after the message that is being handled, and says what the supervisor does then.
+    ///
+    /// [`stopped`](Actor::stopped) is called, [`stopping`](Actor::stopping) is not. The first call in an incarnation counts.
+    pub fn exit(&mut self, verdict: Verdict) {
+        self.end(ExitReason::Normal, Some(verdict));
+    }
+
+    /// The token that names this service.
+    pub fn token(&self) -> ServiceToken {
+        self.link.core().token()
+    }
+
+    /// The names from the root to this service, as in `root/db/pool`.
+    pub fn path(&self) -> &str {
+        self.link.core().path()
+    }
+
+    /// The number of this incarnation: 0 for the first, one more after each start.
+    pub fn generation(&self) -> u64 {
+        self.link.core().generation()
+    }
+
+    /// Returns the handle of the future that is being polled.
+    pub fn handle(&self) -> SpawnHandle {
+        self.current
+    }
+
+    /// Sets how many messages [`Addr::send`] and [`Addr::try_send`] may queue.
+    ///
+    /// Messages, 16 by default, as in actix. The capacity belongs to the mailbox and outlives the incarnation; see
+    /// also [`ServiceSpec::mailbox_capacity`](crate::ServiceSpec::mailbox_capacity).
+    pub fn set_mailbox_capacity(&mut self, capacity: usize) {
+        self.mailbox.set_capacity(capacity);
+    }
+
+    /// Reports whether anybody else holds an address of this service.
+    pub fn connected(&self) -> bool {
+        self.mailbox.connected()
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link<A>> {
+        &self.link
+    }
+
+    /// Says how the incarnation ends; for a supervisor, which knows better than its context.
+    pub(crate) fn end_with(&mut self, exit: Exit) {
+        self.ending = Some(Box::new(exit));
+        self.phase = Phase::Stopped;
+    }
+
+    /// Makes the context ready for a new incarnation.
+    pub(super) fn begin(&mut self) {
+        self.latest = SpawnHandle::default();
+        self.current = SpawnHandle::default();
+        self.ending = None;
+        self.phase = Phase::Running;
+        self.stop = StopRequest::None;
+        self.ready = Announced::No;
+    }
+
+    /// Takes why the incarnation has ended.
+    pub(super) fn take_exit(&mut self) -> Exit {
+        if let Some(exit) = self.ending.take() {
+            return *exit;
+        }
+        let reason = match self.stop {
+            StopRequest::None => ExitReason::Normal,
+            StopRequest::Asked | StopRequest::Acknowledged => ExitReason::Shutdown,
+        };
+        Exit {
+            reason,
+            verdict: None,
+        }
+    }
+
+    pub(super) fn notify_supervisor(&self, kind: NoticeKind) {
+        let core = self.link.core();
+        core.parent().notify(core.token(), core.generation(), kind);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.phase != Phase::Running
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    fn end(&mut self, reason: ExitReason, verdict: Option<Verdict>) {
+        if self.ending.is_none() {
+            self.ending = Some(Box::new(Exit { reason, verdict }));
+        }
+        self.phase = Phase::Stopped;
+    }
+}
+
+impl<A: Actor<Context = Self>> ActorContext for ServiceContext<A> {
+    fn stop(&mut self) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Stopping;
+        }
+    }
+
+    fn terminate(&mut self) {
+        self.phase = Phase::Stopped;
+    }
+
+    fn state(&self) -> ActorState {
+        match self.phase {
+            Phase::Running => ActorState::Running,
+            Phase::Stopping => ActorState::Stopping,
+            Phase::Stopped => ActorState::Stopped,
+        }
+    }
+}
+
+impl<A: Actor<Context = Self>> AsyncContext<A> for ServiceContext<A> {
+    fn address(&self) -> Addr<A> {
+        Addr::new(self.mailbox.sender())
+    }
+
+    fn spawn<F>(&mut self, future: F) -> SpawnHandle
+    where
+        F: ActorFuture<A, Output = ()> + 'static,
+    {
+        self.latest = self.latest.next();
+        self.spawned.push((self.latest, Box::pin(future)));
+        self.latest
+    }
+
+    fn wait<F>(&mut self, future: F)
+    where
+        F: ActorFuture<A, Output = ()> + 'static,
+    {
+        self.waits.push(Box::pin(future));
+    }
+
+    fn waiting(&self) -> bool {
+        !self.waits.is_empty() || self.is_stopping()
+    }
+
+    fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
+        self.cancelled.push(handle);
+        true
+    }
+}
+
+impl<A, M> ToEnvelope<A, M> for ServiceContext<A>
+where
+    A: Actor<Context = Self> + Handler<M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn pack(msg: M, tx: Option<OneshotSender<M::Result>>) -> Envelope<A> {
+        Envelope::new(msg, tx)
+    }
+}
+
+impl<A: Actor<Context = Self>> fmt::Debug for ServiceContext<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceContext")
+            .field("path", &self.path())
+            .field("generation", &self.generation())
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of an actor that is still being made.
+pub(super) type Building<A> = Pin<Box<dyn Future<Output = Result<A, ServiceError>>>>;

@@ -1,0 +1,76 @@
+//! Why a start fails.
+
+use std::sync::Arc;
+
+use crate::{
+    policy::{ExitReason, Verdict},
+    supervisor::AddError,
+};
+
+/// Why a supervisor, or a service that was waited for, did not start.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A service that the supervisor starts with has failed to start; everything that had been started is stopped again.
+    ///
+    /// `unwinding` lists what failed while it was being stopped, in the order in which that happened.
+    #[error("service `{path}` failed to start")]
+    Failed {
+        /// The service that failed.
+        path: Arc<str>,
+        /// How its first incarnation ended.
+        #[source]
+        reason: ExitReason,
+        /// What failed while the start was undone.
+        unwinding: Vec<(Arc<str>, ExitReason)>,
+    },
+    /// A required service is not declared, does not exist, or is gone. Add it first, or declare it with `requires`.
+    ///
+    /// Returned by a factory, this [parks](Verdict::Missing) the service until one of its requirements changes.
+    #[error("service `{path}` requires `{requirement}`, which is not there")]
+    MissingRequirement {
+        /// The service that was to be started.
+        path: Arc<str>,
+        /// What is missing.
+        requirement: Arc<str>,
+        /// What the supervisor makes of it.
+        #[source]
+        verdict: Verdict,
+    },
+    /// The caller does not run inside an actix [`System`](actix::System), which every actor needs.
+    #[error("no actix system is running on this thread")]
+    NoSystem,
+    /// The service was removed, or its supervisor was stopped, before it was ready.
+    #[error("service `{path}` was stopped before it was ready")]
+    Stopped {
+        /// The service that was to be started.
+        path: Arc<str>,
+    },
+    /// The supervisor is gone. Nothing can be started with it any more.
+    #[error("the supervisor is gone")]
+    SupervisorGone,
+    /// The service exists and is another actor than asked for. A bug in the caller.
+    #[error("service `{path}` is a `{found}`, not a `{expected}`")]
+    WrongType {
+        /// The service.
+        path: Arc<str>,
+        /// The actor that was asked for.
+        expected: &'static str,
+        /// The actor that it is.
+        found: &'static str,
+    },
+    /// The service was refused.
+    #[error(transparent)]
+    Refused(#[from] AddError),
+}
+
+impl StartError {
+    /// The failure of a service that was waited for.
+    pub(crate) fn failed(path: &str, reason: ExitReason) -> Self {
+        Self::Failed {
+            path: Arc::from(path),
+            reason,
+            unwinding: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Makes the actor of each incarnation.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use actix::Actor;
+
+use super::{ServiceContext, ServiceRef, StartError, context::Building, downcast, link::AnyLink};
+use crate::{
+    policy::{ServiceError, Verdict},
+    token::ServiceToken,
+};
+
+/// What makes the actor of a service, once for each incarnation, on the service's arbiter.
+pub(crate) trait Factory<A>: Send {
+    fn make(&mut self, context: StartContext) -> Making<A>;
+}
+
+/// An actor, or the future of one.
+pub(crate) enum Making<A> {
+    Done(Result<A, ServiceError>),
+    Later(Building<A>),
+}
+
+/// A factory that cannot fail.
+pub(super) struct Plain<F>(pub(super) F);
+
+/// A factory that may fail.
+pub(super) struct Fallible<F>(pub(super) F);
+
+/// A factory that takes its time.
+pub(super) struct Async<F>(pub(super) F);
+
+impl<A, F> Factory<A> for Plain<F>
+where
+    F: FnMut() -> A + Send,
+{
+    fn make(&mut self, _: StartContext) -> Making<A> {
+        Making::Done(Ok((self.0)()))
+    }
+}
+
+impl<A, F, E> Factory<A> for Fallible<F>
+where
+    F: FnMut(&StartContext) -> Result<A, E> + Send,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn make(&mut self, context: StartContext) -> Making<A> {
+        Making::Done((self.0)(&context).map_err(ServiceError::new))
+    }
+}
+
+impl<A, F, T, E> Factory<A> for Async<F>
+where
+    F: FnMut(StartContext) -> T + Send,
+    T: Future<Output = Result<A, E>> + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn make(&mut self, context: StartContext) -> Making<A> {
+        let future = (self.0)(context);
+        Making::Later(Box::pin(
+            async move { future.await.map_err(ServiceError::new) },
+        ))
+    }
+}
+
+/// What a factory is told: which service it makes an actor for, and what that service requires.
+#[derive(Clone)]
+pub struct StartContext {
+    link: Arc<dyn AnyLink>,
+}
+
+impl StartContext {
+    pub(super) fn new(link: Arc<dyn AnyLink>) -> Self {
+        Self { link }
+    }
+
+    /// The token of the service that is being started.
+    pub fn token(&self) -> ServiceToken {
+        self.link.core().token()
+    }
+
+    /// The names from the root to the service that is being started, as in `root/db/pool`.
+    pub fn path(&self) -> &str {
+        self.link.core().path()
+    }
+
+    /// The number of the incarnation that is being made: 0 for the first.
+    pub fn generation(&self) -> u64 {
+        self.link.core().generation()
+    }
+
+    /// The reference of a sibling that this service [requires](crate::ServiceSpec::requires).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::MissingRequirement`] if `name` is not declared with [`requires`](crate::ServiceSpec::requires) or
+    /// [`binds_to`](crate::ServiceSpec::binds_to), or is gone; [`StartError::WrongType`] if it is another actor than asked for.
+    pub fn get<A>(&self, name: &str) -> Result<ServiceRef<A>, StartError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        let core = self.link.core();
+        let missing = || StartError::MissingRequirement {
+            path: Arc::clone(core.path()),
+            requirement: Arc::from(name),
+            verdict: Verdict::Missing,
+        };
+        let link = core.requirement(name).ok_or_else(missing)?;
+        match downcast(link) {
+            Ok(link) => ServiceRef::from_link(link).ok_or_else(missing),
+            Err(found) => Err(StartError::WrongType {
+                path: Arc::clone(found.core().path()),
+                expected: std::any::type_name::<A>(),
+                found: found.type_name(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for StartContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartContext")
+            .field("path", &self.path())
+            .field("generation", &self.generation())
+            .finish()
+    }
+}

@@ -1,0 +1,31 @@
+//! What users write to describe a service, and the cell that runs it.
+//!
+//! A [`ServiceSpec`] says how to make the actor and how to treat it. Its cell runs one incarnation after the other, and
+//! owns the mailbox, which outlives them. This module decides nothing: a cell starts and stops when its supervisor
+//! says so, and tells it what has happened.
+
+mod cell;
+mod context;
+mod error;
+mod factory;
+mod incarnation;
+mod link;
+mod panic;
+mod parent;
+mod reference;
+mod spec;
+
+pub use self::{
+    context::ServiceContext,
+    error::StartError,
+    factory::StartContext,
+    reference::ServiceRef,
+    spec::{Placement, ServiceSpec},
+};
+pub(crate) use self::{
+    link::{AnyLink, Link, LinkCore, Watched},
+    panic::{guard, install_hook},
+    parent::{Notice, NoticeKind, Parent},
+    reference::downcast,
+    spec::{Launch, Seed},
+};

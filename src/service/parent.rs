@@ -1,0 +1,76 @@
+//! The way from a cell up to its supervisor.
+
+use std::{any::Any, fmt, sync::OnceLock};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::{state::Exit, token::ServiceToken};
+
+/// What the cells of one supervisor share: where their notices go, and who that supervisor is.
+pub(crate) struct Parent {
+    notices: UnboundedSender<Notice>,
+    upward: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Parent {
+    /// A parent, and where its notices arrive.
+    ///
+    /// Unbounded, and not the supervisor's mailbox: a notice is never refused, and never waits behind commands.
+    /// A cell has at most three notices under way for each incarnation that the supervisor started.
+    pub(crate) fn new() -> (Self, UnboundedReceiver<Notice>) {
+        let (notices, receiver) = unbounded_channel();
+        let parent = Self {
+            notices,
+            upward: OnceLock::new(),
+        };
+        (parent, receiver)
+    }
+
+    /// Says who the supervisor is; the first call counts.
+    pub(crate) fn set_upward(&self, supervisor: Box<dyn Any + Send + Sync>) {
+        let _first_call_counts = self.upward.set(supervisor);
+    }
+
+    /// Who the supervisor is, once it is part of a tree.
+    pub(crate) fn upward<T: 'static>(&self) -> Option<&T> {
+        self.upward.get()?.downcast_ref()
+    }
+
+    pub(crate) fn notify(&self, token: ServiceToken, generation: u64, kind: NoticeKind) {
+        // The receiver is gone with its supervisor's whole arbiter: nobody is left to be told.
+        let _nobody_left = self.notices.send(Notice {
+            token,
+            generation,
+            kind,
+        });
+    }
+}
+
+impl fmt::Debug for Parent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parent").finish_non_exhaustive()
+    }
+}
+
+/// What a cell tells its supervisor about one incarnation.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    pub(crate) token: ServiceToken,
+    pub(crate) generation: u64,
+    pub(crate) kind: NoticeKind,
+}
+
+/// What has happened in a cell.
+#[derive(Debug)]
+pub(crate) enum NoticeKind {
+    /// The incarnation has ended and everything that belonged to it is dropped.
+    Exited(Exit),
+    /// The cell is gone with its arbiter.
+    Lost,
+    /// The incarnation is ready.
+    Ready,
+    /// The incarnation's `started` has returned, and it will say itself when it is ready.
+    Started,
+    /// The incarnation was asked to stop, and its `stopping` answered that it has work to finish.
+    StopAcknowledged,
+}

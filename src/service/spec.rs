@@ -1,0 +1,300 @@
+//! How users describe a service.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use actix::{
+    Actor, Addr,
+    dev::channel::{AddressReceiver, channel},
+};
+use actix_rt::ArbiterHandle;
+
+use super::{
+    ServiceContext, StartContext,
+    cell::ServiceCell,
+    factory::{Async, Factory, Fallible, Plain},
+    link::{AnyLink, Link},
+    parent::NoticeKind,
+};
+use crate::{
+    policy::{Backoff, OnLimit, Readiness, RestartLimit, RestartType, Shutdown},
+    state::{ServiceRules, Significance},
+};
+
+/// How to make a service's actor, and how to treat it.
+///
+/// A factory makes a fresh actor for each incarnation. It must be `Send`, since it travels to the service's arbiter; the
+/// actor itself need not be. A factory that panics is a start that has failed.
+///
+/// # Default
+///
+/// [`RestartType::Permanent`]; the supervisor's [`shutdown_timeout`](crate::SupervisorSpec::shutdown_timeout);
+/// [`Readiness::OnStart`]; no start timeout; no [`Backoff`] and no limit of its own; a mailbox for 16 messages, as in actix;
+/// [`Placement::Inherit`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix::prelude::*;
+/// use resurgam::{Backoff, RestartType, ServiceContext, ServiceSpec};
+///
+/// #[derive(Default)]
+/// struct Poller;
+///
+/// impl Actor for Poller {
+///     type Context = ServiceContext<Self>;
+/// }
+///
+/// let spec = ServiceSpec::new("poller", Poller::default)
+///     .restart(RestartType::Transient)
+///     .backoff(Backoff::exponential(Duration::from_millis(100), Duration::from_secs(30)))
+///     .mailbox_capacity(1024);
+/// assert_eq!(spec.name(), "poller");
+/// ```
+#[must_use = "a spec does nothing until it is added to a supervisor"]
+pub struct ServiceSpec<A: Actor<Context = ServiceContext<A>>> {
+    pub(crate) name: Arc<str>,
+    pub(crate) rules: ServiceRules,
+    pub(crate) placement: Placement,
+    capacity: usize,
+    factory: Box<dyn Factory<A>>,
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
+    /// A service made by a factory that cannot fail.
+    ///
+    /// The name is unique among the services of one supervisor, not empty, and contains no `/`; a violation is refused by
+    /// [`add`](crate::SupervisorRef::add).
+    pub fn new(name: impl Into<Arc<str>>, factory: impl FnMut() -> A + Send + 'static) -> Self {
+        Self::with_factory(name.into(), Box::new(Plain(factory)))
+    }
+
+    /// A service made by a factory that may fail; its error is a start that has failed.
+    pub fn try_new<F, E>(name: impl Into<Arc<str>>, factory: F) -> Self
+    where
+        F: FnMut(&StartContext) -> Result<A, E> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self::with_factory(name.into(), Box::new(Fallible(factory)))
+    }
+
+    /// A service made by an async factory, which runs on the service's arbiter and need not be `Send`.
+    ///
+    /// It holds up neither its supervisor nor its siblings. It is dropped when the service is stopped meanwhile; bound it with
+    /// [`start_timeout`](Self::start_timeout).
+    pub fn new_async<F, T, E>(name: impl Into<Arc<str>>, factory: F) -> Self
+    where
+        F: FnMut(StartContext) -> T + Send + 'static,
+        T: Future<Output = Result<A, E>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self::with_factory(name.into(), Box::new(Async(factory)))
+    }
+
+    pub(crate) fn with_factory(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
+        Self {
+            rules: ServiceRules::new(Arc::clone(&name)),
+            name,
+            placement: Placement::Inherit,
+            capacity: DEFAULT_CAPACITY,
+            factory,
+        }
+    }
+
+    /// The name of the service.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sets when the service is restarted. [`RestartType::Permanent`] by default.
+    pub fn restart(mut self, restart: RestartType) -> Self {
+        self.rules.restart = restart;
+        self
+    }
+
+    /// Sets how the service is stopped. By default it gets its supervisor's
+    /// [`shutdown_timeout`](crate::SupervisorSpec::shutdown_timeout); a supervisor gets [`Shutdown::Infinity`].
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.rules.shutdown = Some(shutdown);
+        self
+    }
+
+    /// Sets when the service counts as started. [`Readiness::OnStart`] by default.
+    pub fn readiness(mut self, readiness: Readiness) -> Self {
+        self.rules.readiness = readiness;
+        self
+    }
+
+    /// Sets how long a start may take, from the call of the factory until the service is ready. Unbounded by default.
+    ///
+    /// Over it, the incarnation is dropped and the start has failed.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.rules.start_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long to wait before a restart. [`Backoff::none`] by default.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.rules.backoff = backoff;
+        self
+    }
+
+    /// Sets the service's own limit of restarts, and what happens over it. None by default: only the supervisor's limit
+    /// holds.
+    pub fn limit(mut self, limit: RestartLimit, on_limit: OnLimit) -> Self {
+        self.rules.limit = Some((limit, on_limit));
+        self
+    }
+
+    /// Declares that the service needs a sibling: it is started when that one is ready, and stopped before it.
+    ///
+    /// May be called several times. A later restart of the sibling leaves this service alone;
+    /// see [`binds_to`](Self::binds_to).
+    pub fn requires(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.rules.requires.push(name.into());
+        self
+    }
+
+    /// Declares that the service [requires](Self::requires) a sibling, and is restarted whenever that one restarts.
+    ///
+    /// Such a restart is a bounce: it is not counted as a failure.
+    pub fn binds_to(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.rules.binds_to.push(name.into());
+        self
+    }
+
+    /// Makes the end of the service count for the supervisor's [`AutoShutdown`](crate::AutoShutdown).
+    pub fn significant(mut self) -> Self {
+        self.rules.significance = Significance::Significant;
+        self
+    }
+
+    /// Sets how many messages [`Addr::send`] and [`Addr::try_send`] may queue, 16 by default, as in actix; 0 is unbounded.
+    ///
+    /// [`Addr::do_send`] ignores the capacity. While the service is down the queue fills and is kept.
+    pub fn mailbox_capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Sets where the service runs. [`Placement::Inherit`] by default.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// Opens the mailbox.
+    pub(crate) fn open(self) -> (ServiceRules, Placement, Open<A>) {
+        let (sender, mailbox) = channel(self.capacity);
+        let readiness = self.rules.readiness;
+        let open = Open {
+            address: Addr::new(sender),
+            mailbox,
+            factory: self.factory,
+            readiness,
+        };
+        (self.rules, self.placement, open)
+    }
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> fmt::Debug for ServiceSpec<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceSpec")
+            .field("name", &self.name)
+            .field("placement", &self.placement)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The thread on which a service runs.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Placement {
+    /// On this arbiter. If it stops, the service is lost for good, and reported.
+    Arbiter(ArbiterHandle),
+    /// On a thread of its own, which ends with the service.
+    Dedicated,
+    /// On the arbiter of its supervisor. The default.
+    #[default]
+    Inherit,
+    /// On a pool that the tree shares: one arbiter per core, started with the first service that uses it.
+    Pool,
+}
+
+/// A mailbox with its address, not yet tied to a token.
+pub(crate) struct Open<A: Actor<Context = ServiceContext<A>>> {
+    pub(crate) address: Addr<A>,
+    mailbox: AddressReceiver<A>,
+    factory: Box<dyn Factory<A>>,
+    readiness: Readiness,
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> Open<A> {
+    /// Ties the mailbox to its link; what comes out grows into a cell on whichever arbiter it is launched.
+    pub(crate) fn seed(self, link: Arc<Link<A>>) -> (Addr<A>, Seed<A>) {
+        let parts = Parts {
+            mailbox: self.mailbox,
+            link,
+            factory: self.factory,
+            readiness: self.readiness,
+        };
+        (self.address, Seed { parts: Some(parts) })
+    }
+}
+
+/// A cell that has not been launched: all of it is `Send`.
+///
+/// One that is dropped instead, because the arbiter that it was sent to has ended, tells its supervisor.
+pub(crate) struct Seed<A: Actor<Context = ServiceContext<A>>> {
+    parts: Option<Parts<A>>,
+}
+
+struct Parts<A: Actor<Context = ServiceContext<A>>> {
+    mailbox: AddressReceiver<A>,
+    link: Arc<Link<A>>,
+    factory: Box<dyn Factory<A>>,
+    readiness: Readiness,
+}
+
+/// A [`Seed`] whose actor type is not known here.
+pub(crate) trait Launch: Send {
+    /// Runs the cell on this thread's arbiter.
+    fn launch_here(self: Box<Self>);
+
+    /// Runs the cell on another arbiter.
+    fn launch_on(self: Box<Self>, arbiter: &ArbiterHandle);
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> Launch for Seed<A> {
+    fn launch_here(mut self: Box<Self>) {
+        if let Some(parts) = self.parts.take() {
+            let Parts {
+                mailbox,
+                link,
+                factory,
+                readiness,
+            } = parts;
+            actix_rt::spawn(ServiceCell::new(mailbox, link, factory, readiness));
+        }
+    }
+
+    fn launch_on(self: Box<Self>, arbiter: &ArbiterHandle) {
+        // Refused or never run: the closure is dropped, and the seed with it says so.
+        let _accepted = arbiter.spawn_fn(move || self.launch_here());
+    }
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> Drop for Seed<A> {
+    fn drop(&mut self) {
+        if let Some(parts) = &self.parts {
+            let core = parts.link.core();
+            core.parent()
+                .notify(core.token(), core.generation(), NoticeKind::Lost);
+        }
+    }
+}
+
+/// How many messages a mailbox takes unless told otherwise: actix's own number.
+const DEFAULT_CAPACITY: usize = 16;

@@ -1,0 +1,150 @@
+//! Why an operation is refused.
+
+use std::sync::Arc;
+
+use crate::{
+    policy::{ExitReason, SpecError},
+    token::ServiceToken,
+};
+
+/// Why a service is not added.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum AddRefused {
+    /// The name is taken.
+    #[error("name `{name}` is taken")]
+    DuplicateName {
+        /// The name.
+        name: Arc<str>,
+        /// Whose it is.
+        token: ServiceToken,
+    },
+    /// The supervisor is stopping or has stopped.
+    #[error("supervisor is shutting down")]
+    ShuttingDown,
+    /// The service would require itself, through others or directly.
+    #[error("services require each other: {}", ring(members))]
+    Cycle {
+        /// Each requires the next one, and the last one the first.
+        members: Vec<Arc<str>>,
+    },
+    /// The specification is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+/// Names that require each other, as text.
+fn ring(members: &[Arc<str>]) -> String {
+    let mut text = members.join(" -> ");
+    if let Some(first) = members.first() {
+        text.push_str(" -> ");
+        text.push_str(first);
+    }
+    text
+}
+
+/// Declares what every operation on a token may be refused with.
+macro_rules! refusals {
+    ($(#[$doc:meta])* $name:ident { $($extra:tt)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+        pub enum $name {
+            /// The service was removed, or has ended for good and was forgotten. Nothing is left to do.
+            #[error("service {token} is not known")]
+            UnknownToken {
+                /// The token that was given.
+                token: ServiceToken,
+            },
+            /// The token was issued by another supervisor: a bug in the caller.
+            #[error("service {token} belongs to another supervisor")]
+            WrongSupervisor {
+                /// The token that was given.
+                token: ServiceToken,
+            },
+            /// The supervisor is stopping, and stops the service with it.
+            #[error("supervisor is shutting down")]
+            ShuttingDown,
+            /// The supervisor is gone.
+            #[error("supervisor is gone")]
+            SupervisorGone,
+            $($extra)*
+        }
+
+        impl From<Unaddressed> for $name {
+            fn from(refused: Unaddressed) -> Self {
+                match refused {
+                    Unaddressed::UnknownToken { token } => Self::UnknownToken { token },
+                    Unaddressed::WrongSupervisor { token } => Self::WrongSupervisor { token },
+                    Unaddressed::ShuttingDown => Self::ShuttingDown,
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// Why a service is not removed.
+    RemoveError {}
+}
+
+refusals! {
+    /// Why a service is not stopped.
+    StopError {}
+}
+
+refusals! {
+    /// Why a service is not restarted.
+    RestartError {
+        /// The service ended before it was ready. It is treated as its restart type says.
+        #[error("service failed to start: {reason}")]
+        Failed {
+            /// Why it ended.
+            reason: ExitReason,
+        },
+        /// Somebody stopped or removed the service before it was ready.
+        #[error("service was stopped before it was ready")]
+        Interrupted,
+    }
+}
+
+refusals! {
+    /// Why a service is not reset.
+    ResetError {
+        /// The service ended before it was ready. It is treated as its restart type says.
+        #[error("service failed to start: {reason}")]
+        Failed {
+            /// Why it ended.
+            reason: ExitReason,
+        },
+        /// Somebody stopped or removed the service before it was ready.
+        #[error("service was stopped before it was ready")]
+        Interrupted,
+    }
+}
+
+/// Why a token leads to no service that can be operated on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unaddressed {
+    /// Nobody has it any more.
+    UnknownToken {
+        /// The token that was given.
+        token: ServiceToken,
+    },
+    /// Another supervisor issued it.
+    WrongSupervisor {
+        /// The token that was given.
+        token: ServiceToken,
+    },
+    /// The supervisor is stopping or has stopped.
+    ShuttingDown,
+}
+
+/// What a service ends with that waits for one that will not become ready.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("required service `{on}` {why}")]
+pub(crate) struct BlockedError {
+    /// The name that is required.
+    pub(crate) on: Arc<str>,
+    /// What is the matter with it.
+    pub(crate) why: crate::event::Blocked,
+}

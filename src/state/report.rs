@@ -1,0 +1,102 @@
+//! What went wrong while a supervisor stopped.
+
+use std::{fmt, sync::Arc};
+
+use crate::{policy::ExitReason, token::ServiceToken};
+
+/// What went wrong while a supervisor stopped.
+///
+/// Empty if every service stopped in time and without an error. Prints one line per service.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    unstopped: Vec<UnstoppedService>,
+    failures: Vec<(Arc<str>, ExitReason)>,
+}
+
+impl ShutdownReport {
+    /// The services that would not stop and were abandoned, because they block their thread.
+    pub fn unstopped(&self) -> &[UnstoppedService] {
+        &self.unstopped
+    }
+
+    /// The services that failed while they stopped or overran their time, by path, in the order of their ends.
+    pub fn failures(&self) -> &[(Arc<str>, ExitReason)] {
+        &self.failures
+    }
+
+    /// Reports whether nothing went wrong.
+    pub fn is_clean(&self) -> bool {
+        self.unstopped.is_empty() && self.failures.is_empty()
+    }
+
+    /// Adds a service that would not stop.
+    pub(crate) fn push_unstopped(&mut self, path: Arc<str>, token: ServiceToken, generation: u64) {
+        self.unstopped.push(UnstoppedService {
+            path,
+            token,
+            generation,
+        });
+    }
+
+    /// Adds a service that failed while it stopped.
+    pub(crate) fn push_failure(&mut self, path: Arc<str>, reason: ExitReason) {
+        self.failures.push((path, reason));
+    }
+
+    /// Adds what went wrong in a subtree.
+    pub(crate) fn append(&mut self, mut subtree: Self) {
+        self.unstopped.append(&mut subtree.unstopped);
+        self.failures.append(&mut subtree.failures);
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_clean() {
+            return f.write_str("all services stopped");
+        }
+        let mut separator = "";
+        for service in &self.unstopped {
+            write!(f, "{separator}{service} would not stop")?;
+            separator = "\n";
+        }
+        for (path, reason) in &self.failures {
+            write!(f, "{separator}{path}: {reason:#}")?;
+            separator = "\n";
+        }
+        Ok(())
+    }
+}
+
+/// A service that would not stop.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct UnstoppedService {
+    path: Arc<str>,
+    token: ServiceToken,
+    generation: u64,
+}
+
+impl UnstoppedService {
+    /// The names from the root to the service, joined by `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The token that it was given when it was added.
+    pub const fn token(&self) -> ServiceToken {
+        self.token
+    }
+
+    /// Which incarnation is still there: 0 for the first.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl fmt::Display for UnstoppedService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}

@@ -1,0 +1,213 @@
+//! The rules that a supervisor follows, and those of each of its services.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::policy::{
+    AutoShutdown, Backoff, OnLimit, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
+    SpecError, Strategy,
+};
+
+/// Says whether an error ends the whole tree.
+pub(crate) type Fatal = Arc<dyn Fn(&ServiceError) -> bool + Send + Sync>;
+/// Says whether a new fatal error takes the place of the one that is kept.
+pub(crate) type MoreImportant = Arc<dyn Fn(&ServiceError, &ServiceError) -> bool + Send + Sync>;
+
+/// The rules that a supervisor follows.
+#[derive(Clone)]
+pub(crate) struct SupervisorRules {
+    /// Who is restarted with whom.
+    pub(crate) strategy: Strategy,
+    /// How many restarts are too many.
+    pub(crate) limit: RestartLimit,
+    /// What happens then: `Pause` or `Escalate`.
+    pub(crate) on_limit: OnLimit,
+    /// How long a service may take to stop that does not say so itself: 10 s.
+    pub(crate) shutdown_timeout: Duration,
+    /// How much time passes between two starts after a pause: none.
+    pub(crate) resume_spacing: Duration,
+    /// When the supervisor ends by itself.
+    pub(crate) auto_shutdown: AutoShutdown,
+    /// Which errors end the whole tree: none.
+    pub(crate) fatal: Option<Fatal>,
+    /// Which of two fatal errors counts: the first.
+    pub(crate) more_important: Option<MoreImportant>,
+}
+
+impl SupervisorRules {
+    /// Refuses what makes no sense.
+    pub(crate) fn validate(&self) -> Result<(), SpecError> {
+        if self.on_limit == OnLimit::GiveUp {
+            return Err(SpecError::value(
+                "on_limit",
+                &"GiveUp",
+                "Pause or Escalate, because only a service can give up",
+            ));
+        }
+        self.limit.validate()
+    }
+}
+
+impl Default for SupervisorRules {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            limit: RestartLimit::default(),
+            on_limit: OnLimit::default(),
+            shutdown_timeout: Duration::from_secs(10),
+            resume_spacing: Duration::ZERO,
+            auto_shutdown: AutoShutdown::default(),
+            fatal: None,
+            more_important: None,
+        }
+    }
+}
+
+impl fmt::Debug for SupervisorRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupervisorRules")
+            .field("strategy", &self.strategy)
+            .field("limit", &self.limit)
+            .field("on_limit", &self.on_limit)
+            .field("shutdown_timeout", &self.shutdown_timeout)
+            .field("resume_spacing", &self.resume_spacing)
+            .field("auto_shutdown", &self.auto_shutdown)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The rules for one service.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceRules {
+    /// The names from the root to the service, joined by `/`; the last one is its name.
+    pub(crate) path: Arc<str>,
+    /// When it is started again.
+    pub(crate) restart: RestartType,
+    /// How it is stopped; its supervisor's `shutdown_timeout` if it does not say.
+    pub(crate) shutdown: Option<Shutdown>,
+    /// When it counts as ready.
+    pub(crate) readiness: Readiness,
+    /// How long it may take to become ready: as long as it likes.
+    pub(crate) start_timeout: Option<Duration>,
+    /// How long it waits before it is started again.
+    pub(crate) backoff: Backoff,
+    /// A limit of its own.
+    pub(crate) limit: Option<(RestartLimit, OnLimit)>,
+    /// The names that must be ready before it is started.
+    pub(crate) requires: Vec<Arc<str>>,
+    /// The names that it is restarted with; each is required as well.
+    pub(crate) binds_to: Vec<Arc<str>>,
+    /// Whether its end may end its supervisor.
+    pub(crate) significance: Significance,
+}
+
+impl ServiceRules {
+    /// The defaults, for a service at `path`.
+    pub(crate) fn new(path: impl Into<Arc<str>>) -> Self {
+        Self {
+            path: path.into(),
+            restart: RestartType::default(),
+            shutdown: None,
+            readiness: Readiness::default(),
+            start_timeout: None,
+            backoff: Backoff::none(),
+            limit: None,
+            requires: Vec::new(),
+            binds_to: Vec::new(),
+            significance: Significance::default(),
+        }
+    }
+
+    /// The name among its siblings.
+    pub(crate) fn name(&self) -> &str {
+        name_of(&self.path)
+    }
+
+    /// Refuses what makes no sense under a supervisor at `parent` that ends by itself as `auto_shutdown` says.
+    pub(super) fn validate(
+        &self,
+        parent: &str,
+        auto_shutdown: AutoShutdown,
+    ) -> Result<(), SpecError> {
+        self.validate_path(parent)?;
+        self.backoff.validate()?;
+        if let Some((limit, _)) = &self.limit {
+            limit.validate()?;
+        }
+        if self.start_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(SpecError::value(
+                "start_timeout",
+                &"0ns",
+                "a duration above zero",
+            ));
+        }
+        if let Some(name) = self
+            .required()
+            .find(|name| name.is_empty() || name.contains('/'))
+        {
+            return Err(SpecError::name(
+                name,
+                "a required service is named without its path",
+            ));
+        }
+        self.validate_significance(auto_shutdown)
+    }
+
+    fn validate_path(&self, parent: &str) -> Result<(), SpecError> {
+        let name = self
+            .path
+            .strip_prefix(parent)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .unwrap_or(&self.path);
+        if name.is_empty() {
+            return Err(SpecError::name(name, "it is empty"));
+        }
+        if name.contains('/') {
+            return Err(SpecError::name(
+                name,
+                "it contains `/`, which separates the names of a path",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_significance(&self, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
+        if self.significance == Significance::Ordinary {
+            return Ok(());
+        }
+        if self.restart == RestartType::Permanent {
+            return Err(SpecError::value(
+                "significant",
+                &self.restart,
+                "a transient or temporary service, because a permanent one does not end",
+            ));
+        }
+        if auto_shutdown == AutoShutdown::Never {
+            return Err(SpecError::value(
+                "significant",
+                &format_args!("{auto_shutdown:?}"),
+                "a supervisor with an auto shutdown other than `Never`",
+            ));
+        }
+        Ok(())
+    }
+
+    /// All names that must be ready before it is started; one may come twice.
+    pub(super) fn required(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.requires.iter().chain(&self.binds_to)
+    }
+}
+
+/// Whether the end of a service may end its supervisor.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Significance {
+    /// It may not.
+    #[default]
+    Ordinary,
+    /// It may, as the supervisor's auto shutdown says.
+    Significant,
+}
+
+/// The last name of a path.
+pub(super) fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}

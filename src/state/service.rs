@@ -1,0 +1,343 @@
+//! One service, as its supervisor sees it.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::rules::{ServiceRules, Significance, name_of};
+use crate::policy::{
+    Backoff, ExitReason, LimitCounter, OnLimit, Readiness, RestartLimit, RestartType, Shutdown,
+};
+
+/// Where a service is in its life.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ServiceState {
+    /// It waits for its turn, or for one that it requires.
+    Waiting,
+    /// An incarnation was begun and is not ready yet.
+    Starting,
+    /// It runs.
+    Ready,
+    /// It was asked to stop.
+    Stopping,
+    /// It has ended, and is started again after a delay of its own.
+    BackingOff,
+    /// It has ended, and is started again when the pause of restarts is over.
+    Paused,
+    /// It was stopped on request, or has ended for good.
+    Stopped,
+    /// It gave up, or its arbiter is gone.
+    Failed,
+}
+
+impl ServiceState {
+    const ALL: [Self; 8] = [
+        Self::Waiting,
+        Self::Starting,
+        Self::Ready,
+        Self::Stopping,
+        Self::BackingOff,
+        Self::Paused,
+        Self::Stopped,
+        Self::Failed,
+    ];
+
+    /// A number for this state, to keep it in an atomic.
+    pub(crate) const fn to_bits(self) -> u8 {
+        self as u8
+    }
+
+    /// The state of a number that [`to_bits`](Self::to_bits) has returned.
+    pub(crate) fn from_bits(bits: u8) -> Self {
+        let known = Self::ALL.get(usize::from(bits));
+        known.copied().unwrap_or(Self::Failed)
+    }
+}
+
+impl fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+            Self::BackingOff => "backing off",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// Where a service is in its life, as finely as decisions need it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// Added before its supervisor was started.
+    Registered,
+    /// It waits until what it requires is ready.
+    Gated,
+    /// It said that something is missing, and waits until one that it requires becomes ready.
+    Parked,
+    /// It waits for its turn in the line.
+    InLine,
+    /// It has ended while its supervisor was starting; what follows is decided after that.
+    Deferred,
+    /// An incarnation was begun and is not ready yet.
+    Starting,
+    /// It runs.
+    Ready,
+    /// It was asked to stop or is being dropped.
+    Stopping,
+    /// Its incarnation has ended, and within this turn it is decided what follows.
+    Ended,
+    /// It waits for the end of its backoff.
+    BackingOff,
+    /// It waits for the end of the pause that its own limit demands.
+    Resting,
+    /// It waits for the end of its supervisor's pause.
+    Queued,
+    /// It was stopped on request.
+    Stopped,
+    /// It has ended for good.
+    Finished,
+    /// It gave up.
+    Failed,
+    /// Its cell is gone: it can never be started again.
+    Lost,
+}
+
+impl Phase {
+    /// Reports whether there is an incarnation.
+    pub(super) const fn is_live(self) -> bool {
+        matches!(self, Self::Starting | Self::Ready | Self::Stopping)
+    }
+
+    /// Reports whether nothing but a request starts it again.
+    pub(super) const fn is_over(self) -> bool {
+        matches!(
+            self,
+            Self::Stopped | Self::Finished | Self::Failed | Self::Lost
+        )
+    }
+
+    /// What users see of it.
+    pub(super) const fn public(self) -> ServiceState {
+        match self {
+            Self::Registered | Self::Gated | Self::Parked | Self::InLine | Self::Deferred => {
+                ServiceState::Waiting
+            }
+            Self::Starting => ServiceState::Starting,
+            Self::Ready => ServiceState::Ready,
+            Self::Stopping => ServiceState::Stopping,
+            Self::BackingOff | Self::Resting => ServiceState::BackingOff,
+            Self::Queued => ServiceState::Paused,
+            Self::Ended | Self::Stopped | Self::Finished => ServiceState::Stopped,
+            Self::Failed | Self::Lost => ServiceState::Failed,
+        }
+    }
+}
+
+/// What becomes of a service when its incarnation has ended that is to be stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum After {
+    /// It is not to be stopped.
+    Unasked,
+    /// It is kept as stopped.
+    Keep,
+    /// It is forgotten.
+    Remove,
+    /// It is started again, because somebody asked for it.
+    Restart,
+    /// It is started again, because one that it is bound to has ended.
+    Bounce,
+    /// It is started again in its turn, with the group.
+    Group,
+    /// Nothing: its supervisor ends.
+    End,
+}
+
+/// How far the stopping of an incarnation has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stage {
+    /// It runs.
+    Running,
+    /// It was asked.
+    Asked,
+    /// It was asked, and said that it has work to finish.
+    Acknowledged,
+    /// It is being dropped.
+    Killed,
+}
+
+/// What a service is to the present stop sequence.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Member {
+    /// No part of it.
+    Outside,
+    /// It is to be asked when it is its turn.
+    Pending,
+    /// It was asked, and those before it in start order wait for it.
+    Holding,
+    /// It was asked, and nobody but what it requires waits for it.
+    Yielding,
+}
+
+/// Whether a service was there before its supervisor was started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Origin {
+    /// It was: it is kept when it has ended for good.
+    Static,
+    /// It was added later: it is forgotten then.
+    Dynamic,
+}
+
+/// One service. Everything that few services have is in [`Extras`].
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) path: Arc<str>,
+    pub(super) serial: u64,
+    /// Its place in start order.
+    pub(super) order: u64,
+    /// How many incarnations were begun.
+    pub(super) starts: u64,
+    /// Since when it is starting or ready.
+    pub(super) since: Option<Instant>,
+    /// When something must happen to it; what, says its phase.
+    pub(super) deadline: Option<Instant>,
+    pub(super) shutdown: Option<Shutdown>,
+    pub(super) last_exit: Option<Box<ExitReason>>,
+    pub(super) extras: Option<Box<Extras>>,
+    /// Failures in a row, for its backoff.
+    pub(super) failures: u32,
+    pub(super) phase: Phase,
+    pub(super) after: After,
+    pub(super) stage: Stage,
+    pub(super) member: Member,
+    pub(super) restart: RestartType,
+    pub(super) readiness: Readiness,
+    pub(super) origin: Origin,
+    pub(super) significance: Significance,
+    pub(super) announced: Announced,
+}
+
+/// Whether it was reported that the present incarnation has started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Announced {
+    No,
+    Yes,
+}
+
+/// What few services have.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub(super) start_timeout: Option<Duration>,
+    pub(super) backoff: Backoff,
+    pub(super) limit: Option<OwnLimit>,
+    pub(super) requires: Box<[Arc<str>]>,
+    pub(super) binds_to: Box<[Arc<str>]>,
+}
+
+/// A limit of one service.
+#[derive(Debug)]
+pub(super) struct OwnLimit {
+    pub(super) limit: RestartLimit,
+    pub(super) on_limit: OnLimit,
+    pub(super) counter: LimitCounter,
+}
+
+impl Service {
+    pub(super) fn new(rules: ServiceRules, origin: Origin) -> Self {
+        Self {
+            shutdown: rules.shutdown,
+            restart: rules.restart,
+            readiness: rules.readiness,
+            significance: rules.significance,
+            path: Arc::clone(&rules.path),
+            extras: Extras::of(rules).map(Box::new),
+            serial: 0,
+            order: 0,
+            starts: 0,
+            since: None,
+            deadline: None,
+            last_exit: None,
+            failures: 0,
+            phase: Phase::Registered,
+            after: After::Unasked,
+            stage: Stage::Running,
+            member: Member::Outside,
+            origin,
+            announced: Announced::No,
+        }
+    }
+
+    /// The name among its siblings.
+    pub(super) fn name(&self) -> &str {
+        name_of(&self.path)
+    }
+
+    /// The present or latest incarnation.
+    pub(super) const fn generation(&self) -> u64 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// The names that must be ready before it is started, each once.
+    pub(super) fn required(&self) -> &[Arc<str>] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.requires)
+    }
+
+    /// Reports whether it is restarted with the service of this name.
+    pub(super) fn is_bound_to(&self, name: &str) -> bool {
+        let bound = |extras: &Extras| extras.binds_to.iter().any(|bound| **bound == *name);
+        self.extras.as_deref().is_some_and(bound)
+    }
+
+    /// Keeps why it ended.
+    pub(super) fn remember_exit(&mut self, reason: &ExitReason) {
+        match &mut self.last_exit {
+            Some(last) => **last = reason.clone(),
+            last @ None => *last = Some(Box::new(reason.clone())),
+        }
+    }
+
+    /// Why it ended the last time; `Normal` if it never ran.
+    pub(super) fn last_exit(&self) -> ExitReason {
+        self.last_exit
+            .as_deref()
+            .cloned()
+            .unwrap_or(ExitReason::Normal)
+    }
+}
+
+impl Extras {
+    /// What is not the default of `rules`, if anything is.
+    fn of(rules: ServiceRules) -> Option<Self> {
+        let default = rules.start_timeout.is_none()
+            && rules.backoff.is_none()
+            && rules.limit.is_none()
+            && rules.requires.is_empty()
+            && rules.binds_to.is_empty();
+        if default {
+            return None;
+        }
+        let mut requires: Vec<Arc<str>> = Vec::new();
+        for name in rules.required() {
+            if !requires.contains(name) {
+                requires.push(Arc::clone(name));
+            }
+        }
+        Some(Self {
+            start_timeout: rules.start_timeout,
+            backoff: rules.backoff,
+            limit: rules.limit.map(|(limit, on_limit)| OwnLimit {
+                limit,
+                on_limit,
+                counter: LimitCounter::default(),
+            }),
+            requires: requires.into_boxed_slice(),
+            binds_to: rules.binds_to.into_boxed_slice(),
+        })
+    }
+}

@@ -1,0 +1,395 @@
+//! The services of one supervisor: by slot, by name, in start order, by what they require, by deadline.
+//!
+//! # Invariants
+//!
+//! 1. A service comes after all that it requires in start order, also if they were added later.
+//! 2. Every operation on one service takes logarithmic time in the number of services.
+//! 3. A slot is used again after its service is gone; a serial never is.
+
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{Hash, Hasher},
+    ops::{Index, IndexMut},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    rules::{Significance, name_of},
+    service::{Phase, Service, ServiceState},
+};
+use crate::{
+    policy::{
+        Cycle,
+        order::{Node, start_order},
+    },
+    token::{ServiceToken, SupervisorId},
+};
+
+/// The services of one supervisor.
+#[derive(Debug)]
+pub(super) struct Services {
+    supervisor: SupervisorId,
+    slots: Vec<Slot>,
+    /// The first free slot.
+    free: Option<u32>,
+    names: HashMap<Name, u32>,
+    order: BTreeMap<u64, u32>,
+    next_order: u64,
+    /// By the name that is required, which need not exist.
+    dependents: HashMap<Arc<str>, Dependents>,
+    deadlines: BTreeSet<(Instant, u32)>,
+    counts: [usize; 8],
+    live: usize,
+    significant: usize,
+}
+
+/// What has changed with a new service.
+#[derive(Debug)]
+pub(super) struct Inserted {
+    /// Where it is.
+    pub(super) slot: u32,
+    /// Who was moved behind it, and the former places in start order.
+    pub(super) moved: Vec<(u32, u64)>,
+}
+
+/// A place for a service.
+#[derive(Debug)]
+enum Slot {
+    /// The next free one.
+    Free(Option<u32>),
+    Taken(Service),
+}
+
+/// Those that require one name.
+#[derive(Debug, Default)]
+struct Dependents {
+    slots: BTreeSet<u32>,
+    /// How many of them are in the stop sequence and have not ended.
+    leaving: usize,
+}
+
+impl Services {
+    pub(super) fn new(supervisor: SupervisorId) -> Self {
+        Self {
+            supervisor,
+            slots: Vec::new(),
+            free: None,
+            names: HashMap::new(),
+            order: BTreeMap::new(),
+            next_order: 0,
+            dependents: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            counts: [0; 8],
+            live: 0,
+            significant: 0,
+        }
+    }
+
+    /// Takes a service in, at the end of the start order, and those that require it behind it.
+    pub(super) fn insert(&mut self, mut service: Service) -> Result<Inserted, Cycle> {
+        let behind = self.behind(&service)?;
+        let slot = self.free_slot();
+        service.serial = ServiceToken::issue(self.supervisor, slot).serial();
+        service.order = self.end_of_order(slot);
+        self.names.insert(Name(Arc::clone(&service.path)), slot);
+        for required in service.required() {
+            let dependents = self.dependents.entry(Arc::clone(required)).or_default();
+            dependents.slots.insert(slot);
+        }
+        self.count(&service, Counting::In);
+        self.slots[slot as usize] = Slot::Taken(service);
+        let mut moved = Vec::new();
+        for dependent in behind {
+            let order = self.end_of_order(dependent);
+            let before = std::mem::replace(&mut self[dependent].order, order);
+            self.order.remove(&before);
+            moved.push((dependent, before));
+        }
+        Ok(Inserted { slot, moved })
+    }
+
+    /// Takes a service out.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Service> {
+        self.set_deadline(slot, None);
+        let place = self.slots.get_mut(slot as usize)?;
+        if matches!(place, Slot::Free(_)) {
+            return None;
+        }
+        let Slot::Taken(service) = std::mem::replace(place, Slot::Free(self.free)) else {
+            return None;
+        };
+        self.free = Some(slot);
+        self.count(&service, Counting::Out);
+        self.names.remove(service.name());
+        self.order.remove(&service.order);
+        for required in service.required() {
+            if let Some(dependents) = self.dependents.get_mut(required) {
+                dependents.slots.remove(&slot);
+                if dependents.slots.is_empty() {
+                    self.dependents.remove(required);
+                }
+            }
+        }
+        Some(service)
+    }
+
+    pub(super) fn set_phase(&mut self, slot: u32, phase: Phase) {
+        let Some(Slot::Taken(service)) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let before = std::mem::replace(&mut service.phase, phase);
+        let significance = service.significance;
+        self.count_phase(before, significance, Counting::Out);
+        self.count_phase(phase, significance, Counting::In);
+    }
+
+    pub(super) fn set_deadline(&mut self, slot: u32, deadline: Option<Instant>) {
+        let Some(Slot::Taken(service)) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let before = std::mem::replace(&mut service.deadline, deadline);
+        if let Some(at) = before {
+            self.deadlines.remove(&(at, slot));
+        }
+        if let Some(at) = deadline {
+            self.deadlines.insert((at, slot));
+        }
+    }
+
+    /// Gives every service its path below `parent`.
+    pub(super) fn relocate(&mut self, parent: &str) {
+        self.names.clear();
+        for (slot, place) in (0_u32..).zip(&mut self.slots) {
+            if let Slot::Taken(service) = place {
+                service.path = Arc::from(format!("{parent}/{}", service.name()));
+                self.names.insert(Name(Arc::clone(&service.path)), slot);
+            }
+        }
+    }
+
+    /// Counts a service that requires others in or out of the stop sequence.
+    ///
+    /// Returns the names that nobody in the sequence requires any more.
+    pub(super) fn set_leaving(&mut self, slot: u32, leaving: Leaving) -> Vec<u32> {
+        let mut free = Vec::new();
+        let Some(Slot::Taken(service)) = self.slots.get(slot as usize) else {
+            return free;
+        };
+        for required in service.required() {
+            let Some(dependents) = self.dependents.get_mut(required) else {
+                continue;
+            };
+            match leaving {
+                Leaving::Joins => dependents.leaving += 1,
+                Leaving::Left => dependents.leaving -= 1,
+            }
+            if dependents.leaving == 0 {
+                free.extend(self.names.get(&**required));
+            }
+        }
+        free
+    }
+
+    /// Reports whether somebody in the stop sequence requires this service and has not ended.
+    pub(super) fn is_held(&self, slot: u32) -> bool {
+        self.dependents
+            .get(self[slot].name())
+            .is_some_and(|dependents| dependents.leaving > 0)
+    }
+
+    pub(super) fn get(&self, slot: u32) -> Option<&Service> {
+        match self.slots.get(slot as usize) {
+            Some(Slot::Taken(service)) => Some(service),
+            _ => None,
+        }
+    }
+
+    /// The slot of the service that a token names.
+    pub(super) fn slot(&self, token: ServiceToken) -> Option<u32> {
+        let service = self.get(token.slot())?;
+        let same = token.supervisor() == self.supervisor && service.serial == token.serial();
+        same.then(|| token.slot())
+    }
+
+    pub(super) fn token(&self, slot: u32) -> ServiceToken {
+        ServiceToken::from_parts(self[slot].serial, self.supervisor, slot)
+    }
+
+    /// The slot of the service of this name.
+    pub(super) fn named(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// The slots of those that require this name, in start order.
+    pub(super) fn dependents(&self, name: &str) -> Vec<u32> {
+        let Some(dependents) = self.dependents.get(name) else {
+            return Vec::new();
+        };
+        let mut slots: Vec<u32> = dependents.slots.iter().copied().collect();
+        slots.sort_unstable_by_key(|slot| self[*slot].order);
+        slots
+    }
+
+    /// All slots in start order.
+    pub(super) fn in_order(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.order.values().copied()
+    }
+
+    /// The slots from this place in start order on.
+    pub(super) fn starting_at(&self, order: u64) -> impl DoubleEndedIterator<Item = u32> {
+        self.order.range(order..).map(|(_, slot)| *slot)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<(Instant, u32)> {
+        self.deadlines.first().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// How many services have an incarnation.
+    pub(super) const fn live(&self) -> usize {
+        self.live
+    }
+
+    /// How many significant services have not ended for good.
+    pub(super) const fn significant(&self) -> usize {
+        self.significant
+    }
+
+    /// How many services are in a state.
+    pub(super) fn in_state(&self, state: ServiceState) -> usize {
+        self.counts[usize::from(state.to_bits())]
+    }
+
+    /// Those that must move behind a new service, because they require it, in their new order.
+    fn behind(&self, service: &Service) -> Result<Vec<u32>, Cycle> {
+        let name = service.name();
+        if !self.dependents.contains_key(name) && !service.required().iter().any(|r| **r == *name) {
+            return Ok(Vec::new());
+        }
+        let mut slots = self.dependents(name);
+        let mut seen: BTreeSet<u32> = slots.iter().copied().collect();
+        let mut next = 0;
+        while let Some(slot) = slots.get(next) {
+            let further = self.dependents(self[*slot].name());
+            slots.extend(further.into_iter().filter(|slot| seen.insert(*slot)));
+            next += 1;
+        }
+        slots.sort_unstable_by_key(|slot| self[*slot].order);
+        let members = std::iter::once(service).chain(slots.iter().map(|slot| &self[*slot]));
+        let nodes: Vec<Node<'_>> = members.map(node).collect();
+        // The new service is the first: nobody else in the list is without a requirement in it.
+        let order = start_order(&nodes)?;
+        Ok(order.iter().skip(1).map(|at| slots[at - 1]).collect())
+    }
+
+    fn free_slot(&mut self) -> u32 {
+        if let Some(slot) = self.free
+            && let Some(Slot::Free(next)) = self.slots.get(slot as usize)
+        {
+            self.free = *next;
+            return slot;
+        }
+        let slot = u32::try_from(self.slots.len())
+            .expect("four thousand million services do not fit in memory");
+        self.slots.push(Slot::Free(None));
+        slot
+    }
+
+    fn end_of_order(&mut self, slot: u32) -> u64 {
+        let order = self.next_order;
+        self.next_order += 1;
+        self.order.insert(order, slot);
+        order
+    }
+
+    fn count(&mut self, service: &Service, counting: Counting) {
+        self.count_phase(service.phase, service.significance, counting);
+    }
+
+    fn count_phase(&mut self, phase: Phase, significance: Significance, counting: Counting) {
+        let significant = significance == Significance::Significant && !phase.is_over();
+        let state = &mut self.counts[usize::from(phase.public().to_bits())];
+        match counting {
+            Counting::In => {
+                *state += 1;
+                self.live += usize::from(phase.is_live());
+                self.significant += usize::from(significant);
+            }
+            Counting::Out => {
+                *state -= 1;
+                self.live -= usize::from(phase.is_live());
+                self.significant -= usize::from(significant);
+            }
+        }
+    }
+}
+
+/// A service and what it requires, to be sorted.
+fn node(service: &Service) -> Node<'_> {
+    Node {
+        name: service.name(),
+        requires: service.required().iter().map(|name| &**name).collect(),
+    }
+}
+
+impl Index<u32> for Services {
+    type Output = Service;
+
+    fn index(&self, slot: u32) -> &Service {
+        self.get(slot)
+            .expect("slots are passed around only within one turn, in which their services stay")
+    }
+}
+
+impl IndexMut<u32> for Services {
+    fn index_mut(&mut self, slot: u32) -> &mut Service {
+        match self.slots.get_mut(slot as usize) {
+            Some(Slot::Taken(service)) => Some(service),
+            _ => None,
+        }
+        .expect("slots are passed around only within one turn, in which their services stay")
+    }
+}
+
+/// Whether a service joins the stop sequence, or has ended in it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Leaving {
+    Joins,
+    Left,
+}
+
+/// Whether something is counted or no longer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Counting {
+    In,
+    Out,
+}
+
+/// A path that is found by its last name: the path is shared, so that an entry costs no text of its own.
+#[derive(Debug)]
+struct Name(Arc<str>);
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        name_of(&self.0)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        name_of(&self.0).hash(hasher);
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        name_of(&self.0) == name_of(&other.0)
+    }
+}
+
+impl Eq for Name {}

@@ -1,0 +1,185 @@
+//! What can be seen of a supervisor and its services.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    ServiceState, Stage, SupervisorState,
+    service::{Phase, Service},
+};
+use crate::{
+    policy::{ExitReason, RestartType},
+    token::ServiceToken,
+};
+
+/// What can be seen of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ServiceView {
+    /// Its token.
+    pub(crate) token: ServiceToken,
+    /// Its names from the root.
+    pub(crate) path: Arc<str>,
+    /// Where it is in its life.
+    pub(crate) state: ServiceState,
+    /// Its present or latest incarnation, 0 for the first.
+    pub(crate) generation: u64,
+    /// How often it was started again, for whatever reason.
+    pub(crate) restarts: u64,
+    /// When it is started again.
+    pub(crate) restart: RestartType,
+    /// Why it ended the last time, if it has.
+    pub(crate) last_exit: Option<ExitReason>,
+    /// Since when it is starting or ready.
+    pub(crate) since: Option<Instant>,
+    /// When it is started again, if it waits for a time.
+    pub(crate) next_start: Option<Instant>,
+}
+
+/// How many services there are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// In all.
+    pub services: usize,
+    /// With an incarnation.
+    pub active: usize,
+    /// Ready.
+    pub ready: usize,
+    /// Waiting for a delay, a pause or a requirement.
+    pub waiting: usize,
+    /// Stopped on request, or ended for good.
+    pub stopped: usize,
+    /// Failed.
+    pub failed: usize,
+}
+
+/// Where a supervisor is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SupervisorStatus {
+    /// It was not started.
+    Idle,
+    /// Its services are being started.
+    Starting,
+    /// It runs.
+    Running,
+    /// It runs, but restarts pause.
+    Paused {
+        /// Until then; for ever if that time cannot be expressed.
+        until: Option<Instant>,
+    },
+    /// Its services are being stopped.
+    Stopping,
+    /// It has ended.
+    Stopped,
+}
+
+impl SupervisorState {
+    /// What can be seen of one service.
+    pub(crate) fn service(&self, token: ServiceToken) -> Option<ServiceView> {
+        let slot = self.services.slot(token)?;
+        Some(self.view(slot))
+    }
+
+    /// The token of the service of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<ServiceToken> {
+        Some(self.services.token(self.services.named(name)?))
+    }
+
+    /// The names of a service from the root.
+    pub(crate) fn service_path(&self, token: ServiceToken) -> Option<Arc<str>> {
+        let slot = self.services.slot(token)?;
+        Some(Arc::clone(&self.services[slot].path))
+    }
+
+    /// The tokens of all services, in start order.
+    pub(crate) fn tokens(&self) -> impl DoubleEndedIterator<Item = ServiceToken> {
+        self.services
+            .in_order()
+            .map(|slot| self.services.token(slot))
+    }
+
+    /// Reports whether the supervisor has ended, and all its services with it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+
+    /// What can be seen of all services, in start order.
+    pub(crate) fn services(&self) -> impl DoubleEndedIterator<Item = ServiceView> {
+        self.services.in_order().map(|slot| self.view(slot))
+    }
+
+    /// How many services there are.
+    pub(crate) fn counts(&self) -> Counts {
+        let count = |state| self.services.in_state(state);
+        Counts {
+            services: self.services.len(),
+            active: self.services.live(),
+            ready: count(ServiceState::Ready),
+            waiting: count(ServiceState::Waiting)
+                + count(ServiceState::BackingOff)
+                + count(ServiceState::Paused),
+            stopped: count(ServiceState::Stopped),
+            failed: count(ServiceState::Failed),
+        }
+    }
+
+    /// Where the supervisor is in its life.
+    pub(crate) fn status(&self) -> SupervisorStatus {
+        match (self.stage, self.pause) {
+            (Stage::Idle, _) => SupervisorStatus::Idle,
+            (Stage::Starting, _) => SupervisorStatus::Starting,
+            (Stage::Running, Some(pause)) => SupervisorStatus::Paused { until: pause.until },
+            (Stage::Running, None) => SupervisorStatus::Running,
+            (Stage::Ending, _) => SupervisorStatus::Stopping,
+            (Stage::Ended, _) => SupervisorStatus::Stopped,
+        }
+    }
+
+    /// Reports whether there are no services.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.services.len() == 0
+    }
+
+    /// What is counted against the limit.
+    pub(crate) fn failure_count(&self, now: Instant) -> f64 {
+        self.counter.count(&self.rules.limit, now)
+    }
+
+    /// The supervisor's names from the root.
+    pub(crate) const fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
+    /// How often the supervisor was started again.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// The rules that the supervisor follows.
+    pub(crate) const fn rules(&self) -> &super::SupervisorRules {
+        &self.rules
+    }
+
+    fn view(&self, slot: u32) -> ServiceView {
+        let service = &self.services[slot];
+        ServiceView {
+            token: self.services.token(slot),
+            path: Arc::clone(&service.path),
+            state: service.phase.public(),
+            generation: service.generation(),
+            restarts: service.generation(),
+            restart: service.restart,
+            last_exit: service.last_exit.as_deref().cloned(),
+            since: service.since,
+            next_start: self.next_start(service),
+        }
+    }
+
+    fn next_start(&self, service: &Service) -> Option<Instant> {
+        match service.phase {
+            Phase::BackingOff => service.deadline.or(self.line.not_before),
+            Phase::Resting => service.deadline,
+            Phase::Queued => self.pause.map_or(self.next_resume, |pause| pause.until),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Carries out what the state decides.
+//!
+//! # Invariants
+//!
+//! 1. Every input to the state is followed by [`Core::carry_out`] in the same turn.
+//! 2. `links[slot]` is there from `add` until the state releases the service.
+//! 3. The core outlives the incarnations of its supervisor; when it goes, every cell that is left is released.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use actix::{Actor, ActorContext};
+use actix_rt::Arbiter;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{
+    AddError, Report, ServiceReport, SupervisorActor, SupervisorSpec, clock::now, random::Random,
+    tree::Tree, upward::Upward,
+};
+use crate::{
+    policy::{KillCause, SpecError},
+    registry::{Changed, Forget, Register, ServiceSummary},
+    service::{
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceRef,
+        ServiceSpec, Watched,
+    },
+    state::{
+        Answer, Effect, Ended, Reporting, ServiceState, ShutdownReport, SupervisorState, Waiter,
+    },
+    token::{ServiceToken, SupervisorId},
+};
+
+/// What a supervisor keeps: its state, and a handle for each service.
+pub(crate) struct Core {
+    pub(super) state: SupervisorState,
+    /// What is wrong with the spec, to be said when the supervisor is started.
+    refused: Option<SpecError>,
+    name: Arc<str>,
+    parent: Arc<Parent>,
+    pub(super) notices: UnboundedReceiver<Notice>,
+    /// By slot of the token.
+    links: Vec<Option<Arc<dyn AnyLink>>>,
+    /// Cells that have never been started, by slot.
+    seeds: HashMap<u32, (Box<dyn Launch>, Placement)>,
+    /// The names that a service requires, for those that do, by slot.
+    requirements: HashMap<u32, Vec<Arc<str>>>,
+    /// The threads of dedicated services, by slot.
+    arbiters: HashMap<u32, Arbiter>,
+    waiters: HashMap<Waiter, Box<dyn FnOnce(Answer) + Send>>,
+    next_waiter: u64,
+    /// Those who wait for the end of the supervisor.
+    ending: Vec<Box<dyn FnOnce(ShutdownReport) + Send>>,
+    next_position: u64,
+    tree: Option<Arc<Tree>>,
+    /// What names this supervisor in its own supervisor; set with the tree.
+    owner: Option<ServiceToken>,
+    pub(super) ended: Option<Ended>,
+}
+
+impl Core {
+    pub(super) fn new(name: Arc<str>, spec: SupervisorSpec, mut random: Random) -> Self {
+        let (parent, notices) = Parent::new();
+        let refused = spec.rules.validate().err();
+        Self {
+            refused,
+            state: SupervisorState::new(
+                SupervisorId::issue(),
+                Arc::clone(&name),
+                spec.rules,
+                Box::new(move || random.fraction()),
+            ),
+            name,
+            parent: Arc::new(parent),
+            notices,
+            links: Vec::new(),
+            seeds: HashMap::new(),
+            requirements: HashMap::new(),
+            arbiters: HashMap::new(),
+            waiters: HashMap::new(),
+            next_waiter: 0,
+            ending: Vec::new(),
+            next_position: 0,
+            tree: None,
+            owner: None,
+            ended: None,
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Registers a service; whether it is started is the state's decision.
+    pub(super) fn add<A>(&mut self, spec: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        let name = Arc::clone(&spec.name);
+        let (mut rules, placement, open) = spec.open();
+        rules.path = Arc::from(format!("{}/{name}", self.state.path()));
+        let requirements: Vec<_> = rules
+            .requires
+            .iter()
+            .chain(&rules.binds_to)
+            .cloned()
+            .collect();
+        let token = self.state.add(rules, now())?;
+        if !requirements.is_empty() {
+            self.requirements.insert(token.slot(), requirements);
+        }
+        let link = Arc::new(Link::new(
+            token,
+            name,
+            Arc::clone(&self.parent),
+            open.address.downgrade(),
+        ));
+        let (address, seed) = open.seed(Arc::clone(&link));
+        let slot = token.slot();
+        self.seeds.insert(slot, (Box::new(seed), placement));
+        let index = slot as usize;
+        if index >= self.links.len() {
+            self.links.resize_with(index + 1, || None);
+        }
+        self.links[index] = Some(Arc::clone(&link) as Arc<dyn AnyLink>);
+        if let (Some(tree), Some(owner)) = (&self.tree, self.owner) {
+            if let Some(path) = self.state.service_path(token) {
+                link.core().set_place(path, self.next_position);
+            }
+            self.next_position += 1;
+            tree.registry.do_send(Register {
+                owner,
+                links: vec![Arc::clone(&link) as Arc<dyn AnyLink>],
+            });
+        }
+        Ok(ServiceRef::new(address, link))
+    }
+
+    /// Begins an incarnation of the supervisor: the first, or one that takes over the services of the one before.
+    pub(super) fn start_all(
+        &mut self,
+        link: &Arc<Link<SupervisorActor>>,
+        tree: &Arc<Tree>,
+        now: Instant,
+    ) {
+        if self.tree.is_none() {
+            self.attach(link, tree);
+            self.listen();
+            self.state.start(now);
+        } else {
+            self.state.restart_fresh(now);
+        }
+    }
+
+    /// Ends an incarnation of the supervisor. One that was dropped, instead of having ended, takes its services along.
+    pub(super) fn leave(&mut self) {
+        self.ended = None;
+        self.ending.clear();
+        if !self.state.has_ended() {
+            for link in self.links.iter().flatten() {
+                link.core().kill(KillCause::Requested);
+            }
+        }
+    }
+
+    /// Gives the supervisor and its services their place in a tree.
+    fn attach(&mut self, link: &Arc<Link<SupervisorActor>>, tree: &Arc<Tree>) {
+        self.tree = Some(Arc::clone(tree));
+        self.owner = Some(link.core().token());
+        self.parent.set_upward(Box::new(Upward {
+            link: Arc::clone(link),
+            tree: Arc::clone(tree),
+        }));
+        self.state.relocate(Arc::clone(link.core().path()));
+        let mut links = Vec::with_capacity(self.links.len());
+        for token in self.state.tokens() {
+            if let (Some(link), Some(path)) = (self.link(token), self.state.service_path(token)) {
+                link.core().set_place(path, self.next_position);
+                links.push(Arc::clone(link));
+            }
+            self.next_position += 1;
+        }
+        tree.registry.do_send(Register {
+            owner: link.core().token(),
+            links,
+        });
+    }
+
+    /// Takes a note of somebody who waits for an answer.
+    pub(super) fn wait(&mut self, answer: impl FnOnce(Answer) + Send + 'static) -> Waiter {
+        let waiter = Waiter(self.next_waiter);
+        self.next_waiter += 1;
+        self.waiters.insert(waiter, Box::new(answer));
+        waiter
+    }
+
+    /// Takes a note of somebody who waits for the end of the supervisor.
+    pub(super) fn await_end(&mut self, give: impl FnOnce(ShutdownReport) + Send + 'static) {
+        self.ending.push(Box::new(give));
+    }
+
+    /// Tells those who wait for the end of the supervisor.
+    pub(super) fn tell_end(&mut self, report: &ShutdownReport) {
+        for give in self.ending.drain(..) {
+            give(report.clone());
+        }
+    }
+
+    /// Checks the spec, whose setters accept anything.
+    pub(super) fn validate(&self) -> Result<(), AddError> {
+        if self.name.is_empty() {
+            return Err(SpecError::name(&self.name, "it is empty").into());
+        }
+        if self.name.contains('/') {
+            let reason = "it contains `/`, which separates the names of a path";
+            return Err(SpecError::name(&self.name, reason).into());
+        }
+        match &self.refused {
+            Some(error) => Err(error.clone().into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The services in start order, as a look-up shows them.
+    pub(super) fn summaries(&self) -> Vec<ServiceSummary> {
+        self.state
+            .tokens()
+            .filter_map(|token| self.link(token))
+            .map(|link| ServiceSummary::new(&**link))
+            .collect()
+    }
+
+    /// A picture of everything.
+    pub(super) fn report(&self, now: Instant) -> Report {
+        let services = self
+            .state
+            .services()
+            .map(|view| ServiceReport::new(view, now));
+        Report::new(
+            Arc::clone(self.state.path()),
+            self.state.failure_count(now),
+            services.collect(),
+        )
+    }
+
+    /// Somebody was answered at once after all.
+    pub(super) fn forget_waiter(&mut self, waiter: Waiter) {
+        self.waiters.remove(&waiter);
+    }
+
+    /// Passes on what a cell has told.
+    pub(super) fn notice(&mut self, notice: Notice) {
+        let Notice {
+            token,
+            generation,
+            kind,
+        } = notice;
+        match kind {
+            NoticeKind::Exited(exit) => self.state.exited(token, generation, exit, now()),
+            NoticeKind::Lost => self.state.lost(token, now()),
+            NoticeKind::Ready => self.state.ready(token, generation, now()),
+            NoticeKind::Started => self.state.started(token, generation, now()),
+            NoticeKind::StopAcknowledged => {
+                self.state.stop_acknowledged(token, generation, now());
+            }
+        }
+    }
+
+    /// Makes events only if somebody wants them; called before each input.
+    pub(super) fn listen(&mut self) {
+        let observed = self
+            .tree
+            .as_ref()
+            .is_some_and(|tree| tree.events.is_observed());
+        self.state.set_reporting(if observed {
+            Reporting::On
+        } else {
+            Reporting::Off
+        });
+    }
+
+    /// Carries out everything that the state has decided.
+    pub(super) fn carry_out(&mut self, ctx: &mut ServiceContext<SupervisorActor>) {
+        while let Some(effect) = self.state.next_effect() {
+            match effect {
+                Effect::Start { token, generation } => self.start(token, generation),
+                Effect::Stop { token } => self.with_link(token, |link| link.core().stop()),
+                Effect::Kill { token, cause } => {
+                    self.with_link(token, |link| link.core().kill(cause));
+                }
+                Effect::Release { token } => self.release(token),
+                Effect::Status { token, state, .. } => self.mirror(token, state),
+                Effect::Report(event) => {
+                    if let Some(tree) = &self.tree {
+                        tree.events.report(&event);
+                    }
+                }
+                Effect::Answer { waiter, answer } => {
+                    if let Some(give) = self.waiters.remove(&waiter) {
+                        give(answer);
+                    }
+                }
+                Effect::Started => ctx.ready(),
+                Effect::End(ended) => {
+                    self.ended = Some(ended);
+                    ctx.stop();
+                }
+            }
+        }
+    }
+
+    fn link(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
+        let link = self.links.get(token.slot() as usize)?.as_ref()?;
+        (link.core().token() == token).then_some(link)
+    }
+
+    fn with_link(&self, token: ServiceToken, act: impl FnOnce(&dyn AnyLink)) {
+        if let Some(link) = self.link(token) {
+            act(&**link);
+        }
+    }
+
+    fn mirror(&self, token: ServiceToken, state: ServiceState) {
+        let Some(link) = self.link(token) else {
+            return;
+        };
+        if link.core().set_state(state) == Watched::Yes
+            && let Some(tree) = &self.tree
+        {
+            tree.registry.do_send(Changed(token));
+        }
+    }
+
+    fn start(&mut self, token: ServiceToken, generation: u64) {
+        let Some(link) = self.link(token) else {
+            return;
+        };
+        if let Some(names) = self.requirements.get(&token.slot()) {
+            let found = names.iter().filter_map(|name| {
+                let required = self.link(self.state.named(name)?)?;
+                Some((Arc::clone(name), Arc::clone(required)))
+            });
+            link.core().set_requirements(found.collect());
+        }
+        link.core().start(generation);
+        if let Some((seed, placement)) = self.seeds.remove(&token.slot()) {
+            self.launch(token, seed, &placement);
+        }
+    }
+
+    /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
+    fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>, placement: &Placement) {
+        match placement {
+            Placement::Inherit => seed.launch_here(),
+            Placement::Arbiter(arbiter) => seed.launch_on(arbiter),
+            Placement::Pool => {
+                if let Some(Ok(arbiter)) = self.tree.as_ref().map(|tree| tree.pooled()) {
+                    seed.launch_on(&arbiter);
+                }
+            }
+            Placement::Dedicated => {
+                if let Ok(arbiter) = Arbiter::try_new() {
+                    seed.launch_on(&arbiter.handle());
+                    self.arbiters.insert(token.slot(), arbiter);
+                }
+            }
+        }
+    }
+
+    /// Drops everything that is kept for a service.
+    fn release(&mut self, token: ServiceToken) {
+        let slot = token.slot();
+        if self.link(token).is_none() {
+            return;
+        }
+        if let Some(link) = self.links[slot as usize].take() {
+            link.core().release();
+        }
+        if let Some(tree) = &self.tree {
+            tree.registry.do_send(Forget(token));
+        }
+        self.seeds.remove(&slot);
+        self.requirements.remove(&slot);
+        if let Some(arbiter) = self.arbiters.remove(&slot) {
+            // Queued behind the launch; a cell that is still there is dropped with its thread.
+            arbiter.stop();
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let tokens: Vec<_> = self
+            .links
+            .iter()
+            .flatten()
+            .map(|link| link.core().token())
+            .collect();
+        for token in tokens {
+            self.release(token);
+        }
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

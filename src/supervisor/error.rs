@@ -1,0 +1,155 @@
+//! Why an operation of a supervisor as a whole fails.
+
+use std::sync::Arc;
+
+use crate::{
+    policy::{ExitReason, ServiceError, SpecError},
+    service::StartError,
+    state::AddRefused,
+    token::ServiceToken,
+};
+
+/// The supervisor has ended. Nothing more can be asked of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the supervisor is gone")]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]
+pub struct SupervisorGone;
+
+/// Why a shutdown has no report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The supervisor had ended before it was asked.
+    #[error(transparent)]
+    SupervisorGone(#[from] SupervisorGone),
+    /// The actix system, or the arbiter of the root, was stopped before the tree had stopped. Shut the tree down first.
+    #[error("the actix system stopped before the supervisor had")]
+    SystemStopped,
+}
+
+impl From<actix::MailboxError> for ShutdownError {
+    fn from(_: actix::MailboxError) -> Self {
+        Self::SupervisorGone(SupervisorGone)
+    }
+}
+
+/// Why a tree ended, where it was not shut down.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The supervisor gave up: something below it failed too often.
+    #[error("supervisor `{path}` gave up")]
+    Escalated {
+        /// The supervisor.
+        path: Arc<str>,
+        /// What it ended with, with the chain of causes below it.
+        #[source]
+        reason: ExitReason,
+    },
+    /// A service ended with an error that the spec calls fatal. With several, the most important one.
+    #[error("service `{path}` ended the tree")]
+    Fatal {
+        /// The service.
+        path: Arc<str>,
+        /// Its error.
+        #[source]
+        error: ServiceError,
+    },
+    /// The supervisor could not be started at all.
+    #[error("supervisor `{path}` did not start")]
+    NotStarted {
+        /// The supervisor.
+        path: Arc<str>,
+        /// Why.
+        #[source]
+        error: StartError,
+    },
+    /// A service that the supervisor starts with did not start.
+    #[error("service `{path}` failed to start")]
+    StartFailed {
+        /// The service.
+        path: Arc<str>,
+        /// Why.
+        #[source]
+        reason: ExitReason,
+        /// What failed while the start was undone, in that order.
+        unwinding: Vec<(Arc<str>, ExitReason)>,
+    },
+    /// The actix system was stopped under the tree.
+    #[error("the actix system stopped before the supervisor had")]
+    SystemStopped,
+    /// A service asked for the end of the tree.
+    #[error("service `{path}` asked for the end of the tree")]
+    Terminated {
+        /// The service.
+        path: Arc<str>,
+        /// How it ended.
+        #[source]
+        reason: ExitReason,
+    },
+}
+
+impl JoinError {
+    /// The reason in the terms of a service's end.
+    pub(super) fn reason(&self) -> ExitReason {
+        match self {
+            Self::Escalated { reason, .. }
+            | Self::StartFailed { reason, .. }
+            | Self::Terminated { reason, .. } => reason.clone(),
+            Self::Fatal { error, .. } => ExitReason::Failed(error.clone()),
+            Self::NotStarted { .. } | Self::SystemStopped => ExitReason::Shutdown,
+        }
+    }
+}
+
+/// Why a supervisor keeps its spec.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconfigureError {
+    /// The new spec is refused.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The supervisor has ended.
+    #[error("the supervisor is gone")]
+    SupervisorGone,
+}
+
+/// Why a service is not added. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// A sibling has the name. Choose another one, or remove that service first; the name is free once it has ended.
+    #[error("name `{name}` is taken by service {token}")]
+    DuplicateName {
+        /// The name.
+        name: Arc<str>,
+        /// The service that has it.
+        token: ServiceToken,
+    },
+    /// The supervisor is stopping.
+    #[error("supervisor is shutting down")]
+    ShuttingDown,
+    /// The service would require itself, through others or directly. A bug in the caller.
+    #[error("services require each other: {}", members.join(" -> "))]
+    Cycle {
+        /// Each requires the next one, and the last one the first.
+        members: Vec<Arc<str>>,
+    },
+    /// The spec is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The supervisor has ended.
+    #[error("supervisor is gone")]
+    SupervisorGone,
+}
+
+impl From<AddRefused> for AddError {
+    fn from(refused: AddRefused) -> Self {
+        match refused {
+            AddRefused::DuplicateName { name, token } => Self::DuplicateName { name, token },
+            AddRefused::ShuttingDown => Self::ShuttingDown,
+            AddRefused::Cycle { members } => Self::Cycle { members },
+            AddRefused::Spec(error) => Self::Spec(error),
+        }
+    }
+}

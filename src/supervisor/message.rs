@@ -1,0 +1,168 @@
+//! The messages of a supervisor.
+//!
+//! Each is what the method of [`SupervisorRef`](crate::SupervisorRef) with the same name sends. Any actix code can send them to
+//! an `Addr<SupervisorActor>`, or through a [`Recipient`](actix::Recipient).
+//!
+//! # Examples
+//!
+//! ```
+//! use actix::prelude::*;
+//! use resurgam::{ServiceContext, ServiceSpec, SupervisorActor, message};
+//!
+//! struct Echo;
+//!
+//! impl Actor for Echo {
+//!     type Context = ServiceContext<Self>;
+//! }
+//!
+//! # #[actix::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let root = SupervisorActor::with_defaults("root").start().await?;
+//! let echo = root
+//!     .addr()
+//!     .send(message::Add::new(ServiceSpec::new("echo", || Echo)))
+//!     .await??;
+//! let remove: Recipient<message::Remove> = root.addr().clone().recipient();
+//! remove.send(message::Remove(echo.token())).await??;
+//! # root.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::time::Duration;
+
+use actix::{Actor, Message};
+
+use super::{AddError, Report as Tree, ShutdownError};
+use crate::{
+    policy::{ExitReason, SpecError},
+    registry::ServiceSummary,
+    service::{ServiceContext, ServiceRef, ServiceSpec, StartError},
+    state::{Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    supervisor::SupervisorSpec,
+    token::ServiceToken,
+};
+
+/// Adds a service and starts it. Answered at once; a start that fails is retried by policy.
+#[derive(Debug)]
+pub struct Add<A: Actor<Context = ServiceContext<A>>>(pub(super) ServiceSpec<A>);
+
+impl<A: Actor<Context = ServiceContext<A>>> Add<A> {
+    /// A request to add `service`.
+    pub fn new(service: ServiceSpec<A>) -> Self {
+        Self(service)
+    }
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> Message for Add<A> {
+    type Result = Result<ServiceRef<A>, AddError>;
+}
+
+/// Adds a service, starts it, and answers when it is ready or its first start has failed.
+#[derive(Debug)]
+pub struct AddAndWait<A: Actor<Context = ServiceContext<A>>>(pub(super) ServiceSpec<A>);
+
+impl<A: Actor<Context = ServiceContext<A>>> AddAndWait<A> {
+    /// A request to add `service` and to wait for it.
+    pub fn new(service: ServiceSpec<A>) -> Self {
+        Self(service)
+    }
+}
+
+impl<A: Actor<Context = ServiceContext<A>>> Message for AddAndWait<A> {
+    type Result = Result<ServiceRef<A>, StartError>;
+}
+
+macro_rules! on_token {
+    ($(#[$doc:meta])* $name:ident -> $result:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[expect(clippy::exhaustive_structs, reason = "a message of one field, made by users")]
+        pub struct $name(pub ServiceToken);
+
+        impl Message for $name {
+            type Result = $result;
+        }
+    };
+}
+
+on_token! {
+    /// Stops a service and forgets it. Answered when it has ended, with how it ended.
+    Remove -> Result<ExitReason, RemoveError>
+}
+on_token! {
+    /// Clears the failures of a service, and starts it if it had given up or was waiting.
+    Reset -> Result<(), ResetError>
+}
+on_token! {
+    /// Starts a service that is down, or stops and starts one that runs. Answered when it is ready.
+    Restart -> Result<(), RestartError>
+}
+on_token! {
+    /// Stops a service and keeps it. Answered when it has ended.
+    Stop -> Result<(), StopError>
+}
+
+/// Counts the services.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a message without fields")]
+pub struct Count;
+
+impl Message for Count {
+    type Result = Counts;
+}
+
+/// Changes the spec of a running supervisor. A refused change leaves everything as it was.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a message of one field, made by users"
+)]
+pub struct Reconfigure(pub SupervisorSpec);
+
+impl Message for Reconfigure {
+    type Result = Result<(), SpecError>;
+}
+
+/// Takes a picture of the supervisor and its services.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a message without fields")]
+pub struct Report;
+
+impl Message for Report {
+    type Result = Tree;
+}
+
+/// Lists the services in start order.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a message without fields")]
+pub struct Services;
+
+impl Message for Services {
+    type Result = Vec<ServiceSummary>;
+}
+
+/// Stops all services, in reverse start order, and the supervisor.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Shutdown {
+    pub(super) within: Option<Duration>,
+}
+
+impl Shutdown {
+    /// Each service gets its own stop timeout.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The whole stop takes at most `limit`.
+    pub fn within(limit: Duration) -> Self {
+        Self {
+            within: Some(limit),
+        }
+    }
+}
+
+impl Message for Shutdown {
+    type Result = Result<ShutdownReport, ShutdownError>;
+}

@@ -1,0 +1,331 @@
+//! What users hold of a supervisor.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use actix::{Actor, Addr, MailboxError};
+use tokio::sync::oneshot;
+
+use super::{
+    AddError, JoinError, ReconfigureError, Report, ShutdownError, SupervisorActor, SupervisorGone,
+    SupervisorSpec, message,
+    root::Outcome,
+    tree::{Tree, TreeHandle},
+};
+use crate::{
+    observe::Events,
+    policy::{ExitReason, SpecError},
+    registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenReady},
+    service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
+    state::{Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    token::ServiceToken,
+};
+
+/// A handle of a running supervisor.
+///
+/// Cheap to clone; every method may be called from any thread, by any number of callers at once. A caller that goes away loses
+/// its answer and nothing else: what it asked for is done all the same.
+///
+/// # Dropping
+///
+/// When the last reference to any supervisor of a tree is dropped, the tree is shut down as by [`shutdown`](Self::shutdown), since
+/// nobody could reach it any more. A service that wants its tree to run on keeps [`ctx.supervisor()`](ServiceContext::supervisor).
+/// When the actix [`System`](actix::System) stops instead, services are dropped with their arbiters, without a call of their hooks, as all actix
+/// actors are: shut down first. Nothing is left behind in either case.
+#[derive(Clone)]
+pub struct SupervisorRef {
+    address: Addr<SupervisorActor>,
+    link: Arc<Link<SupervisorActor>>,
+    tree: Arc<Tree>,
+    handle: Option<Arc<TreeHandle>>,
+}
+
+impl SupervisorRef {
+    pub(super) fn new(
+        address: Addr<SupervisorActor>,
+        link: Arc<Link<SupervisorActor>>,
+        tree: Arc<Tree>,
+    ) -> Self {
+        let handle = tree.handle();
+        Self {
+            address,
+            link,
+            tree,
+            handle,
+        }
+    }
+
+    /// The address of the supervisor, for the messages of [`message`].
+    ///
+    /// An address alone does not keep the tree running.
+    pub fn addr(&self) -> &Addr<SupervisorActor> {
+        &self.address
+    }
+
+    /// The names from the root to this supervisor.
+    pub fn path(&self) -> &str {
+        self.link.core().path()
+    }
+
+    /// The token of the supervisor, as a service of its own supervisor.
+    pub fn token(&self) -> ServiceToken {
+        self.link.core().token()
+    }
+
+    /// Adds a service and starts it.
+    ///
+    /// Returns once the service is registered; messages sent from then on wait for it to start. A start that fails is retried by
+    /// policy. While the supervisor is paused the service is started all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped before it returns may have added the service.
+    pub async fn add<A>(&self, service: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        self.address
+            .send(message::Add::new(service))
+            .await
+            .unwrap_or(Err(AddError::SupervisorGone))
+    }
+
+    /// Adds a service, starts it, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// Why its first start failed. The service is then removed again, and its name is free.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped before it returns may have added the service.
+    pub async fn add_and_wait<A>(
+        &self,
+        service: ServiceSpec<A>,
+    ) -> Result<ServiceRef<A>, StartError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        self.address
+            .send(message::AddAndWait::new(service))
+            .await
+            .unwrap_or(Err(StartError::SupervisorGone))
+    }
+
+    /// Stops a service, forgets it, and returns how it ended.
+    ///
+    /// The service is asked to stop, and dropped when it overruns its timeout. Its name is taken and its address valid until it has
+    /// ended; then queued and later messages fail with [`MailboxError::Closed`]. Any number of callers get the same answer. A service that
+    /// is down returns its last reason at once, and its factory is not called again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service is removed all the same once this was polled.
+    pub async fn remove(&self, token: ServiceToken) -> Result<ExitReason, RemoveError> {
+        self.address
+            .send(message::Remove(token))
+            .await
+            .unwrap_or(Err(RemoveError::SupervisorGone))
+    }
+
+    /// Stops a service and keeps it: its address stays valid and its mailbox goes on queueing.
+    ///
+    /// [`restart`](Self::restart) starts it again.
+    pub async fn stop(&self, token: ServiceToken) -> Result<(), StopError> {
+        self.address
+            .send(message::Stop(token))
+            .await
+            .unwrap_or(Err(StopError::SupervisorGone))
+    }
+
+    /// Starts a service that is down, or stops and starts one that runs, and waits until it is ready.
+    ///
+    /// Not counted as a failure. A pending backoff is cut short.
+    pub async fn restart(&self, token: ServiceToken) -> Result<(), RestartError> {
+        self.address
+            .send(message::Restart(token))
+            .await
+            .unwrap_or(Err(RestartError::SupervisorGone))
+    }
+
+    /// Clears the failures of a service, and starts it if it had given up or was waiting for a restart.
+    pub async fn reset(&self, token: ServiceToken) -> Result<(), ResetError> {
+        self.address
+            .send(message::Reset(token))
+            .await
+            .unwrap_or(Err(ResetError::SupervisorGone))
+    }
+
+    /// The services of this supervisor in start order, also those that are down.
+    ///
+    /// Answered by the registry: never waits for a busy supervisor.
+    ///
+    /// # Errors
+    ///
+    /// [`SupervisorGone`] if the whole tree has ended.
+    pub async fn services(&self) -> Result<Vec<ServiceSummary>, SupervisorGone> {
+        Ok(self.tree.registry.send(Siblings(self.token())).await?)
+    }
+
+    /// Counts the services of this supervisor.
+    pub async fn counts(&self) -> Result<Counts, SupervisorGone> {
+        Ok(self.address.send(message::Count).await?)
+    }
+
+    /// Finds a service of the tree by its token, or by its path from the root.
+    ///
+    /// Answered by the registry: never waits for a busy supervisor, and finds services that are down.
+    pub async fn lookup<A>(&self, key: impl Into<ServiceKey>) -> Result<ServiceRef<A>, LookupError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        self.tree
+            .registry
+            .send(Lookup(key.into()))
+            .await
+            .unwrap_or(Err(LookupError::SupervisorGone))
+            .and_then(Located::typed)
+    }
+
+    /// Waits until a service of the tree is ready.
+    ///
+    /// Waits while it is starting, or down for whatever reason.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Removed`] once it is removed; otherwise as [`lookup`](Self::lookup).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn when_ready<A>(
+        &self,
+        key: impl Into<ServiceKey>,
+    ) -> Result<ServiceRef<A>, LookupError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        let (waiter, ready) = oneshot::channel();
+        let key = key.into();
+        self.tree.registry.do_send(WhenReady { key, waiter });
+        ready
+            .await
+            .unwrap_or(Err(LookupError::SupervisorGone))
+            .and_then(Located::typed)
+    }
+
+    /// A picture of the supervisor and its services, which prints as a tree.
+    pub async fn report(&self) -> Result<Report, SupervisorGone> {
+        Ok(self.address.send(message::Report).await?)
+    }
+
+    /// Subscribes to the events of the tree; up to 1024 are kept for a reader that is behind.
+    pub fn events(&self) -> Events {
+        self.subscribe(DEFAULT_EVENTS)
+    }
+
+    /// Subscribes to the events of the tree; up to `capacity` are kept for a reader that is behind, at least one.
+    pub fn subscribe(&self, capacity: usize) -> Events {
+        self.tree.events.subscribe(capacity)
+    }
+
+    /// Changes the spec of the running supervisor. Its services are not touched.
+    ///
+    /// # Errors
+    ///
+    /// The value that was refused, and its field; everything is then as it was.
+    pub async fn reconfigure(&self, spec: SupervisorSpec) -> Result<(), ReconfigureError> {
+        match self.address.send(message::Reconfigure(spec)).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(ReconfigureError::SupervisorGone),
+        }
+    }
+
+    /// Stops all services in reverse start order, each within its timeout, and then the supervisor.
+    ///
+    /// Overtakes everything that is queued for the supervisor, and works in every state: while it starts, while it is
+    /// paused, when it has stopped already (the report is then that of the first time), and from inside a service. Any number of
+    /// callers get the same report. A supervisor below the root is removed from its own supervisor.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError`] if the actix system took the tree down before it could report.
+    ///
+    /// # Cancel safety
+    ///
+    /// The stop goes on once this was polled.
+    pub async fn shutdown(&self) -> Result<ShutdownReport, ShutdownError> {
+        if self.is_root() {
+            self.link.core().stop();
+            self.outcome().await.map(|outcome| outcome.report)
+        } else {
+            self.address.send(message::Shutdown::new()).await?
+        }
+    }
+
+    /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree.
+    pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
+        if self.is_root() {
+            self.address.do_send(message::Shutdown::within(limit));
+            self.outcome().await.map(|outcome| outcome.report)
+        } else {
+            self.address.send(message::Shutdown::within(limit)).await?
+        }
+    }
+
+    /// Waits until the tree ends.
+    ///
+    /// # Errors
+    ///
+    /// Why it ended, if that was not a shutdown: the most important fatal error, or the failure that was escalated.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn join(&self) -> Result<(), JoinError> {
+        match self.outcome().await {
+            Ok(outcome) => outcome.result,
+            Err(_) => Err(JoinError::SystemStopped),
+        }
+    }
+
+    async fn outcome(&self) -> Result<Outcome, ShutdownError> {
+        let mut outcome = self.tree.outcome.clone();
+        // The sender is dropped without an outcome if the system takes the keeper of the root with it.
+        let outcome = outcome.wait_for(Option::is_some).await;
+        outcome
+            .ok()
+            .and_then(|outcome| outcome.clone())
+            .ok_or(ShutdownError::SystemStopped)
+    }
+
+    fn is_root(&self) -> bool {
+        self.handle
+            .as_ref()
+            .is_some_and(|handle| Arc::ptr_eq(handle.root(), &self.link))
+    }
+}
+
+impl From<MailboxError> for SupervisorGone {
+    fn from(_: MailboxError) -> Self {
+        Self
+    }
+}
+
+impl PartialEq for SupervisorRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.token() == other.token()
+    }
+}
+
+impl Eq for SupervisorRef {}
+
+impl fmt::Debug for SupervisorRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupervisorRef")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many events [`SupervisorRef::events`] keeps.
+const DEFAULT_EVENTS: usize = 1024;

@@ -1,0 +1,151 @@
+//! A picture of a supervisor and its services.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    policy::ExitReason,
+    state::{ServiceState, ServiceView},
+    token::ServiceToken,
+};
+
+/// What a supervisor and its services are doing, at one moment.
+///
+/// Prints as an indented tree.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    path: Arc<str>,
+    failure_count: f64,
+    services: Vec<ServiceReport>,
+}
+
+impl Report {
+    pub(super) fn new(path: Arc<str>, failure_count: f64, services: Vec<ServiceReport>) -> Self {
+        Self {
+            path,
+            failure_count,
+            services,
+        }
+    }
+
+    /// The names from the root to the supervisor.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What is counted against the limit of the supervisor at this moment.
+    pub fn failure_count(&self) -> f64 {
+        self.failure_count
+    }
+
+    /// The services in start order.
+    pub fn services(&self) -> &[ServiceReport] {
+        &self.services
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (count {:.2})", self.path, self.failure_count)?;
+        for service in &self.services {
+            write!(f, "\n  {service}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What one service is doing.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ServiceReport {
+    path: Arc<str>,
+    token: ServiceToken,
+    state: ServiceState,
+    generation: u64,
+    uptime: Option<Duration>,
+    next_start: Option<Duration>,
+    last_exit: Option<ExitReason>,
+}
+
+impl ServiceReport {
+    pub(super) fn new(view: ServiceView, now: Instant) -> Self {
+        let runs = matches!(
+            view.state,
+            ServiceState::Ready | ServiceState::Starting | ServiceState::Stopping
+        );
+        Self {
+            path: view.path,
+            token: view.token,
+            state: view.state,
+            generation: view.generation,
+            uptime: view
+                .since
+                .filter(|_| runs)
+                .map(|since| now.saturating_duration_since(since)),
+            next_start: view
+                .next_start
+                .map(|next| next.saturating_duration_since(now)),
+            last_exit: view.last_exit,
+        }
+    }
+
+    /// The token of the service.
+    pub fn token(&self) -> ServiceToken {
+        self.token
+    }
+
+    /// The names from the root to the service.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What the service is doing.
+    pub fn state(&self) -> ServiceState {
+        self.state
+    }
+
+    /// The number of its present or latest incarnation, from 0.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How long the present incarnation has been there, if one is.
+    pub fn uptime(&self) -> Option<Duration> {
+        self.uptime
+    }
+
+    /// How long it is until the next start, if one is due at a known time.
+    pub fn next_start(&self) -> Option<Duration> {
+        self.next_start
+    }
+
+    /// How the incarnation before this one ended, if there was one.
+    pub fn last_exit(&self) -> Option<&ExitReason> {
+        self.last_exit.as_ref()
+    }
+}
+
+impl fmt::Display for ServiceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
+        write!(
+            f,
+            "{name} [{}] {}, generation {}",
+            self.token, self.state, self.generation
+        )?;
+        if let Some(uptime) = self.uptime {
+            write!(f, ", up {uptime:.1?}")?;
+        }
+        if let Some(next) = self.next_start {
+            write!(f, ", starts in {next:.1?}")?;
+        }
+        if let Some(reason) = &self.last_exit {
+            write!(f, ", last exit: {reason}")?;
+        }
+        Ok(())
+    }
+}

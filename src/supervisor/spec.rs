@@ -1,0 +1,103 @@
+//! How users describe a supervisor.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    policy::{AutoShutdown, OnLimit, RestartLimit, ServiceError, Strategy},
+    service::guard,
+    state::SupervisorRules,
+};
+
+/// How a supervisor treats its services.
+///
+/// # Default
+///
+/// [`Strategy::OneForOne`]; [`RestartLimit::decay`] with 30 s, 5.0 and 15 s, as in suture; [`OnLimit::Pause`]; 10 s to
+/// stop; no spacing after a pause; [`AutoShutdown::Never`]; no error is fatal.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use resurgam::{OnLimit, RestartLimit, Strategy, SupervisorSpec};
+///
+/// let spec = SupervisorSpec::default()
+///     .strategy(Strategy::RestForOne)
+///     .limit(RestartLimit::window(3, Duration::from_secs(5)))
+///     .on_limit(OnLimit::Escalate)
+///     .shutdown_timeout(Duration::from_secs(2));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a spec does nothing until it is given to a supervisor"]
+pub struct SupervisorSpec {
+    pub(crate) rules: SupervisorRules,
+}
+
+impl SupervisorSpec {
+    /// Sets who is stopped and started with a service that is restarted. [`Strategy::OneForOne`] by default.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.rules.strategy = strategy;
+        self
+    }
+
+    /// Sets how many restarts are too many. [`RestartLimit::decay`] with 30 s, 5.0 and 15 s by default.
+    pub fn limit(mut self, limit: RestartLimit) -> Self {
+        self.rules.limit = limit;
+        self
+    }
+
+    /// Sets what happens when the limit is exceeded: [`OnLimit::Pause`], the default, or [`OnLimit::Escalate`].
+    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
+        self.rules.on_limit = on_limit;
+        self
+    }
+
+    /// Sets how long a service may take to stop, unless it says otherwise. 10 s by default.
+    ///
+    /// Zero asks the service to stop and drops it at once if it has not.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.rules.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Sets how long to wait between two starts when a pause ends. Zero by default: all start at once.
+    pub fn resume_spacing(mut self, spacing: Duration) -> Self {
+        self.rules.resume_spacing = spacing;
+        self
+    }
+
+    /// Sets whether the end of [significant](crate::ServiceSpec::significant) services ends the supervisor.
+    /// [`AutoShutdown::Never`] by default.
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.rules.auto_shutdown = auto_shutdown;
+        self
+    }
+
+    /// Says which errors end the whole tree. None by default.
+    ///
+    /// Asked for every failure, also of a service that is being stopped. Runs on the supervisor's turn and should be quick;
+    /// if it panics the error is not fatal.
+    pub fn fatal(
+        mut self,
+        is_fatal: impl Fn(&ServiceError) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.rules.fatal = Some(Arc::new(move |error| {
+            guard(|| is_fatal(error)).unwrap_or(false)
+        }));
+        self
+    }
+
+    /// Ranks fatal errors: reports whether the first argument outweighs the second, which is kept so far.
+    ///
+    /// By default the first fatal error is the one that [`join`](crate::SupervisorRef::join) returns.
+    pub fn more_important(
+        mut self,
+        outweighs: impl Fn(&ServiceError, &ServiceError) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.rules.more_important = Some(Arc::new(move |new, kept| {
+            guard(|| outweighs(new, kept)).unwrap_or(false)
+        }));
+        self
+    }
+}
