@@ -90,7 +90,7 @@ pub enum LookupError {
 
 /// A service that was found, before its type is known.
 #[derive(Clone)]
-pub struct Located(pub(super) Arc<dyn AnyLink>);
+pub(crate) struct Located(pub(super) Arc<dyn AnyLink>);
 
 impl Located {
     /// A typed reference to the service.
@@ -98,7 +98,7 @@ impl Located {
     /// # Errors
     ///
     /// [`LookupError::WrongType`] if it is not an `A`; [`LookupError::Removed`] if it has gone meanwhile.
-    pub fn typed<A>(self) -> Result<ServiceRef<A>, LookupError>
+    pub(crate) fn typed<A>(self) -> Result<ServiceRef<A>, LookupError>
     where
         A: Actor<Context = ServiceContext<A>>,
     {

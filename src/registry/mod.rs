@@ -16,8 +16,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-pub(crate) use self::message::{Changed, Forget, Lookup, Register, Siblings, WhenReady};
-pub use self::message::{Located, LookupError, ServiceKey, ServiceSummary};
+pub(crate) use self::message::{Changed, Forget, Located, Lookup, Register, Siblings, WhenReady};
+pub use self::message::{LookupError, ServiceKey, ServiceSummary};
 use crate::{
     service::AnyLink,
     state::ServiceState,

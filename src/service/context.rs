@@ -221,7 +221,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
         }
     }
 
-    pub(super) fn notify_supervisor(&self, kind: NoticeKind) {
+    pub(crate) fn notify_supervisor(&self, kind: NoticeKind) {
         let core = self.link.core();
         core.parent().notify(core.token(), core.generation(), kind);
     }

@@ -23,9 +23,9 @@ pub use self::{
     spec::{Placement, ServiceSpec},
 };
 pub(crate) use self::{
-    link::{AnyLink, Link, LinkCore, Watched},
+    link::{AnyLink, Link, Watched},
     panic::{guard, install_hook},
     parent::{Notice, NoticeKind, Parent},
     reference::downcast,
-    spec::{Launch, Seed},
+    spec::Launch,
 };

@@ -4,7 +4,10 @@ use std::{any::Any, fmt, sync::OnceLock};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{state::Exit, token::ServiceToken};
+use crate::{
+    state::{Exit, ShutdownReport},
+    token::ServiceToken,
+};
 
 /// What the cells of one supervisor share: where their notices go, and who that supervisor is.
 pub(crate) struct Parent {
@@ -69,6 +72,8 @@ pub(crate) enum NoticeKind {
     Lost,
     /// The incarnation is ready.
     Ready,
+    /// The incarnation was a supervisor, and this went wrong below it while it stopped.
+    ReportedBelow(Box<ShutdownReport>),
     /// The incarnation's `started` has returned, and it will say itself when it is ready.
     Started,
     /// The incarnation was asked to stop, and its `stopping` answered that it has work to finish.

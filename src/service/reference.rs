@@ -48,12 +48,12 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceRef<A> {
         self.core().path()
     }
 
-    pub(crate) fn core(&self) -> &LinkCore {
-        self.link.core()
-    }
-
     pub(crate) fn link(&self) -> &Arc<Link<A>> {
         &self.link
+    }
+
+    pub(crate) fn core(&self) -> &LinkCore {
+        self.link.core()
     }
 }
 

@@ -48,6 +48,7 @@ macro_rules! refusals {
     ($(#[$doc:meta])* $name:ident { $($extra:tt)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+        #[non_exhaustive]
         pub enum $name {
             /// The service was removed, or has ended for good and was forgotten. Nothing is left to do.
             #[error("service {token} is not known")]

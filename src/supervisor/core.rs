@@ -54,6 +54,8 @@ pub(crate) struct Core {
     /// What names this supervisor in its own supervisor; set with the tree.
     owner: Option<ServiceToken>,
     pub(super) ended: Option<Ended>,
+    /// What went wrong below those services that are supervisors, while this one stops.
+    below: ShutdownReport,
 }
 
 impl Core {
@@ -82,6 +84,7 @@ impl Core {
             tree: None,
             owner: None,
             ended: None,
+            below: ShutdownReport::default(),
         }
     }
 
@@ -146,6 +149,7 @@ impl Core {
             self.listen();
             self.state.start(now);
         } else {
+            self.below = ShutdownReport::default();
             self.state.restart_fresh(now);
         }
     }
@@ -204,6 +208,12 @@ impl Core {
         }
     }
 
+    /// Takes how the supervisor has ended, with what went wrong below it.
+    pub(super) fn take_ended(&mut self) -> Option<(Ended, ShutdownReport)> {
+        let ended = self.ended.take()?;
+        Some((ended, std::mem::take(&mut self.below)))
+    }
+
     /// Checks the spec, whose setters accept anything.
     pub(super) fn validate(&self) -> Result<(), AddError> {
         if self.name.is_empty() {
@@ -257,6 +267,7 @@ impl Core {
             NoticeKind::Exited(exit) => self.state.exited(token, generation, exit, now()),
             NoticeKind::Lost => self.state.lost(token, now()),
             NoticeKind::Ready => self.state.ready(token, generation, now()),
+            NoticeKind::ReportedBelow(report) => self.below.append(*report),
             NoticeKind::Started => self.state.started(token, generation, now()),
             NoticeKind::StopAcknowledged => {
                 self.state.stop_acknowledged(token, generation, now());

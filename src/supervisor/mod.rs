@@ -158,8 +158,8 @@ impl Actor for SupervisorActor {
     }
 
     fn stopped(&mut self, ctx: &mut Self::Context) {
-        if let Some(ended) = self.core_mut().ended.take() {
-            let report = root::conclude(ctx, ended);
+        if let Some((ended, below)) = self.core_mut().take_ended() {
+            let report = root::conclude(ctx, ended, below);
             self.core_mut().tell_end(&report);
         }
     }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 /// A stream of fractions, seeded by the process's own entropy.
 ///
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): spreads restarts
+/// `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): spreads restarts
 /// apart, and is good for nothing that an adversary must not guess.
 pub(crate) struct Random(u64);
 

@@ -8,12 +8,12 @@ use tokio::sync::oneshot;
 use super::{
     AddError, JoinError, ReconfigureError, Report, ShutdownError, SupervisorActor, SupervisorGone,
     SupervisorSpec, message,
-    root::Outcome,
+    root::{Outcome, tree_of},
     tree::{Tree, TreeHandle},
 };
 use crate::{
     observe::Events,
-    policy::{ExitReason, SpecError},
+    policy::ExitReason,
     registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenReady},
     service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
@@ -302,6 +302,26 @@ impl SupervisorRef {
         self.handle
             .as_ref()
             .is_some_and(|handle| Arc::ptr_eq(handle.root(), &self.link))
+    }
+}
+
+impl From<&ServiceRef<SupervisorActor>> for SupervisorRef {
+    /// The handle of a supervisor that is a service.
+    ///
+    /// # Panics
+    ///
+    /// If the supervisor was never started: its tree does not exist yet.
+    fn from(service: &ServiceRef<SupervisorActor>) -> Self {
+        let tree =
+            tree_of(service.link()).expect("the supervisor is added to one that is part of a tree");
+        Self::new(service.addr().clone(), Arc::clone(service.link()), tree)
+    }
+}
+
+impl From<ServiceRef<SupervisorActor>> for SupervisorRef {
+    /// As from a reference.
+    fn from(service: ServiceRef<SupervisorActor>) -> Self {
+        Self::from(&service)
     }
 }
 

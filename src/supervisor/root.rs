@@ -152,7 +152,9 @@ impl Keeper {
         while let Some(notice) = notices.recv().await {
             match notice.kind {
                 NoticeKind::Ready => self.started(),
-                NoticeKind::Started | NoticeKind::StopAcknowledged => {}
+                NoticeKind::ReportedBelow(_)
+                | NoticeKind::Started
+                | NoticeKind::StopAcknowledged => {}
                 NoticeKind::Exited(exit) => return self.ended(&exit),
                 NoticeKind::Lost => return self.ended(&Exit::from(ExitReason::Shutdown)),
             }
@@ -202,8 +204,9 @@ impl Outcome {
             verdict: None,
         };
         let (result, report, exit) = match ended {
-            Ended::Stopped { report } => (Ok(()), report, exit(ExitReason::Shutdown)),
-            Ended::AutoShutdown { report } => (Ok(()), report, exit(ExitReason::Shutdown)),
+            Ended::Stopped { report } | Ended::AutoShutdown { report } => {
+                (Ok(()), report, exit(ExitReason::Shutdown))
+            }
             Ended::StartFailed {
                 path,
                 cause,
@@ -296,14 +299,19 @@ impl Outcome {
 }
 
 /// Says how the supervisor has ended: to its own supervisor, and to those who wait for the tree.
-pub(super) fn conclude(ctx: &mut ServiceContext<SupervisorActor>, ended: Ended) -> ShutdownReport {
+pub(super) fn conclude(
+    ctx: &mut ServiceContext<SupervisorActor>,
+    ended: Ended,
+    below: ShutdownReport,
+) -> ShutdownReport {
     let link = Arc::clone(ctx.link());
-    let (outcome, exit) = Outcome::of(link.core().path(), ended);
+    let (mut outcome, exit) = Outcome::of(link.core().path(), ended);
+    outcome.report.append(below);
     let report = outcome.report.clone();
-    if link.core().parent().upward::<Root>().is_some()
-        && let Some(tree) = tree_of(&link)
-    {
-        tree.set_outcome(outcome);
+    if let Some(root) = link.core().parent().upward::<Root>() {
+        root.tree.set_outcome(outcome);
+    } else if !report.is_clean() {
+        ctx.notify_supervisor(NoticeKind::ReportedBelow(Box::new(report.clone())));
     }
     ctx.end_with(exit);
     report

@@ -1,0 +1,91 @@
+//! Supervisors as services of supervisors, in paused time.
+
+use actix::prelude::*;
+use resurgam::{
+    EventKind, ExitReason, OnLimit, RestartLimit, ServiceContext, ServiceRef, ServiceSpec,
+    Strategy, SupervisorActor, SupervisorRef, SupervisorSpec,
+};
+use tokio::time;
+
+#[derive(Default)]
+struct Leaf;
+
+impl Actor for Leaf {
+    type Context = ServiceContext<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "u64")]
+struct Generation;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Crash;
+
+impl Handler<Generation> for Leaf {
+    type Result = u64;
+    fn handle(&mut self, _: Generation, ctx: &mut Self::Context) -> u64 {
+        ctx.generation()
+    }
+}
+
+impl Handler<Crash> for Leaf {
+    type Result = ();
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on purpose");
+    }
+}
+
+#[actix::test]
+async fn restarted_supervisor_keeps_the_addresses_of_its_services() {
+    time::pause();
+    let spec = SupervisorSpec::default()
+        .limit(RestartLimit::window(0, std::time::Duration::from_secs(1)))
+        .on_limit(OnLimit::Escalate);
+    let mut tier = SupervisorActor::new("tier", spec);
+    let fixed = tier.add(ServiceSpec::new("fixed", Leaf::default)).unwrap();
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let tier: ServiceRef<SupervisorActor> = root
+        .add_and_wait(ServiceSpec::supervisor(tier))
+        .await
+        .unwrap();
+    let tier = SupervisorRef::from(&tier);
+    let added = tier
+        .add_and_wait(ServiceSpec::new("added", Leaf::default))
+        .await
+        .unwrap();
+    assert_eq!(fixed.path(), "root/tier/fixed");
+    assert_eq!(added.path(), "root/tier/added");
+
+    let mut events = root.events();
+    fixed.do_send(Crash);
+    assert_eq!(fixed.send(Generation).await, Ok(1));
+    assert_eq!(added.send(Generation).await, Ok(1));
+    let mut kinds = Vec::new();
+    while let Some(event) = events.try_next() {
+        kinds.push(event.to_string());
+    }
+    assert!(
+        kinds.iter().any(|line| line.contains("gave up")),
+        "{kinds:#?}"
+    );
+    assert!(root.shutdown().await.unwrap().is_clean());
+}
+
+#[actix::test]
+async fn one_for_all_restarts_everybody() {
+    time::pause();
+    let spec = SupervisorSpec::default().strategy(Strategy::OneForAll);
+    let mut root = SupervisorActor::new("root", spec);
+    let a = root.add(ServiceSpec::new("a", Leaf::default)).unwrap();
+    let b = root.add(ServiceSpec::new("b", Leaf::default)).unwrap();
+    let root = root.start().await.unwrap();
+    b.do_send(Crash);
+    assert_eq!(b.send(Generation).await, Ok(1));
+    assert_eq!(a.send(Generation).await, Ok(1));
+    println!("{}", root.report().await.unwrap());
+    root.shutdown().await.unwrap();
+}
