@@ -43,6 +43,7 @@ pub enum ExitReason {
 
 impl ExitReason {
     /// A panic at `location`.
+    #[cfg(test)]
     pub(crate) fn panicked(message: impl Into<String>, location: impl Into<String>) -> Self {
         Self::Panicked {
             message: message.into(),

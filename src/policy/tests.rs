@@ -1,1 +1,418 @@
+//! Tests of the rules.
 
+use std::{
+    error::Error,
+    fmt, io,
+    time::{Duration, Instant},
+};
+
+use proptest::prelude::*;
+
+use super::{
+    order::{Node, start_order},
+    *,
+};
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the standard library has no other way to an instant"
+)]
+fn some_time() -> Instant {
+    Instant::now()
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+/// An error around another one.
+#[derive(Debug)]
+struct Around(Box<dyn Error + Send + Sync>);
+
+impl fmt::Display for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("around")
+    }
+}
+
+impl Error for Around {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+#[test]
+fn verdict_is_found_at_any_depth() {
+    let verdict = Verdict::TerminateTree { propagate: true };
+    assert_eq!(Verdict::find(&verdict), Some(verdict));
+    let mut error: Box<dyn Error + Send + Sync> = Box::new(verdict);
+    for _ in 0..20 {
+        error = Box::new(Around(error));
+        error = Box::new(io::Error::other(error));
+        error = Box::new(ServiceError::new(error));
+    }
+    assert_eq!(Verdict::find(&*error), Some(verdict));
+    let reason = ExitReason::Failed(ServiceError::new(error));
+    assert_eq!(Verdict::find(&reason), Some(verdict));
+}
+
+#[test]
+fn error_without_a_verdict_has_none() {
+    assert_eq!(Verdict::find(&io::Error::other("plain")), None);
+    assert_eq!(Verdict::find(&Around("plain".into())), None);
+    assert_eq!(Verdict::find(&ExitReason::Normal), None);
+}
+
+#[test]
+fn exit_reasons_print_with_their_causes() {
+    let inner = ServiceError::new(Around("disk full".into()));
+    let failed = ExitReason::Failed(inner);
+    assert_eq!(failed.to_string(), "failed: around");
+    assert_eq!(format!("{failed:#}"), "failed: around: disk full");
+    let pool = ExitReason::escalated("root/db/pool".into(), failed);
+    let escalated = ExitReason::escalated("root/db".into(), pool);
+    assert_eq!(escalated.to_string(), "escalated by `root/db`");
+    assert_eq!(
+        format!("{escalated:#}"),
+        "escalated by `root/db`: escalated by `root/db/pool`: failed: around: disk full"
+    );
+    let panicked = ExitReason::panicked("ouch", "src/a.rs:1:2");
+    assert_eq!(panicked.to_string(), "panicked at src/a.rs:1:2: ouch");
+    let killed = ExitReason::Killed(KillCause::StopTimeout);
+    assert_eq!(killed.to_string(), "killed: stop timeout");
+}
+
+#[test]
+fn all_reasons_but_normal_and_shutdown_are_abnormal() {
+    assert!(!ExitReason::Normal.is_abnormal());
+    assert!(!ExitReason::Shutdown.is_abnormal());
+    let cause = ExitReason::Normal;
+    for reason in [
+        ExitReason::Failed(ServiceError::new("x")),
+        ExitReason::panicked("x", "y"),
+        ExitReason::Killed(KillCause::Requested),
+        ExitReason::escalated("root/a".into(), cause),
+    ] {
+        assert!(reason.is_abnormal(), "{reason}");
+    }
+}
+
+#[test]
+fn service_errors_are_equal_if_they_are_the_same_occurrence() {
+    let first = ServiceError::new("x");
+    assert_eq!(first, first.clone());
+    assert_ne!(first, ServiceError::new("x"));
+    let error = ServiceError::new(io::Error::from(io::ErrorKind::NotFound));
+    let held = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    assert_eq!(held, Some(io::ErrorKind::NotFound));
+}
+
+/// Counts a row of failures; returns after how many the limit was exceeded.
+fn trips_after(limit: &RestartLimit, gap: f64, failures: u32) -> Option<u32> {
+    let start = some_time();
+    let mut counter = LimitCounter::default();
+    (1..=failures).find(|number| {
+        let now = start + seconds(gap * f64::from(number - 1));
+        counter.record(limit, now) == Tally::Exceeded
+    })
+}
+
+#[test]
+fn steady_failures_trip_below_the_critical_gap_only() {
+    for (decay, threshold, critical, trips, at_once) in [
+        (30.0, 5.0, 9.6578, 22, 6),
+        (30.0, 3.5, 14.5628, 15, 4),
+        (30.0, 2.0, 30.0000, 8, 3),
+        (10.0, 5.0, 3.2193, 22, 6),
+        (1.0, 5.0, 0.3219, 22, 6),
+    ] {
+        let limit = RestartLimit::decay(seconds(decay), threshold, seconds(15.0));
+        let exact = decay * f64::log2(threshold / (threshold - 1.0));
+        assert!((exact - critical).abs() < 1e-4);
+        assert_eq!(trips_after(&limit, exact * 0.99, 1000), Some(trips));
+        assert_eq!(trips_after(&limit, exact * 1.01, 1000), None);
+        assert_eq!(trips_after(&limit, 0.0, 1000), Some(at_once));
+    }
+    let fast = RestartLimit::decay(seconds(1.0), 5.0, seconds(15.0));
+    assert_eq!(trips_after(&fast, 1.0, 1000), None);
+    let default = RestartLimit::default();
+    assert_eq!(trips_after(&default, 1.0, 1000), Some(6));
+}
+
+#[test]
+fn threshold_below_one_trips_at_the_first_failure() {
+    for threshold in [0.0, 0.5, 0.999] {
+        let limit = RestartLimit::decay(seconds(30.0), threshold, seconds(15.0));
+        assert_eq!(trips_after(&limit, 1.0, 9), Some(1));
+    }
+    let never = RestartLimit::decay(seconds(30.0), f64::INFINITY, seconds(15.0));
+    assert_eq!(trips_after(&never, 0.0, 1000), None);
+}
+
+#[test]
+fn window_slides_and_a_restart_at_its_end_is_out() {
+    let limit = RestartLimit::window(2, seconds(5.0));
+    let start = some_time();
+    let mut counter = LimitCounter::default();
+    for (at, tally) in [
+        (0.0, Tally::Within),
+        (3.0, Tally::Within),
+        // The first one is exactly as old as the window is long.
+        (5.0, Tally::Within),
+        (7.999, Tally::Exceeded),
+        (12.999, Tally::Within),
+    ] {
+        assert_eq!(counter.record(&limit, start + seconds(at)), tally, "{at}");
+    }
+}
+
+#[test]
+fn unlimited_is_never_exceeded() {
+    assert_eq!(trips_after(&RestartLimit::unlimited(), 0.0, 10_000), None);
+}
+
+#[test]
+fn pause_is_prolonged_by_jitter_and_never_shortened() {
+    let limit = RestartLimit::decay(seconds(30.0), 5.0, seconds(10.0)).jitter(0.5);
+    let counter = LimitCounter::default();
+    let now = some_time();
+    assert_eq!(counter.pause(&limit, 0.0, now), seconds(10.0));
+    assert_eq!(counter.pause(&limit, 0.5, now), seconds(12.5));
+    assert!(counter.pause(&limit, f64::NAN, now) >= seconds(10.0));
+    let huge = RestartLimit::decay(seconds(1.0), 5.0, Duration::MAX).jitter(9.0);
+    assert_eq!(counter.pause(&huge, 1.0, now), Duration::MAX);
+}
+
+#[test]
+fn delays_grow_to_the_maximum_and_stay_there() {
+    let backoff = Backoff::exponential(Duration::from_millis(100), Duration::from_secs(3));
+    let delays: Vec<u128> = (1..=8).map(|n| backoff.delay(n, 0.9).as_millis()).collect();
+    assert_eq!(delays, [100, 200, 400, 800, 1600, 3000, 3000, 3000]);
+    assert_eq!(backoff.delay(0, 0.0), Duration::from_millis(100));
+    for failures in [200, 5000, u32::MAX] {
+        assert_eq!(backoff.delay(failures, 0.0), Duration::from_secs(3));
+    }
+    assert_eq!(Backoff::none().delay(9, 0.9), Duration::ZERO);
+    assert_eq!(
+        Backoff::constant(Duration::from_secs(3)).delay(9, 0.9),
+        Duration::from_secs(3)
+    );
+    let unbounded = Backoff::exponential(Duration::from_secs(1), Duration::MAX).jitter(1.0);
+    assert_eq!(unbounded.delay(200, 1.0), Duration::MAX);
+}
+
+#[test]
+fn delays_grow_by_their_factor() {
+    let backoff =
+        Backoff::exponential(Duration::from_millis(10), Duration::from_secs(9)).factor(3.0);
+    assert_eq!(backoff.delay(3, 0.0), Duration::from_millis(90));
+}
+
+#[test]
+fn nonsense_is_refused_with_the_field_and_the_value() {
+    let one = Duration::from_secs(1);
+    let zero = Duration::ZERO;
+    let limits = [
+        (RestartLimit::decay(zero, 5.0, one), "limit.decay", "0ns"),
+        (RestartLimit::decay(one, -1.0, one), "limit.threshold", "-1"),
+        (
+            RestartLimit::decay(one, f64::NAN, one),
+            "limit.threshold",
+            "NaN",
+        ),
+        (
+            RestartLimit::decay(one, 5.0, one).jitter(-0.1),
+            "limit.jitter",
+            "-0.1",
+        ),
+        (
+            RestartLimit::decay(one, 5.0, one).jitter(f64::INFINITY),
+            "limit.jitter",
+            "inf",
+        ),
+        (RestartLimit::window(3, zero), "limit.within", "0ns"),
+    ];
+    for (limit, field, value) in limits {
+        let message = limit.validate().unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("`{field}` is `{value}`")),
+            "{message}"
+        );
+    }
+    let backoffs = [
+        (
+            Backoff::exponential(one, one).factor(0.5),
+            "backoff.factor",
+            "0.5",
+        ),
+        (
+            Backoff::exponential(one, one).factor(f64::NAN),
+            "backoff.factor",
+            "NaN",
+        ),
+        (
+            Backoff::constant(one).jitter(f64::NAN),
+            "backoff.jitter",
+            "NaN",
+        ),
+        (Backoff::exponential(one, zero), "backoff.max", "0ns"),
+        (
+            Backoff::constant(one).reset_after(zero),
+            "backoff.reset_after",
+            "0ns",
+        ),
+    ];
+    for (backoff, field, value) in backoffs {
+        let message = backoff.validate().unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("`{field}` is `{value}`")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn zeroes_that_mean_something_are_accepted() {
+    let decay = RestartLimit::decay(seconds(1.0), 0.0, Duration::ZERO);
+    assert_eq!(decay.validate(), Ok(()));
+    assert_eq!(RestartLimit::window(0, seconds(1.0)).validate(), Ok(()));
+    assert_eq!(RestartLimit::default().validate(), Ok(()));
+    assert_eq!(Backoff::none().validate(), Ok(()));
+    assert_eq!(Backoff::constant(Duration::MAX).validate(), Ok(()));
+}
+
+/// Sorts services given as `name: required required`.
+fn sorted(services: &[(&'static str, &[&'static str])]) -> Result<Vec<&'static str>, Vec<String>> {
+    let nodes: Vec<Node<'_>> = services
+        .iter()
+        .map(|(name, requires)| Node {
+            name,
+            requires: requires.to_vec(),
+        })
+        .collect();
+    match start_order(&nodes) {
+        Ok(order) => Ok(order.into_iter().map(|at| services[at].0).collect()),
+        Err(cycle) => Err(cycle.members.iter().map(ToString::to_string).collect()),
+    }
+}
+
+#[test]
+fn order_is_that_of_the_list_but_for_requirements() {
+    assert_eq!(sorted(&[]), Ok(vec![]));
+    assert_eq!(
+        sorted(&[
+            ("c", &["a", "z"]),
+            ("b", &[]),
+            ("a", &["nobody"]),
+            ("z", &["b"])
+        ]),
+        Ok(vec!["b", "a", "z", "c"])
+    );
+}
+
+#[test]
+fn cycle_names_its_members_in_order_and_nobody_else() {
+    let services: &[(&str, &[&str])] = &[
+        ("before", &[]),
+        ("outside", &["a"]),
+        ("a", &["before", "b"]),
+        ("b", &["c"]),
+        ("c", &["a"]),
+    ];
+    assert_eq!(
+        sorted(services),
+        Err(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()])
+    );
+    assert_eq!(sorted(&[("a", &["a"])]), Err(vec!["a".to_owned()]));
+}
+
+proptest! {
+    #[test]
+    fn graph_is_ordered_as_it_demands_or_has_a_cycle(
+        edges in prop::collection::vec((0_usize..12, 0_usize..12), 0..30)
+    ) {
+        let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
+        let requires = |at: usize| edges.iter().filter(move |(from, _)| *from == at).map(|(_, to)| *to);
+        let nodes: Vec<Node<'_>> = (0..12)
+            .map(|at| Node {
+                name: &names[at],
+                requires: requires(at).map(|to| &*names[to]).collect(),
+            })
+            .collect();
+        match start_order(&nodes) {
+            Ok(order) => {
+                prop_assert_eq!(order.len(), 12);
+                let place = |at: usize| order.iter().position(|other| *other == at);
+                for (from, to) in &edges {
+                    prop_assert!(place(*to) < place(*from));
+                }
+            }
+            Err(cycle) => {
+                prop_assert!(!cycle.members.is_empty());
+                let next = cycle.members.iter().cycle().skip(1);
+                for (from, to) in cycle.members.iter().zip(next) {
+                    let known = edges.iter().any(|(a, b)| *names[*a] == **from && *names[*b] == **to);
+                    prop_assert!(known, "{from} does not require {to}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn count_lies_between_one_and_the_failures_so_far(
+        gaps in prop::collection::vec(0.0_f64..100.0, 1..60),
+        decay in 0.1_f64..100.0,
+    ) {
+        let limit = RestartLimit::decay(seconds(decay), 5.0, seconds(15.0));
+        let mut counter = LimitCounter::default();
+        let mut now = some_time();
+        for (failures, gap) in (1..).zip(gaps) {
+            now += seconds(gap);
+            let before = counter.count(&limit, now);
+            let tally = counter.record(&limit, now);
+            let count = counter.count(&limit, now);
+            prop_assert!(count >= 1.0 && count <= f64::from(failures) + 1e-9);
+            prop_assert!((count - before - 1.0).abs() < 1e-9);
+            prop_assert_eq!(tally == Tally::Exceeded, count > 5.0);
+            prop_assert!(counter.count(&limit, now + seconds(gap)) <= count);
+        }
+    }
+
+    #[test]
+    fn window_agrees_with_a_list_of_all_restarts(
+        gaps in prop::collection::vec(0_u64..40, 1..80),
+        max in 0_u32..6,
+    ) {
+        let within = Duration::from_secs(30);
+        let limit = RestartLimit::window(max, within);
+        let mut counter = LimitCounter::default();
+        let mut now = some_time();
+        let mut all = Vec::new();
+        for gap in gaps {
+            now += Duration::from_secs(gap);
+            all.push(now);
+            let inside = all.iter().filter(|at| now.duration_since(**at) < within).count();
+            let too_many = inside > usize::try_from(max).unwrap();
+            prop_assert_eq!(counter.record(&limit, now) == Tally::Exceeded, too_many);
+        }
+    }
+
+    #[test]
+    fn delay_stays_between_base_and_prolonged_maximum(
+        base in 0_u64..10_000,
+        more in 0_u64..100_000,
+        factor in 1.0_f64..10.0,
+        jitter in 0.0_f64..2.0,
+        failures in 0_u32..400,
+        u in 0.0_f64..1.0,
+    ) {
+        let (base, max) = (Duration::from_millis(base), Duration::from_millis(base + more));
+        let backoff = Backoff::exponential(base, max).factor(factor).jitter(jitter);
+        prop_assert_eq!(backoff.validate(), Ok(()));
+        let delay = backoff.delay(failures, u);
+        let slack = Duration::from_micros(1);
+        prop_assert!(delay + slack >= base);
+        prop_assert!(delay <= max.mul_f64(1.0 + jitter) + slack);
+        prop_assert!(backoff.delay(failures + 1, 0.0) + slack >= backoff.delay(failures, 0.0));
+    }
+}

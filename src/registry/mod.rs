@@ -11,7 +11,13 @@
 
 mod message;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    collections::{HashMap, HashSet},
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -31,42 +37,101 @@ use crate::{
 #[derive(Default)]
 pub struct RegistryActor {
     /// By supervisor, so that a snapshot of one costs what that one holds.
-    services: HashMap<SupervisorId, HashMap<ServiceToken, Arc<dyn AnyLink>>>,
-    /// The services of which supervisor go by which token.
-    supervisors: HashMap<ServiceToken, SupervisorId>,
-    paths: HashMap<Arc<str>, ServiceToken>,
+    families: HashMap<SupervisorId, Family>,
+    /// Which family is that of the supervisor with this token.
+    heads: HashMap<ServiceToken, SupervisorId>,
+    paths: HashSet<ByPath>,
     waiting: HashMap<ServiceToken, Vec<oneshot::Sender<Result<Located, LookupError>>>>,
 }
 
+/// The services of one supervisor, by the slot of their token.
+#[derive(Default)]
+struct Family {
+    slots: Vec<Option<Arc<dyn AnyLink>>>,
+    members: usize,
+}
+
+impl Family {
+    fn get(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
+        let link = self.slots.get(token.slot() as usize)?.as_ref()?;
+        (link.core().token() == token).then_some(link)
+    }
+
+    fn insert(&mut self, link: Arc<dyn AnyLink>) {
+        let slot = link.core().token().slot() as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        if self.slots[slot].replace(link).is_none() {
+            self.members += 1;
+        }
+    }
+
+    fn remove(&mut self, token: ServiceToken) -> Option<Arc<dyn AnyLink>> {
+        self.get(token)?;
+        self.members -= 1;
+        self.slots.get_mut(token.slot() as usize)?.take()
+    }
+}
+
+/// A service that is found by its path: the path is the link's, so that an entry costs no text of its own.
+struct ByPath(Arc<dyn AnyLink>);
+
+impl Borrow<str> for ByPath {
+    fn borrow(&self) -> &str {
+        self.0.core().path()
+    }
+}
+
+impl Hash for ByPath {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let path: &str = self.borrow();
+        path.hash(hasher);
+    }
+}
+
+impl PartialEq for ByPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.core().path() == other.0.core().path()
+    }
+}
+
+impl Eq for ByPath {}
+
 impl RegistryActor {
     fn find(&self, key: &ServiceKey) -> Result<&Arc<dyn AnyLink>, LookupError> {
-        let (token, unknown) = match key {
-            ServiceKey::Token(token) => (Some(token), LookupError::UnknownToken { token: *token }),
-            ServiceKey::Path(path) => {
-                let path = Arc::clone(path);
-                (self.paths.get(&*path), LookupError::UnknownPath { path })
-            }
-        };
-        token
-            .and_then(|token| self.services.get(&token.supervisor())?.get(token))
-            .ok_or(unknown)
+        match key {
+            ServiceKey::Token(token) => self
+                .families
+                .get(&token.supervisor())
+                .and_then(|family| family.get(*token))
+                .ok_or(LookupError::UnknownToken { token: *token }),
+            ServiceKey::Path(path) => match self.paths.get(&**path) {
+                Some(ByPath(link)) => Ok(link),
+                None => Err(LookupError::UnknownPath {
+                    path: Arc::clone(path),
+                }),
+            },
+        }
     }
 
     fn forget(&mut self, token: ServiceToken) {
-        let Some(siblings) = self.services.get_mut(&token.supervisor()) else {
+        let Some(family) = self.families.get_mut(&token.supervisor()) else {
             return;
         };
-        let Some(link) = siblings.remove(&token) else {
+        let Some(link) = family.remove(token) else {
             return;
         };
-        if siblings.is_empty() {
-            self.services.remove(&token.supervisor());
+        if family.members == 0 {
+            self.families.remove(&token.supervisor());
         }
-        self.supervisors.remove(&token);
+        self.heads.remove(&token);
         let path = link.core().path();
         // The name may have been given to another service meanwhile.
-        if self.paths.get(path) == Some(&token) {
-            self.paths.remove(path);
+        if let Some(ByPath(known)) = self.paths.take(&**path)
+            && known.core().token() != token
+        {
+            self.paths.insert(ByPath(known));
         }
         for waiter in self.waiting.remove(&token).unwrap_or_default() {
             let gone = LookupError::Removed {
@@ -99,15 +164,16 @@ impl Handler<Register> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: Register, _: &mut Context<Self>) {
+        let Some(first) = msg.links.first() else {
+            return;
+        };
+        let supervisor = first.core().token().supervisor();
+        self.heads.insert(msg.owner, supervisor);
+        let family = self.families.entry(supervisor).or_default();
         for link in msg.links {
-            let core = link.core();
-            let token = core.token();
-            self.supervisors.insert(msg.owner, token.supervisor());
-            self.paths.insert(Arc::clone(core.path()), token);
-            self.services
-                .entry(token.supervisor())
-                .or_default()
-                .insert(token, link);
+            // `replace`, since a path may be given again while the one before is being forgotten.
+            self.paths.replace(ByPath(Arc::clone(&link)));
+            family.insert(link);
         }
     }
 }
@@ -163,12 +229,12 @@ impl Handler<Siblings> for RegistryActor {
     type Result = Vec<ServiceSummary>;
 
     fn handle(&mut self, msg: Siblings, _: &mut Context<Self>) -> Self::Result {
-        let siblings = self
-            .supervisors
+        let family = self
+            .heads
             .get(&msg.0)
-            .and_then(|supervisor| self.services.get(supervisor));
-        let mut links: Vec<_> = siblings
-            .map(|siblings| siblings.values().collect())
+            .and_then(|supervisor| self.families.get(supervisor));
+        let mut links: Vec<_> = family
+            .map(|family| family.slots.iter().flatten().collect())
             .unwrap_or_default();
         links.sort_unstable_by_key(|link| link.core().position());
         links

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix::{Actor, Running, SpawnHandle, dev::EnvelopeProxy};
+use actix::{Actor, AsyncContext, Running, SpawnHandle, dev::EnvelopeProxy};
 use futures::Stream;
 
 use super::{
@@ -28,11 +28,25 @@ const BUDGET: u32 = 64;
 /// unwinding, and a second panic in its `Drop` would abort the process.
 pub(super) struct Incarnation<A: Actor<Context = ServiceContext<A>>> {
     actor: A,
-    /// Spawned futures, in the order in which they were spawned.
-    items: Vec<(SpawnHandle, Task<A>)>,
-    /// Futures that hold up everything else; the last is polled first, as in actix.
-    waits: Vec<Task<A>>,
+    futures: Option<Box<Futures<A>>>,
     started: Started,
+}
+
+/// The futures of an incarnation, for those that have any.
+struct Futures<A: Actor> {
+    /// In the order in which they were spawned.
+    items: Vec<(SpawnHandle, Task<A>)>,
+    /// What holds up everything else; the last is polled first, as in actix.
+    waits: Vec<Task<A>>,
+}
+
+impl<A: Actor> Default for Futures<A> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            waits: Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,8 +77,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     pub(super) fn new(actor: A) -> Self {
         Self {
             actor,
-            items: Vec::new(),
-            waits: Vec::new(),
+            futures: None,
             started: Started::No,
         }
     }
@@ -96,7 +109,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             }
             self.handle_messages(ctx, cx, &mut budget);
             self.merge(ctx);
-            if !self.waits.is_empty() && !ctx.is_stopping() {
+            if self.has_waits() && !ctx.is_stopping() {
                 continue;
             }
             let round = self.poll_items(ctx, cx);
@@ -119,17 +132,26 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
 
     /// Polls the waits, newest first, until all are done or one is pending.
     fn poll_waits(&mut self, ctx: &mut ServiceContext<A>, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.waits.is_empty() && !ctx.is_stopping() {
-            let newest = self.waits.len() - 1;
-            let wait = self.waits[newest].as_mut();
+        while !ctx.is_stopping()
+            && let Some(futures) = &mut self.futures
+            && let Some(wait) = futures.waits.last_mut()
+        {
             // A wait that stopped the service is over, done or not.
-            if wait.poll(&mut self.actor, ctx, cx).is_pending() && !ctx.is_stopping() {
+            let polled = wait.as_mut().poll(&mut self.actor, ctx, cx);
+            if polled.is_pending() && !ctx.is_stopping() {
                 return Poll::Pending;
             }
-            self.waits.remove(newest);
+            // Still the last one: what it has awaited itself is merged only now.
+            futures.waits.pop();
             self.merge(ctx);
         }
         Poll::Ready(())
+    }
+
+    fn has_waits(&self) -> bool {
+        self.futures
+            .as_ref()
+            .is_some_and(|futures| !futures.waits.is_empty())
     }
 
     fn handle_messages(
@@ -138,7 +160,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         cx: &mut Context<'_>,
         budget: &mut u32,
     ) {
-        while *budget > 0 && ctx.waits.is_empty() && !ctx.is_stopping() {
+        while *budget > 0 && !ctx.waiting() {
             match Pin::new(&mut ctx.mailbox).poll_next(cx) {
                 Poll::Ready(Some(mut envelope)) => {
                     envelope.handle(&mut self.actor, ctx);
@@ -151,47 +173,51 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
 
     /// Polls each spawned future once, in order, and drops the ones that are done.
     fn poll_items(&mut self, ctx: &mut ServiceContext<A>, cx: &mut Context<'_>) -> Round {
+        let Some(futures) = &mut self.futures else {
+            return Round::Complete;
+        };
+        let items = &mut futures.items;
         let mut kept = 0;
         let mut next = 0;
-        while next < self.items.len() && !ctx.is_stopping() {
-            let (handle, item) = &mut self.items[next];
+        while next < items.len() && !ctx.is_stopping() {
+            let (handle, item) = &mut items[next];
             ctx.current = *handle;
             let polled = item.as_mut().poll(&mut self.actor, ctx, cx);
-            let waits = !ctx.waits.is_empty();
             if polled.is_pending() {
-                self.items.swap(kept, next);
+                items.swap(kept, next);
                 kept += 1;
             }
             next += 1;
-            if waits || !ctx.cancelled.is_empty() {
+            if ctx.has_waits() || ctx.has_cancelled() {
                 // Polled items go behind the ones that were not, so that one that keeps waiting does not
                 // keep the others from being polled.
-                drop(self.items.drain(kept..next));
-                self.items.rotate_left(kept);
+                drop(items.drain(kept..next));
+                items.rotate_left(kept);
                 return Round::Interrupted;
             }
         }
-        drop(self.items.drain(kept..next));
+        drop(items.drain(kept..next));
         Round::Complete
     }
 
     /// Takes over what user code has spawned, awaited and cancelled.
     fn merge(&mut self, ctx: &mut ServiceContext<A>) -> Merged {
-        let mut merged = Merged::Nothing;
-        if !ctx.waits.is_empty() {
-            self.waits.append(&mut ctx.waits);
-            merged = Merged::Something;
+        let Some(arrived) = &mut ctx.arrived else {
+            return Merged::Nothing;
+        };
+        if arrived.is_empty() {
+            return Merged::Nothing;
         }
-        if !ctx.spawned.is_empty() {
-            self.items.append(&mut ctx.spawned);
-            merged = Merged::Something;
+        let futures = self.futures.get_or_insert_default();
+        futures.waits.append(&mut arrived.waits);
+        futures.items.append(&mut arrived.items);
+        if !arrived.cancelled.is_empty() {
+            let cancelled = mem::take(&mut arrived.cancelled);
+            futures
+                .items
+                .retain(|(handle, _)| !cancelled.contains(handle));
         }
-        if !ctx.cancelled.is_empty() {
-            let cancelled = mem::take(&mut ctx.cancelled);
-            self.items.retain(|(handle, _)| !cancelled.contains(handle));
-            merged = Merged::Something;
-        }
-        merged
+        Merged::Something
     }
 
     fn decide(&mut self, ctx: &mut ServiceContext<A>) -> Decision {
@@ -223,15 +249,15 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     /// Drops everything, piece by piece, and returns the first panic of a `Drop`.
     pub(super) fn tear_down(self, ctx: &mut ServiceContext<A>) -> Option<ExitReason> {
         let mut first = None;
-        let spawned = mem::take(&mut ctx.spawned);
-        for item in self.items.into_iter().chain(spawned) {
+        let futures = self.futures.map(|futures| *futures).unwrap_or_default();
+        let arrived = ctx.arrived.take().map(|arrived| *arrived);
+        let arrived = arrived.unwrap_or_default();
+        for item in futures.items.into_iter().chain(arrived.items) {
             drop_guarded(item, &mut first);
         }
-        let waits = mem::take(&mut ctx.waits);
-        for wait in self.waits.into_iter().chain(waits) {
+        for wait in futures.waits.into_iter().chain(arrived.waits) {
             drop_guarded(wait, &mut first);
         }
-        ctx.cancelled = Vec::new();
         drop_guarded(self.actor, &mut first);
         first
     }

@@ -30,8 +30,11 @@ pub(crate) struct Link<A: Actor> {
 /// The part of a [`Link`] that does not depend on the type of the actor.
 pub(crate) struct LinkCore {
     token: ServiceToken,
-    name: Arc<str>,
-    place: OnceLock<Place>,
+    /// The path that its supervisor gave it, which is the whole path below a root.
+    path: Arc<str>,
+    /// The path in the tree, where that is another one.
+    moved: OnceLock<Box<Arc<str>>>,
+    position: AtomicU64,
     parent: Arc<Parent>,
     // Shared mutable state outside an actor, which house style forbids without a proof. Commands must
     // overtake any number of queued messages, also those of a service on another thread, and look-ups must
@@ -43,11 +46,6 @@ pub(crate) struct LinkCore {
     waker: OnceLock<Waker>,
     // Written by the supervisor before a start, read by the factory after it.
     requirements: OnceLock<Box<Mutex<Requirements>>>,
-}
-
-struct Place {
-    path: Arc<str>,
-    position: u64,
 }
 
 /// The services that a service requires, by name.
@@ -63,15 +61,16 @@ pub(crate) trait AnyLink: Send + Sync + 'static {
 impl<A: Actor> Link<A> {
     pub(crate) fn new(
         token: ServiceToken,
-        name: Arc<str>,
+        path: Arc<str>,
         parent: Arc<Parent>,
         address: WeakAddr<A>,
     ) -> Self {
         Self {
             core: LinkCore {
                 token,
-                name,
-                place: OnceLock::new(),
+                path,
+                moved: OnceLock::new(),
+                position: AtomicU64::new(u64::MAX),
                 parent,
                 commands: AtomicU8::new(0),
                 state: AtomicU8::new(ServiceState::Waiting.to_bits()),
@@ -109,19 +108,22 @@ impl LinkCore {
         self.token
     }
 
-    /// The path from the root, or the bare name while the supervisor is not part of a tree yet.
+    /// The path from the root, or from its supervisor while that is not part of a tree.
     pub(crate) fn path(&self) -> &Arc<str> {
-        self.place.get().map_or(&self.name, |place| &place.path)
+        self.moved.get().map_or(&self.path, |moved| &**moved)
     }
 
     /// Where the service stands in the start order of its supervisor.
     pub(crate) fn position(&self) -> u64 {
-        self.place.get().map_or(u64::MAX, |place| place.position)
+        self.position.load(Ordering::Relaxed)
     }
 
-    /// Gives the service its place in a tree; the first call counts.
+    /// Gives the service its place in a tree, before it is registered or started.
     pub(crate) fn set_place(&self, path: Arc<str>, position: u64) {
-        let _first_call_counts = self.place.set(Place { path, position });
+        if *path != *self.path {
+            let _first_call_counts = self.moved.set(Box::new(path));
+        }
+        self.position.store(position, Ordering::Relaxed);
     }
 
     pub(crate) fn parent(&self) -> &Arc<Parent> {

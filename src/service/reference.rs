@@ -43,7 +43,7 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceRef<A> {
 
     /// The names from the root to the service, as in `root/db/pool`.
     ///
-    /// Before its supervisor is started this is the service's bare name.
+    /// Before its supervisor is part of a tree, the path begins with that supervisor.
     pub fn path(&self) -> &str {
         self.core().path()
     }

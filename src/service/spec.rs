@@ -233,12 +233,13 @@ pub(crate) struct Open<A: Actor<Context = ServiceContext<A>>> {
 
 impl<A: Actor<Context = ServiceContext<A>>> Open<A> {
     /// Ties the mailbox to its link; what comes out grows into a cell on whichever arbiter it is launched.
-    pub(crate) fn seed(self, link: Arc<Link<A>>) -> (Addr<A>, Seed<A>) {
+    pub(crate) fn seed(self, link: Arc<Link<A>>, placement: Placement) -> (Addr<A>, Seed<A>) {
         let parts = Parts {
             mailbox: self.mailbox,
             link,
             factory: self.factory,
             readiness: self.readiness,
+            placement,
         };
         (self.address, Seed { parts: Some(parts) })
     }
@@ -256,10 +257,14 @@ struct Parts<A: Actor<Context = ServiceContext<A>>> {
     link: Arc<Link<A>>,
     factory: Box<dyn Factory<A>>,
     readiness: Readiness,
+    placement: Placement,
 }
 
 /// A [`Seed`] whose actor type is not known here.
 pub(crate) trait Launch: Send {
+    /// Where the cell is to run.
+    fn placement(&self) -> Placement;
+
     /// Runs the cell on this thread's arbiter.
     fn launch_here(self: Box<Self>);
 
@@ -268,6 +273,13 @@ pub(crate) trait Launch: Send {
 }
 
 impl<A: Actor<Context = ServiceContext<A>>> Launch for Seed<A> {
+    fn placement(&self) -> Placement {
+        self.parts
+            .as_ref()
+            .map(|parts| parts.placement.clone())
+            .unwrap_or_default()
+    }
+
     fn launch_here(mut self: Box<Self>) {
         if let Some(parts) = self.parts.take() {
             let Parts {
@@ -275,6 +287,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Launch for Seed<A> {
                 link,
                 factory,
                 readiness,
+                ..
             } = parts;
             actix_rt::spawn(ServiceCell::new(mailbox, link, factory, readiness));
         }

@@ -73,8 +73,6 @@ pub(crate) enum Effect {
         token: ServiceToken,
         /// Its state from now on.
         state: ServiceState,
-        /// Its present or latest incarnation.
-        generation: u64,
     },
     /// Tell the subscribers.
     Report(Event),

@@ -37,6 +37,17 @@ pub(super) struct End {
     ready_for: Option<Duration>,
 }
 
+impl End {
+    /// Reports whether it said instead of starting that it is not to run, as `ignore` does in OTP: no failed start.
+    fn declines(&self) -> bool {
+        self.ready_for.is_none()
+            && matches!(
+                self.exit.verdict(),
+                Some(Verdict::DoNotRestart | Verdict::Uninstall)
+            )
+    }
+}
+
 /// What follows from an end that nobody asked for.
 #[derive(Clone, Debug, PartialEq)]
 enum Decision {
@@ -104,12 +115,18 @@ impl SupervisorState {
         self.services[slot].remember_exit(&reason);
         self.report_lost(slot, &reason, after, now);
         self.bounce_dependents(slot);
+        self.set_phase(slot, Phase::Lost);
+        let awaited = self
+            .waiters
+            .has(self.services[slot].serial, Want::FirstReady);
+        if after == After::Remove || awaited {
+            self.release(slot, &reason, now);
+            self.settle(now);
+            return;
+        }
         self.answer(slot, Outcome::Ended);
         self.answer(slot, Outcome::Failed(&reason));
-        self.set_phase(slot, Phase::Lost);
-        if after == After::Remove {
-            self.release(slot, &reason, now);
-        } else if self.stage == Stage::Starting && starting && self.is_static(slot) {
+        if self.stage == Stage::Starting && starting && self.is_static(slot) {
             self.start_failed(slot, reason, now);
         } else {
             self.block_dependents(slot, now);
@@ -146,7 +163,7 @@ impl SupervisorState {
         self.services[slot].remember_exit(&end.exit.reason);
         if after != After::Unasked {
             self.ended_as_asked(slot, after, &end, now);
-        } else if self.stage != Stage::Starting {
+        } else if self.stage != Stage::Starting || (in_line && end.declines()) {
             self.decide(slot, end, now);
         } else if in_line {
             self.report_end(slot, &end, Restarting::No, now);

@@ -11,13 +11,13 @@ use super::{
 /// Services that are started one after the other, in start order, each when the one before is ready.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    queue: BTreeSet<(u64, u32)>,
+    pub(super) queue: BTreeSet<(u64, u32)>,
     /// The one that was started and is not ready yet.
     pub(super) current: Option<u32>,
     /// When the first may be started.
     pub(super) not_before: Option<Instant>,
     /// How many are still being stopped for a group restart.
-    grouping: usize,
+    pub(super) grouping: usize,
 }
 
 impl Line {
@@ -70,12 +70,17 @@ impl SupervisorState {
         while self.line_is_free(now) {
             let Some((_, slot)) = self.line.queue.pop_first() else {
                 self.line.not_before = None;
-                if self.stage == Stage::Starting {
-                    self.start_completed(now);
-                }
-                return;
+                self.start_completed(now);
+                continue;
             };
-            match self.begin(slot, now) {
+            let begun = match self.begin(slot, now) {
+                // Who has ended is started again only when everybody has been started.
+                Begun::Waits if self.stage == Stage::Starting => self
+                    .ended_requirement(slot)
+                    .map_or(Begun::Waits, Begun::Blocked),
+                begun => begun,
+            };
+            match begun {
                 Begun::Started => self.line.current = Some(slot),
                 Begun::Blocked(reason) if self.stage == Stage::Starting => {
                     self.start_failed(slot, reason, now);

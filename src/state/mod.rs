@@ -163,8 +163,10 @@ impl SupervisorState {
 
     /// Moves the supervisor, and its services with it, to another place in the tree.
     pub(crate) fn relocate(&mut self, path: Arc<str>) {
-        self.services.relocate(&path);
-        self.path = path;
+        if path != self.path {
+            self.services.relocate(&path);
+            self.path = path;
+        }
     }
 
     /// Tells the subscribers about a service.
@@ -201,7 +203,6 @@ impl SupervisorState {
             self.effects.push_back(Effect::Status {
                 token: self.services.token(slot),
                 state: phase.public(),
-                generation: self.services[slot].generation(),
             });
         }
     }
@@ -215,8 +216,8 @@ impl SupervisorState {
 
     /// Does what has become possible by an input.
     fn settle(&mut self, now: Instant) {
-        self.advance_sequence(now);
         self.advance_line(now);
+        self.advance_sequence(now);
         self.finish_ending(now);
     }
 

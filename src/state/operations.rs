@@ -185,7 +185,8 @@ impl SupervisorState {
     /// Starts a service that has no incarnation, unless its turn will come with the start of its supervisor.
     fn start_now(&mut self, slot: u32, now: Instant) {
         match self.services[slot].phase {
-            Phase::Registered | Phase::InLine => {}
+            Phase::Registered => {}
+            Phase::InLine if self.pause.is_none() => {}
             _ if self.stage == super::Stage::Idle => self.set_phase(slot, Phase::Registered),
             _ => {
                 self.cancel_waiting(slot);

@@ -148,6 +148,25 @@ impl SupervisorState {
         bounced
     }
 
+    /// With what a service ends that requires one which has ended while its supervisor was starting.
+    pub(super) fn ended_requirement(&self, slot: u32) -> Option<ExitReason> {
+        for name in self.services[slot].required() {
+            let Some(required) = self.services.named(name) else {
+                continue;
+            };
+            let required = &self.services[required];
+            if required.phase == Phase::Deferred {
+                let why = if required.last_exit().is_abnormal() {
+                    Blocked::Failed
+                } else {
+                    Blocked::Stopped
+                };
+                return Some(blocked(Arc::clone(name), why));
+            }
+        }
+        None
+    }
+
     /// Why a service is not ready to be required.
     fn obstacle(&self, slot: u32) -> Option<Blocked> {
         let service = &self.services[slot];

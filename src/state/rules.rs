@@ -209,5 +209,7 @@ pub(crate) enum Significance {
 
 /// The last name of a path.
 pub(super) fn name_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
+    // Bytes and not characters, since this is done for every hash of a name; a `/` is a character of one byte.
+    let slash = path.as_bytes().iter().rposition(|byte| *byte == b'/');
+    slash.map_or(path, |slash| &path[slash + 1..])
 }

@@ -29,13 +29,13 @@ const ROUND_TRIP: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Sequence {
     /// Those that were not asked yet, by their place in start order.
-    pending: BTreeSet<(u64, u32)>,
+    pub(super) pending: BTreeSet<(u64, u32)>,
     /// Those that joined since the last look, if the gate is gone.
     joined: Vec<u32>,
     /// How many hold up those before them.
-    holding: usize,
+    pub(super) holding: usize,
     /// How many have not ended.
-    members: usize,
+    pub(super) members: usize,
     gate: Gate,
 }
 

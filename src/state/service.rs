@@ -208,7 +208,7 @@ pub(super) struct Service {
     /// When something must happen to it; what, says its phase.
     pub(super) deadline: Option<Instant>,
     pub(super) shutdown: Option<Shutdown>,
-    pub(super) last_exit: Option<Box<ExitReason>>,
+    pub(super) last_exit: LastExit,
     pub(super) extras: Option<Box<Extras>>,
     /// Failures in a row, for its backoff.
     pub(super) failures: u32,
@@ -262,7 +262,7 @@ impl Service {
             starts: 0,
             since: None,
             deadline: None,
-            last_exit: None,
+            last_exit: LastExit::None,
             failures: 0,
             phase: Phase::Registered,
             after: After::Unasked,
@@ -296,18 +296,36 @@ impl Service {
 
     /// Keeps why it ended.
     pub(super) fn remember_exit(&mut self, reason: &ExitReason) {
-        match &mut self.last_exit {
-            Some(last) => **last = reason.clone(),
-            last @ None => *last = Some(Box::new(reason.clone())),
-        }
+        self.last_exit = match reason {
+            ExitReason::Normal => LastExit::Normal,
+            ExitReason::Shutdown => LastExit::Shutdown,
+            other => LastExit::Other(Box::new(other.clone())),
+        };
     }
 
     /// Why it ended the last time; `Normal` if it never ran.
     pub(super) fn last_exit(&self) -> ExitReason {
-        self.last_exit
-            .as_deref()
-            .cloned()
-            .unwrap_or(ExitReason::Normal)
+        self.last_exit.get().unwrap_or(ExitReason::Normal)
+    }
+}
+
+/// Why a service ended the last time. Only a failure needs room of its own.
+#[derive(Debug)]
+pub(super) enum LastExit {
+    None,
+    Normal,
+    Other(Box<ExitReason>),
+    Shutdown,
+}
+
+impl LastExit {
+    pub(super) fn get(&self) -> Option<ExitReason> {
+        match self {
+            Self::None => None,
+            Self::Normal => Some(ExitReason::Normal),
+            Self::Shutdown => Some(ExitReason::Shutdown),
+            Self::Other(reason) => Some((**reason).clone()),
+        }
     }
 }
 

@@ -52,33 +52,7 @@ pub struct Counts {
     pub failed: usize,
 }
 
-/// Where a supervisor is in its life.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum SupervisorStatus {
-    /// It was not started.
-    Idle,
-    /// Its services are being started.
-    Starting,
-    /// It runs.
-    Running,
-    /// It runs, but restarts pause.
-    Paused {
-        /// Until then; for ever if that time cannot be expressed.
-        until: Option<Instant>,
-    },
-    /// Its services are being stopped.
-    Stopping,
-    /// It has ended.
-    Stopped,
-}
-
 impl SupervisorState {
-    /// What can be seen of one service.
-    pub(crate) fn service(&self, token: ServiceToken) -> Option<ServiceView> {
-        let slot = self.services.slot(token)?;
-        Some(self.view(slot))
-    }
-
     /// The token of the service of this name.
     pub(crate) fn named(&self, name: &str) -> Option<ServiceToken> {
         Some(self.services.token(self.services.named(name)?))
@@ -122,23 +96,6 @@ impl SupervisorState {
         }
     }
 
-    /// Where the supervisor is in its life.
-    pub(crate) fn status(&self) -> SupervisorStatus {
-        match (self.stage, self.pause) {
-            (Stage::Idle, _) => SupervisorStatus::Idle,
-            (Stage::Starting, _) => SupervisorStatus::Starting,
-            (Stage::Running, Some(pause)) => SupervisorStatus::Paused { until: pause.until },
-            (Stage::Running, None) => SupervisorStatus::Running,
-            (Stage::Ending, _) => SupervisorStatus::Stopping,
-            (Stage::Ended, _) => SupervisorStatus::Stopped,
-        }
-    }
-
-    /// Reports whether there are no services.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.services.len() == 0
-    }
-
     /// What is counted against the limit.
     pub(crate) fn failure_count(&self, now: Instant) -> f64 {
         self.counter.count(&self.rules.limit, now)
@@ -149,17 +106,7 @@ impl SupervisorState {
         &self.path
     }
 
-    /// How often the supervisor was started again.
-    pub(crate) const fn generation(&self) -> u64 {
-        self.starts.saturating_sub(1)
-    }
-
-    /// The rules that the supervisor follows.
-    pub(crate) const fn rules(&self) -> &super::SupervisorRules {
-        &self.rules
-    }
-
-    fn view(&self, slot: u32) -> ServiceView {
+    pub(super) fn view(&self, slot: u32) -> ServiceView {
         let service = &self.services[slot];
         ServiceView {
             token: self.services.token(slot),
@@ -168,7 +115,7 @@ impl SupervisorState {
             generation: service.generation(),
             restarts: service.generation(),
             restart: service.restart,
-            last_exit: service.last_exit.as_deref().cloned(),
+            last_exit: service.last_exit.get(),
             since: service.since,
             next_start: self.next_start(service),
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::{Blocked, EventKind},
-    policy::{ExitReason, RestartType, ServiceError},
+    policy::{ExitReason, KillCause, RestartType, ServiceError},
     token::ServiceToken,
 };
 
@@ -115,11 +115,13 @@ impl SupervisorState {
 
     /// Puts one service back to the time before the start.
     fn freshen(&mut self, slot: u32, now: Instant) {
+        let removed = self.services[slot].after == After::Remove;
         if self.services[slot].phase.is_live() {
-            self.kill(slot, crate::policy::KillCause::Requested, now);
+            self.kill(slot, KillCause::Requested, now);
             self.clear_incarnation(slot, now);
         }
         self.cancel_waiting(slot);
+        self.answer(slot, Outcome::Ended);
         self.answer(slot, Outcome::ShuttingDown);
         let service = &mut self.services[slot];
         service.failures = 0;
@@ -130,8 +132,8 @@ impl SupervisorState {
         {
             own.counter.reset();
         }
-        let forgotten =
-            service.restart == RestartType::Temporary && service.origin == Origin::Dynamic;
+        let temporary = service.restart == RestartType::Temporary;
+        let forgotten = removed || (temporary && service.origin == Origin::Dynamic);
         if service.phase == Phase::Lost {
             return;
         }
@@ -163,7 +165,10 @@ impl SupervisorState {
         self.set_phase(slot, Phase::Ready);
         self.announce(slot, now);
         self.report(slot, EventKind::ServiceReady, now);
-        self.answer(slot, Outcome::Ready);
+        // One that is to be stopped next is not what anybody waits for.
+        if self.services[slot].after == After::Unasked {
+            self.answer(slot, Outcome::Ready);
+        }
         if self.line.current == Some(slot) {
             self.line.current = None;
         }

@@ -1,1 +1,351 @@
+//! Tests of the decisions, without a runtime.
 
+mod dependencies;
+mod failures;
+mod generate;
+mod limits;
+mod operations;
+mod random;
+mod starting;
+mod stopping;
+mod strategies;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::{
+    event::{Blocked, Restarting},
+    policy::{
+        AutoShutdown, Backoff, ExitReason, KillCause, OnLimit, RestartLimit, RestartType,
+        ServiceError, Shutdown, Strategy, Verdict,
+    },
+};
+
+/// Where a supervisor is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum SupervisorStatus {
+    /// It was not started.
+    Idle,
+    /// Its services are being started.
+    Starting,
+    /// It runs.
+    Running,
+    /// It runs, but restarts pause.
+    Paused {
+        /// Until then; for ever if that time cannot be expressed.
+        until: Option<Instant>,
+    },
+    /// Its services are being stopped.
+    Stopping,
+    /// It has ended.
+    Stopped,
+}
+
+impl SupervisorState {
+    /// What can be seen of one service.
+    fn service(&self, token: ServiceToken) -> Option<ServiceView> {
+        let slot = self.services.slot(token)?;
+        Some(self.view(slot))
+    }
+
+    /// Where the supervisor is in its life.
+    fn status(&self) -> SupervisorStatus {
+        match (self.stage, self.pause) {
+            (Stage::Idle, _) => SupervisorStatus::Idle,
+            (Stage::Starting, _) => SupervisorStatus::Starting,
+            (Stage::Running, Some(pause)) => SupervisorStatus::Paused { until: pause.until },
+            (Stage::Running, None) => SupervisorStatus::Running,
+            (Stage::Ending, _) => SupervisorStatus::Stopping,
+            (Stage::Ended, _) => SupervisorStatus::Stopped,
+        }
+    }
+
+    /// Reports whether there are no services.
+    fn is_empty(&self) -> bool {
+        self.services.len() == 0
+    }
+}
+
+/// A state, the time, and what the state has said since somebody looked.
+struct Bench {
+    state: SupervisorState,
+    now: Instant,
+    start: Instant,
+    names: BTreeMap<ServiceToken, String>,
+    /// Starts, stops, kills and releases, as text: `start a 0`, `stop a`, `kill a stop timeout`, `release a`.
+    actions: Vec<String>,
+    /// Events without their values, as text: `a ServiceFailed`.
+    story: Vec<String>,
+    events: Vec<Event>,
+    answers: Vec<(Waiter, Answer)>,
+    ended: Option<Ended>,
+    started: usize,
+    /// What was mirrored last.
+    mirror: BTreeMap<ServiceToken, ServiceState>,
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn just_before(duration: Duration) -> Duration {
+    duration.saturating_sub(millis(1))
+}
+
+fn named(name: &str) -> ServiceRules {
+    ServiceRules::new(format!("root/{name}"))
+}
+
+fn failed() -> ExitReason {
+    ExitReason::Failed(ServiceError::new("boom"))
+}
+
+fn unlimited() -> SupervisorRules {
+    SupervisorRules {
+        limit: RestartLimit::unlimited(),
+        ..SupervisorRules::default()
+    }
+}
+
+fn strategy(strategy: Strategy) -> SupervisorRules {
+    SupervisorRules {
+        strategy,
+        ..unlimited()
+    }
+}
+
+impl Bench {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the standard library has no other way to an instant"
+    )]
+    fn new(rules: SupervisorRules) -> Self {
+        let now = Instant::now();
+        let id = SupervisorId::issue();
+        let state = SupervisorState::new(id, Arc::from("root"), rules, Box::new(|| 0.5));
+        Self {
+            state,
+            now,
+            start: now,
+            names: BTreeMap::new(),
+            actions: Vec::new(),
+            story: Vec::new(),
+            events: Vec::new(),
+            answers: Vec::new(),
+            ended: None,
+            started: 0,
+            mirror: BTreeMap::new(),
+        }
+    }
+
+    /// A started supervisor with these services, all ready.
+    fn running(rules: SupervisorRules, services: Vec<ServiceRules>) -> Self {
+        let mut bench = Self::new(rules);
+        for service in services {
+            bench.add(service).unwrap();
+        }
+        bench.state.start(bench.now);
+        bench.run();
+        bench.get_ready();
+        assert_eq!(bench.started, 1, "{:?}", bench.story);
+        bench.forget();
+        bench
+    }
+
+    fn forget(&mut self) {
+        self.actions.clear();
+        self.story.clear();
+        self.events.clear();
+        self.answers.clear();
+    }
+
+    /// Makes all that start ready, until nothing starts any more.
+    fn get_ready(&mut self) {
+        loop {
+            let starting = self
+                .state
+                .services()
+                .find(|view| view.state == ServiceState::Starting);
+            let Some(view) = starting else { return };
+            self.ready_at(view.token, view.generation);
+        }
+    }
+
+    /// Ends all that were asked to stop, until nobody stops any more.
+    fn get_stopped(&mut self) {
+        loop {
+            let stopping = self
+                .state
+                .services()
+                .find(|view| view.state == ServiceState::Stopping);
+            let Some(view) = stopping else { return };
+            self.exit_at(view.token, view.generation, ExitReason::Shutdown);
+        }
+    }
+
+    fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddRefused> {
+        let name = rules.name().to_owned();
+        let token = self.state.add(rules, self.now)?;
+        self.names.insert(token, name);
+        self.run();
+        Ok(token)
+    }
+
+    fn token(&self, name: &str) -> ServiceToken {
+        let token = self.state.named(name);
+        token.unwrap_or_else(|| panic!("`{name}` is gone"))
+    }
+
+    fn view(&self, name: &str) -> ServiceView {
+        self.state.service(self.token(name)).unwrap()
+    }
+
+    fn state_of(&self, name: &str) -> ServiceState {
+        self.view(name).state
+    }
+
+    fn ready(&mut self, name: &str) {
+        let view = self.view(name);
+        self.ready_at(view.token, view.generation);
+    }
+
+    fn ready_at(&mut self, token: ServiceToken, generation: u64) {
+        self.state.ready(token, generation, self.now);
+        self.run();
+    }
+
+    fn exit(&mut self, name: &str, reason: ExitReason) {
+        let view = self.view(name);
+        self.exit_at(view.token, view.generation, reason);
+    }
+
+    fn exit_at(&mut self, token: ServiceToken, generation: u64, reason: ExitReason) {
+        self.state
+            .exited(token, generation, Exit::from(reason), self.now);
+        self.run();
+    }
+
+    fn exit_with(&mut self, name: &str, verdict: Verdict) {
+        let view = self.view(name);
+        let exit = Exit {
+            reason: ExitReason::Normal,
+            verdict: Some(verdict),
+        };
+        self.state
+            .exited(view.token, view.generation, exit, self.now);
+        self.run();
+    }
+
+    fn acknowledge(&mut self, name: &str) {
+        let view = self.view(name);
+        self.state
+            .stop_acknowledged(view.token, view.generation, self.now);
+        self.run();
+    }
+
+    fn fail(&mut self, name: &str) {
+        self.exit(name, failed());
+    }
+
+    fn shutdown(&mut self) {
+        self.state.shutdown(None, self.now);
+        self.run();
+    }
+
+    /// Lets time pass, and does what becomes due, when it does.
+    fn pass(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(at) = self.state.next_timeout()
+            && at <= until
+        {
+            self.now = self.now.max(at);
+            self.state.timeout(self.now);
+            self.run();
+        }
+        self.now = until;
+        self.state.timeout(self.now);
+        self.run();
+    }
+
+    /// Seconds since the beginning.
+    fn at(&self, seconds: u64) -> Duration {
+        (self.start + Duration::from_secs(seconds)).saturating_duration_since(self.now)
+    }
+
+    fn run(&mut self) {
+        while let Some(effect) = self.state.next_effect() {
+            self.note(effect);
+        }
+        for (token, state) in &self.mirror {
+            if let Some(view) = self.state.service(*token) {
+                assert_eq!(view.state, *state, "{view:?}");
+            }
+        }
+    }
+
+    fn name(&self, token: ServiceToken) -> &str {
+        self.names.get(&token).map_or("?", String::as_str)
+    }
+
+    fn note(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start { token, generation } => {
+                self.actions
+                    .push(format!("start {} {generation}", self.name(token)));
+            }
+            Effect::Stop { token } => self.actions.push(format!("stop {}", self.name(token))),
+            Effect::Kill { token, cause } => {
+                self.actions
+                    .push(format!("kill {} {cause}", self.name(token)));
+            }
+            Effect::Release { token } => {
+                self.actions.push(format!("release {}", self.name(token)));
+                self.mirror.remove(&token);
+            }
+            Effect::Status { token, state } => {
+                self.mirror.insert(token, state);
+            }
+            Effect::Report(event) => {
+                let kind = format!("{:?}", event.kind());
+                let kind = kind.split([' ', '(']).next().unwrap_or_default();
+                let subject = event.path().rsplit('/').next().unwrap_or_default();
+                self.story.push(format!("{subject} {kind}"));
+                self.events.push(event);
+            }
+            Effect::Answer { waiter, answer } => self.answers.push((waiter, answer)),
+            Effect::Started => self.started += 1,
+            Effect::End(ended) => {
+                assert_eq!(self.ended, None, "ended twice");
+                self.ended = Some(ended);
+            }
+        }
+    }
+
+    fn actions(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.actions)
+    }
+
+    fn story(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.story)
+    }
+}
+
+#[test]
+fn default_service_is_small() {
+    let size = size_of::<Service>();
+    assert!(size <= 136, "{size}");
+}
+
+#[test]
+fn state_can_be_sent_to_another_thread() {
+    fn sendable<T: Send>() {}
+    sendable::<SupervisorState>();
+}

@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! 1. Every input to the state is followed by [`Core::carry_out`] in the same turn.
-//! 2. `links[slot]` is there from `add` until the state releases the service.
+//! 2. `entries[slot]` is there from `add` until the state releases the service.
 //! 3. The core outlives the incarnations of its supervisor; when it goes, every cell that is left is released.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -29,6 +29,13 @@ use crate::{
     token::{ServiceToken, SupervisorId},
 };
 
+/// What is kept for one service.
+struct Entry {
+    link: Arc<dyn AnyLink>,
+    /// The cell, until it is started for the first time.
+    seed: Option<Box<dyn Launch>>,
+}
+
 /// What a supervisor keeps: its state, and a handle for each service.
 pub(crate) struct Core {
     pub(super) state: SupervisorState,
@@ -38,9 +45,7 @@ pub(crate) struct Core {
     parent: Arc<Parent>,
     pub(super) notices: UnboundedReceiver<Notice>,
     /// By slot of the token.
-    links: Vec<Option<Arc<dyn AnyLink>>>,
-    /// Cells that have never been started, by slot.
-    seeds: HashMap<u32, (Box<dyn Launch>, Placement)>,
+    entries: Vec<Option<Entry>>,
     /// The names that a service requires, for those that do, by slot.
     requirements: HashMap<u32, Vec<Arc<str>>>,
     /// The threads of dedicated services, by slot.
@@ -62,19 +67,21 @@ impl Core {
     pub(super) fn new(name: Arc<str>, spec: SupervisorSpec, mut random: Random) -> Self {
         let (parent, notices) = Parent::new();
         let refused = spec.rules.validate().err();
+        let mut state = SupervisorState::new(
+            SupervisorId::issue(),
+            Arc::clone(&name),
+            spec.rules,
+            Box::new(move || random.fraction()),
+        );
+        // Nobody can subscribe before the start.
+        state.set_reporting(Reporting::Off);
         Self {
             refused,
-            state: SupervisorState::new(
-                SupervisorId::issue(),
-                Arc::clone(&name),
-                spec.rules,
-                Box::new(move || random.fraction()),
-            ),
+            state,
             name,
             parent: Arc::new(parent),
             notices,
-            links: Vec::new(),
-            seeds: HashMap::new(),
+            entries: Vec::new(),
             requirements: HashMap::new(),
             arbiters: HashMap::new(),
             waiters: HashMap::new(),
@@ -99,7 +106,8 @@ impl Core {
     {
         let name = Arc::clone(&spec.name);
         let (mut rules, placement, open) = spec.open();
-        rules.path = Arc::from(format!("{}/{name}", self.state.path()));
+        let path: Arc<str> = Arc::from([self.state.path(), "/", &*name].concat());
+        rules.path = Arc::clone(&path);
         let requirements: Vec<_> = rules
             .requires
             .iter()
@@ -112,18 +120,20 @@ impl Core {
         }
         let link = Arc::new(Link::new(
             token,
-            name,
+            path,
             Arc::clone(&self.parent),
             open.address.downgrade(),
         ));
-        let (address, seed) = open.seed(Arc::clone(&link));
+        let (address, seed) = open.seed(Arc::clone(&link), placement);
         let slot = token.slot();
-        self.seeds.insert(slot, (Box::new(seed), placement));
         let index = slot as usize;
-        if index >= self.links.len() {
-            self.links.resize_with(index + 1, || None);
+        if index >= self.entries.len() {
+            self.entries.resize_with(index + 1, || None);
         }
-        self.links[index] = Some(Arc::clone(&link) as Arc<dyn AnyLink>);
+        self.entries[index] = Some(Entry {
+            link: Arc::clone(&link) as Arc<dyn AnyLink>,
+            seed: Some(Box::new(seed)),
+        });
         if let (Some(tree), Some(owner)) = (&self.tree, self.owner) {
             if let Some(path) = self.state.service_path(token) {
                 link.core().set_place(path, self.next_position);
@@ -159,8 +169,8 @@ impl Core {
         self.ended = None;
         self.ending.clear();
         if !self.state.has_ended() {
-            for link in self.links.iter().flatten() {
-                link.core().kill(KillCause::Requested);
+            for entry in self.entries.iter().flatten() {
+                entry.link.core().kill(KillCause::Requested);
             }
         }
     }
@@ -174,7 +184,7 @@ impl Core {
             tree: Arc::clone(tree),
         }));
         self.state.relocate(Arc::clone(link.core().path()));
-        let mut links = Vec::with_capacity(self.links.len());
+        let mut links = Vec::with_capacity(self.entries.len());
         for token in self.state.tokens() {
             if let (Some(link), Some(path)) = (self.link(token), self.state.service_path(token)) {
                 link.core().set_place(path, self.next_position);
@@ -319,8 +329,8 @@ impl Core {
     }
 
     fn link(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
-        let link = self.links.get(token.slot() as usize)?.as_ref()?;
-        (link.core().token() == token).then_some(link)
+        let entry = self.entries.get(token.slot() as usize)?.as_ref()?;
+        (entry.link.core().token() == token).then_some(&entry.link)
     }
 
     fn with_link(&self, token: ServiceToken, act: impl FnOnce(&dyn AnyLink)) {
@@ -352,16 +362,17 @@ impl Core {
             link.core().set_requirements(found.collect());
         }
         link.core().start(generation);
-        if let Some((seed, placement)) = self.seeds.remove(&token.slot()) {
-            self.launch(token, seed, &placement);
+        let entry = self.entries.get_mut(token.slot() as usize);
+        if let Some(seed) = entry.and_then(|entry| entry.as_mut()?.seed.take()) {
+            self.launch(token, seed);
         }
     }
 
     /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
-    fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>, placement: &Placement) {
-        match placement {
+    fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>) {
+        match seed.placement() {
             Placement::Inherit => seed.launch_here(),
-            Placement::Arbiter(arbiter) => seed.launch_on(arbiter),
+            Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),
             Placement::Pool => {
                 if let Some(Ok(arbiter)) = self.tree.as_ref().map(|tree| tree.pooled()) {
                     seed.launch_on(&arbiter);
@@ -382,13 +393,12 @@ impl Core {
         if self.link(token).is_none() {
             return;
         }
-        if let Some(link) = self.links[slot as usize].take() {
-            link.core().release();
+        if let Some(entry) = self.entries[slot as usize].take() {
+            entry.link.core().release();
         }
         if let Some(tree) = &self.tree {
             tree.registry.do_send(Forget(token));
         }
-        self.seeds.remove(&slot);
         self.requirements.remove(&slot);
         if let Some(arbiter) = self.arbiters.remove(&slot) {
             // Queued behind the launch; a cell that is still there is dropped with its thread.
@@ -400,10 +410,10 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         let tokens: Vec<_> = self
-            .links
+            .entries
             .iter()
             .flatten()
-            .map(|link| link.core().token())
+            .map(|entry| entry.link.core().token())
             .collect();
         for token in tokens {
             self.release(token);

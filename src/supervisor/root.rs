@@ -14,7 +14,7 @@ use crate::{
     policy::{ExitReason, Readiness, Verdict},
     registry::Register,
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceSpec, StartError,
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceSpec, StartError,
         install_hook,
     },
     state::{Ended, Exit, ServiceState, ShutdownReport},
@@ -112,7 +112,7 @@ fn launch_root(
         open.address.downgrade(),
     ));
     link.core().set_place(name, 0);
-    let (address, seed) = open.seed(Arc::clone(&link));
+    let (address, seed) = open.seed(Arc::clone(&link), Placement::Inherit);
     tree.registry.do_send(Register {
         owner: token,
         links: vec![Arc::clone(&link) as Arc<dyn AnyLink>],

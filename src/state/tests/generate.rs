@@ -1,0 +1,96 @@
+//! Random rules, for random inputs.
+
+use super::*;
+
+/// Random numbers that are the same on each run.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    /// A number below `bound`.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        // Xorshift, by Marsaglia.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    pub(super) fn chance(&mut self, one_in: u64) -> bool {
+        self.below(one_in) == 0
+    }
+
+    pub(super) fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+        let bound = u64::try_from(choices.len()).unwrap();
+        choices[usize::try_from(self.below(bound)).unwrap()].clone()
+    }
+}
+
+/// The names that services are given.
+const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
+    let limit = match random.below(4) {
+        0 => RestartLimit::unlimited(),
+        1 => RestartLimit::window(2, seconds(3)),
+        2 => RestartLimit::decay(seconds(2), 1.5, seconds(3)).max_pause(seconds(5)),
+        _ => RestartLimit::decay(seconds(30), 5.0, seconds(15)).jitter(0.5),
+    };
+    let escalates = random.chance(12);
+    SupervisorRules {
+        strategy: random.pick(&[
+            Strategy::OneForOne,
+            Strategy::OneForAll,
+            Strategy::RestForOne,
+        ]),
+        limit,
+        on_limit: if escalates {
+            OnLimit::Escalate
+        } else {
+            OnLimit::Pause
+        },
+        shutdown_timeout: seconds(2),
+        resume_spacing: random.pick(&[Duration::ZERO, millis(700)]),
+        auto_shutdown: if random.chance(10) {
+            AutoShutdown::AllSignificant
+        } else {
+            AutoShutdown::Never
+        },
+        ..SupervisorRules::default()
+    }
+}
+
+pub(super) fn random_service(random: &mut Random) -> ServiceRules {
+    let mut rules = named(random.pick(&NAMES));
+    rules.restart = random.pick(&[
+        RestartType::Permanent,
+        RestartType::Permanent,
+        RestartType::Transient,
+        RestartType::Temporary,
+    ]);
+    rules.shutdown = random.pick(&[
+        None,
+        Some(Shutdown::BrutalKill),
+        Some(Shutdown::Timeout(millis(500))),
+        Some(Shutdown::Timeout(Duration::ZERO)),
+    ]);
+    if random.chance(3) {
+        rules.start_timeout = Some(seconds(2));
+    }
+    if random.chance(3) {
+        rules.backoff = Backoff::exponential(millis(300), seconds(4)).jitter(0.1);
+    }
+    if random.chance(5) {
+        let on_limit = random.pick(&[OnLimit::GiveUp, OnLimit::Pause, OnLimit::Pause]);
+        rules.limit = Some((RestartLimit::window(1, seconds(4)), on_limit));
+    }
+    for _ in 0..random.below(3) {
+        rules.requires.push(Arc::from(random.pick(&NAMES)));
+    }
+    for _ in 0..random.below(2) {
+        rules.binds_to.push(Arc::from(random.pick(&NAMES)));
+    }
+    if random.chance(4) {
+        rules.significance = Significance::Significant;
+    }
+    rules
+}

@@ -1,0 +1,464 @@
+//! Random inputs: cells that behave, cells that do not, and users who change their minds.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::service::{After, Member},
+    generate::{Random, random_rules, random_service},
+    *,
+};
+
+/// What a cell would know of itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    /// The incarnation that runs.
+    live: Option<u64>,
+    /// How many were begun.
+    begun: u64,
+    asked: bool,
+    killed: bool,
+    /// Whether the supervisor has given up on the incarnation.
+    abandoned: bool,
+}
+
+/// A supervisor, its cells, and everything that must hold of them.
+struct World {
+    random: Random,
+    bench: Bench,
+    cells: BTreeMap<ServiceToken, Cell>,
+    released: BTreeSet<ServiceToken>,
+    waiting: BTreeSet<Waiter>,
+    waiters: u64,
+    /// What the last effects have started.
+    started: Vec<ServiceToken>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let bench = Bench::new(random_rules(&mut random));
+        Self {
+            random,
+            bench,
+            cells: BTreeMap::new(),
+            released: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            waiters: 0,
+            started: Vec::new(),
+        }
+    }
+
+    fn state(&mut self) -> &mut SupervisorState {
+        &mut self.bench.state
+    }
+
+    /// Carries out what the state asks for, and checks that it makes sense.
+    fn carry_out(&mut self) {
+        self.started.clear();
+        while let Some(effect) = self.bench.state.next_effect() {
+            match &effect {
+                Effect::Start { token, generation } => {
+                    assert!(
+                        !self.released.contains(token),
+                        "start of a forgotten service"
+                    );
+                    let cell = self.cells.entry(*token).or_default();
+                    assert!(cell.live.is_none() || cell.abandoned, "two at once");
+                    assert_eq!(*generation, cell.begun, "a generation was left out");
+                    *cell = Cell {
+                        live: Some(*generation),
+                        begun: generation + 1,
+                        ..Cell::default()
+                    };
+                    self.started.push(*token);
+                }
+                Effect::Stop { token } => {
+                    let cell = self.cells.get_mut(token).expect("stop of nobody");
+                    assert!(cell.live.is_some() && !cell.asked, "asked in vain");
+                    cell.asked = true;
+                }
+                Effect::Kill { token, .. } => {
+                    let cell = self.cells.get_mut(token).expect("kill of nobody");
+                    assert!(cell.live.is_some() && !cell.killed, "killed in vain");
+                    cell.killed = true;
+                }
+                Effect::Release { token } => {
+                    let live = self
+                        .cells
+                        .remove(token)
+                        .is_some_and(|cell| cell.live.is_some() && !cell.abandoned);
+                    assert!(!live, "forgotten while it runs");
+                    self.released.insert(*token);
+                }
+                Effect::Answer { waiter, .. } => {
+                    assert!(self.waiting.remove(waiter), "answered twice: {effect:?}");
+                }
+                Effect::Report(event) if *event.kind() == EventKind::ServiceAbandoned => {
+                    let token = event.token().expect("a service is abandoned");
+                    self.cells
+                        .get_mut(&token)
+                        .expect("it was started")
+                        .abandoned = true;
+                }
+                Effect::End(_) => {
+                    let runs = |cell: &Cell| cell.live.is_some() && !cell.abandoned;
+                    assert!(!self.cells.values().any(runs), "ended while one runs");
+                }
+                _ => {}
+            }
+            self.bench.note(effect);
+        }
+        self.bench.run();
+        self.check();
+    }
+
+    /// What must hold between two inputs.
+    fn check(&self) {
+        let state = &self.bench.state;
+        let (mut live, mut members, mut holding, mut grouping, mut significant) = (0, 0, 0, 0, 0);
+        let mut orders = Vec::new();
+        for slot in state.services.in_order() {
+            let service = &state.services[slot];
+            let token = state.services.token(slot);
+            live += usize::from(service.phase.is_live());
+            members += usize::from(service.member != Member::Outside);
+            holding += usize::from(service.member == Member::Holding);
+            grouping += usize::from(service.after == After::Group);
+            let counts = service.significance == Significance::Significant;
+            significant += usize::from(counts && !service.phase.is_over());
+            orders.push(service.name());
+            let pending = state.sequence.pending.contains(&(service.order, slot));
+            assert_eq!(pending, service.member == Member::Pending, "{service:?}");
+            let queued = state.line.queue.contains(&(service.order, slot));
+            let runs = self
+                .cells
+                .get(&token)
+                .is_some_and(|cell| cell.live.is_some() && !cell.abandoned);
+            assert_eq!(runs, service.phase.is_live(), "{service:?}");
+            match service.phase {
+                Phase::Ended => panic!("nothing was decided"),
+                Phase::Gated => assert!(state.blocker(slot).is_some(), "a wake was missed"),
+                Phase::BackingOff | Phase::Resting => {
+                    assert!(service.deadline.is_some() || queued, "{service:?}");
+                }
+                Phase::InLine => assert!(queued, "{service:?}"),
+                Phase::Queued => assert!(
+                    state.queue.contains(&token)
+                        && (state.pause.is_some() || state.next_resume.is_some()),
+                    "{service:?}"
+                ),
+                Phase::Deferred => assert_eq!(state.stage, Stage::Starting),
+                _ => assert!(!queued, "{service:?}"),
+            }
+        }
+        assert_eq!(live, state.services.live());
+        assert_eq!(members, state.sequence.members);
+        assert_eq!(holding, state.sequence.holding);
+        assert_eq!(grouping, state.line.grouping);
+        assert_eq!(significant, state.services.significant());
+        for (place, name) in orders.iter().enumerate() {
+            for dependent in state.services.dependents(name) {
+                let later = state.services[dependent].name();
+                assert!(
+                    orders[place..].contains(&later),
+                    "{later} comes before {name}"
+                );
+            }
+        }
+    }
+
+    fn some_token(&mut self) -> Option<ServiceToken> {
+        // Also those that are gone: nothing may come of them.
+        let known: Vec<ServiceToken> = self.bench.names.keys().copied().collect();
+        (!known.is_empty()).then(|| self.random.pick(&known))
+    }
+
+    fn waiter(&mut self) -> Waiter {
+        self.waiters += 1;
+        Waiter(self.waiters)
+    }
+
+    fn step(&mut self) {
+        match self.random.below(20) {
+            0 | 1 => self.add(),
+            2 => {
+                let now = self.bench.now;
+                self.state().start(now);
+            }
+            3..=6 => self.get_ready(),
+            7..=9 => self.end(),
+            10 | 11 => self.obey(),
+            12 => self.lie(),
+            13..=15 => self.operate(),
+            16..=18 => {
+                let wait = self.random.below(4000);
+                self.pass(millis(wait));
+            }
+            _ if self.random.chance(3) => {
+                let rules = random_rules(&mut self.random);
+                let now = self.bench.now;
+                self.state().reconfigure(rules, now).unwrap();
+            }
+            _ => self.lose(),
+        }
+        self.carry_out();
+    }
+
+    fn add(&mut self) {
+        let rules = random_service(&mut self.random);
+        let now = self.bench.now;
+        let name = rules.name().to_owned();
+        let Ok(token) = self.state().add(rules, now) else {
+            return;
+        };
+        assert!(!self.released.contains(&token), "a token was issued again");
+        self.bench.names.insert(token, name);
+        if self.random.chance(3) {
+            let waiter = self.waiter();
+            self.waiting.insert(waiter);
+            self.state().await_ready(token, waiter, now);
+        }
+    }
+
+    fn get_ready(&mut self) {
+        if let Some(token) = self.some_token()
+            && let Some(cell) = self.cells.get(&token)
+            && let Some(generation) = cell.live
+        {
+            let now = self.bench.now;
+            self.state().ready(token, generation, now);
+        }
+    }
+
+    /// An incarnation ends by itself.
+    fn end(&mut self) {
+        let Some(token) = self.some_token() else {
+            return;
+        };
+        let Some(Cell {
+            live: Some(generation),
+            abandoned: false,
+            asked,
+            ..
+        }) = self.cells.get(&token).copied()
+        else {
+            return;
+        };
+        let verdict = match self.random.below(30) {
+            0 => Some(Verdict::Bounce),
+            1 => Some(Verdict::Missing),
+            2 => Some(Verdict::DoNotRestart),
+            3 => Some(Verdict::Uninstall),
+            _ => None,
+        };
+        let reason = self.random.pick(&[
+            ExitReason::Normal,
+            failed(),
+            failed(),
+            ExitReason::panicked("ouch", "here"),
+        ]);
+        self.cells.get_mut(&token).unwrap().live = None;
+        let service = self.bench.state.service(token).unwrap();
+        let paused = matches!(self.bench.state.status(), SupervisorStatus::Paused { .. });
+        let slot = token.slot();
+        let alone = self.bench.state.services[slot].after == After::Unasked;
+        let now = self.bench.now;
+        let before = self.bench.state.failure_count(now);
+        let exit = Exit { reason, verdict };
+        self.state().exited(token, generation, exit, now);
+        self.carry_out();
+        assert!(self.bench.state.failure_count(now) <= before + 1.0 + 1e-9);
+        if paused && alone && !asked && verdict.is_none() {
+            assert!(
+                !self.started.contains(&token),
+                "restarted in a pause: {service:?}"
+            );
+        }
+    }
+
+    /// An incarnation does what it is told, sooner or later.
+    fn obey(&mut self) {
+        let Some(token) = self.some_token() else {
+            return;
+        };
+        let Some(cell) = self.cells.get_mut(&token) else {
+            return;
+        };
+        let Some(generation) = cell.live else { return };
+        let now = self.bench.now;
+        if cell.killed {
+            cell.live = None;
+            let exit = Exit::from(ExitReason::Killed(KillCause::StopTimeout));
+            self.bench.state.exited(token, generation, exit, now);
+        } else if cell.asked && self.random.chance(2) {
+            cell.live = None;
+            let exit = Exit::from(ExitReason::Shutdown);
+            self.bench.state.exited(token, generation, exit, now);
+        } else if cell.asked {
+            self.bench.state.stop_acknowledged(token, generation, now);
+        }
+    }
+
+    /// Somebody tells what is not true any more, or never was.
+    fn lie(&mut self) {
+        let Some(token) = self.some_token() else {
+            return;
+        };
+        let begun = self.cells.get(&token).map_or(0, |cell| cell.begun);
+        let live = self
+            .cells
+            .get(&token)
+            .and_then(|cell| cell.live.filter(|_| !cell.abandoned));
+        let generation = self.random.below(begun + 2);
+        if live == Some(generation) {
+            return;
+        }
+        let now = self.bench.now;
+        let before = self.bench.state.failure_count(now);
+        let state = self.state();
+        state.exited(token, generation, Exit::from(failed()), now);
+        state.ready(token, generation, now);
+        state.started(token, generation, now);
+        state.stop_acknowledged(token, generation, now);
+        let after = self.bench.state.failure_count(now);
+        assert!((before - after).abs() < f64::EPSILON);
+        assert!(self.bench.state.effects.is_empty(), "a lie was believed");
+    }
+
+    fn operate(&mut self) {
+        let Some(token) = self.some_token() else {
+            return;
+        };
+        let waiter = self.waiter();
+        let now = self.bench.now;
+        let which = self.random.below(4);
+        let state = self.state();
+        let accepted = match which {
+            0 => state.remove(token, waiter, now).is_ok(),
+            1 => state.stop(token, waiter, now).is_ok(),
+            2 => state.restart(token, waiter, now).is_ok(),
+            _ => state.reset(token, waiter, now).is_ok(),
+        };
+        if accepted {
+            self.waiting.insert(waiter);
+        }
+    }
+
+    fn lose(&mut self) {
+        if self.random.chance(4)
+            && let Some(token) = self.some_token()
+            && let Some(cell) = self.cells.get_mut(&token)
+        {
+            cell.live = None;
+            let now = self.bench.now;
+            self.state().lost(token, now);
+        }
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        let until = self.bench.now + duration;
+        let mut rounds = 0;
+        while let Some(at) = self.bench.state.next_timeout()
+            && at <= until
+        {
+            self.bench.now = self.bench.now.max(at);
+            let now = self.bench.now;
+            self.state().timeout(now);
+            self.carry_out();
+            rounds += 1;
+            assert!(rounds < 10_000, "timers without end");
+        }
+        self.bench.now = until;
+    }
+
+    /// Lets all cells behave, until nothing happens any more.
+    fn calm_down(&mut self) {
+        for _ in 0..200 {
+            let now = self.bench.now;
+            let tokens: Vec<ServiceToken> = self.cells.keys().copied().collect();
+            for token in tokens {
+                let cell = self.cells.get(&token).copied().unwrap_or_default();
+                let Some(generation) = cell.live else {
+                    continue;
+                };
+                if cell.asked || cell.killed {
+                    self.cells.get_mut(&token).unwrap().live = None;
+                    let exit = Exit::from(ExitReason::Shutdown);
+                    self.state().exited(token, generation, exit, now);
+                } else {
+                    self.state().ready(token, generation, now);
+                }
+                self.carry_out();
+            }
+            self.pass(seconds(1));
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_every_service_is_accounted_for_and_every_caller_answered() {
+    for seed in 1..400 {
+        let mut world = World::new(seed);
+        for _ in 0..world.random.below(5) {
+            world.add();
+            world.carry_out();
+        }
+        for _ in 0..250 {
+            world.step();
+        }
+        world.calm_down();
+        if world.bench.state.stage == Stage::Running {
+            for view in world.bench.state.services() {
+                assert!(
+                    matches!(
+                        view.state,
+                        ServiceState::Ready
+                            | ServiceState::Stopped
+                            | ServiceState::Failed
+                            | ServiceState::Waiting
+                    ),
+                    "seed {seed}: {view:?}"
+                );
+            }
+        }
+        let now = world.bench.now;
+        let within = world.random.chance(2).then(|| seconds(3));
+        world.state().shutdown(within, now);
+        world.carry_out();
+        for _ in 0..20 {
+            world.obey();
+            world.carry_out();
+        }
+        world.pass(seconds(100));
+        assert!(world.bench.ended.is_some(), "seed {seed} does not end");
+        assert_eq!(world.bench.state.next_timeout(), None, "seed {seed}");
+        assert!(world.waiting.is_empty(), "seed {seed}: {:?}", world.waiting);
+    }
+}
+
+#[test]
+fn restarted_supervisors_keep_their_accounts() {
+    for seed in 1000..1100 {
+        let mut world = World::new(seed);
+        for round in 0..3 {
+            for _ in 0..80 {
+                world.step();
+            }
+            let now = world.bench.now;
+            world.state().shutdown(Some(seconds(3)), now);
+            world.carry_out();
+            world.pass(seconds(10));
+            assert!(
+                world.bench.ended.take().is_some(),
+                "seed {seed} round {round}"
+            );
+            // The cell of one that was abandoned is still there: it is killed with its incarnation.
+            for cell in world.cells.values_mut() {
+                cell.live = None;
+            }
+            let now = world.bench.now;
+            world.state().restart_fresh(now);
+            world.carry_out();
+        }
+    }
+}

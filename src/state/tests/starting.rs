@@ -1,0 +1,366 @@
+//! Starting a supervisor and its services.
+
+use super::*;
+
+#[test]
+fn services_start_one_after_the_other_in_the_given_order() {
+    let mut bench = Bench::new(unlimited());
+    for name in ["c", "a", "b"] {
+        bench.add(named(name)).unwrap();
+    }
+    bench.state.start(bench.now);
+    bench.run();
+    assert_eq!(bench.actions(), ["start c 0"]);
+    bench.ready("c");
+    assert_eq!(bench.actions(), ["start a 0"]);
+    bench.ready("a");
+    bench.ready("b");
+    assert_eq!(bench.actions(), ["start b 0"]);
+    assert_eq!(bench.started, 1);
+    assert_eq!(
+        bench.story(),
+        [
+            "c ServiceAdded",
+            "a ServiceAdded",
+            "b ServiceAdded",
+            "c ServiceStarted",
+            "c ServiceReady",
+            "a ServiceStarted",
+            "a ServiceReady",
+            "b ServiceStarted",
+            "b ServiceReady",
+            "root SupervisorStarted",
+        ]
+    );
+}
+
+#[test]
+fn supervisor_without_services_is_started_at_once() {
+    let mut bench = Bench::new(unlimited());
+    bench.state.start(bench.now);
+    bench.run();
+    assert_eq!(bench.started, 1);
+    assert_eq!(bench.story(), ["root SupervisorStarted"]);
+}
+
+#[test]
+fn service_comes_after_what_it_requires_though_it_was_added_before() {
+    let mut bench = Bench::new(unlimited());
+    let mut api = named("api");
+    api.requires = vec![Arc::from("db")];
+    bench.add(api).unwrap();
+    bench.add(named("x")).unwrap();
+    bench.add(named("db")).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start x 0", "start db 0", "start api 0"]);
+}
+
+#[test]
+fn failed_start_stops_the_started_ones_in_reverse_order_and_starts_no_other() {
+    let mut bench = Bench::new(unlimited());
+    for name in ["a", "b", "c", "d"] {
+        bench.add(named(name)).unwrap();
+    }
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("a");
+    bench.ready("b");
+    bench.forget();
+    let cause = failed();
+    bench.exit("c", cause.clone());
+    assert_eq!(bench.actions(), ["stop b"]);
+    let unwound = failed();
+    bench.exit("b", unwound.clone());
+    assert_eq!(bench.actions(), ["stop a"]);
+    bench.exit("a", ExitReason::Shutdown);
+    assert_eq!(
+        bench.story(),
+        [
+            "c ServiceStartFailed",
+            "b ServiceFailed",
+            "a ServiceStopped",
+            "root SupervisorStartFailed",
+        ]
+    );
+    let Some(Ended::StartFailed {
+        path,
+        cause: kept,
+        unwinding,
+        ..
+    }) = bench.ended
+    else {
+        panic!("{:?}", bench.ended);
+    };
+    assert_eq!(&*path, "root/c");
+    assert_eq!(kept, cause);
+    assert_eq!(unwinding, [(Arc::from("root/b"), unwound)]);
+    assert_eq!(bench.started, 0);
+}
+
+#[test]
+fn end_before_ready_is_a_failed_start_whatever_its_reason() {
+    for reason in [ExitReason::Normal, ExitReason::Shutdown, failed()] {
+        let mut bench = Bench::new(unlimited());
+        bench.add(named("a")).unwrap();
+        bench.state.start(bench.now);
+        bench.run();
+        bench.exit("a", reason);
+        assert!(matches!(bench.ended, Some(Ended::StartFailed { .. })));
+    }
+}
+
+#[test]
+fn requirement_that_nobody_has_fails_the_start_before_anything_has_begun() {
+    let mut bench = Bench::new(unlimited());
+    bench.add(named("a")).unwrap();
+    let mut api = named("api");
+    api.requires = vec![Arc::from("db")];
+    bench.add(api).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    let Some(Ended::StartFailed { path, cause, .. }) = &bench.ended else {
+        panic!("{:?}", bench.ended);
+    };
+    assert_eq!(&**path, "root/api");
+    assert_eq!(
+        cause.to_string(),
+        "failed: required service `db` does not exist"
+    );
+}
+
+#[test]
+fn failure_of_a_ready_service_during_the_start_is_handled_after_it() {
+    let mut bench = Bench::new(unlimited());
+    bench.add(named("a")).unwrap();
+    bench.add(named("b")).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("a");
+    bench.forget();
+    bench.fail("a");
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    bench.ready("b");
+    assert_eq!(
+        bench.story(),
+        [
+            "b ServiceStarted",
+            "b ServiceReady",
+            "root SupervisorStarted",
+            "a ServiceFailed",
+        ]
+    );
+    assert_eq!(bench.actions(), ["start a 1"]);
+}
+
+#[test]
+fn service_that_is_not_ready_in_time_is_killed_and_has_failed_to_start() {
+    let mut bench = Bench::new(unlimited());
+    let mut slow = named("slow");
+    slow.start_timeout = Some(seconds(5));
+    bench.add(slow).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.pass(seconds(5));
+    assert_eq!(bench.actions(), ["start slow 0", "kill slow start timeout"]);
+    // Too late.
+    bench.ready("slow");
+    bench.exit("slow", ExitReason::Killed(KillCause::StartTimeout));
+    assert!(matches!(
+        bench.ended,
+        Some(Ended::StartFailed {
+            cause: ExitReason::Killed(KillCause::StartTimeout),
+            ..
+        })
+    ));
+}
+
+#[test]
+fn start_that_cannot_even_be_killed_is_abandoned_after_a_second() {
+    let mut bench = Bench::running(unlimited(), vec![]);
+    let mut slow = named("slow");
+    slow.start_timeout = Some(seconds(5));
+    bench.add(slow).unwrap();
+    bench.pass(seconds(6));
+    assert_eq!(
+        bench.actions(),
+        ["start slow 0", "kill slow start timeout", "start slow 1"]
+    );
+    let late = bench.token("slow");
+    bench.exit_at(late, 0, failed());
+    assert_eq!(bench.state_of("slow"), ServiceState::Starting);
+}
+
+#[test]
+fn shutdown_during_the_start_stops_also_the_one_that_starts() {
+    let mut bench = Bench::new(unlimited());
+    bench.add(named("a")).unwrap();
+    bench.add(named("b")).unwrap();
+    bench.add(named("c")).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("a");
+    bench.forget();
+    bench.shutdown();
+    bench.get_stopped();
+    assert_eq!(bench.actions(), ["stop b", "stop a"]);
+    assert!(matches!(bench.ended, Some(Ended::Stopped { .. })));
+}
+
+#[test]
+fn shutdown_before_the_start_ends_at_once() {
+    let mut bench = Bench::new(unlimited());
+    bench.add(named("a")).unwrap();
+    bench.shutdown();
+    assert!(matches!(bench.ended, Some(Ended::Stopped { .. })));
+    bench.state.start(bench.now);
+    bench.run();
+    assert_eq!(bench.actions(), Vec::<String>::new());
+}
+
+#[test]
+fn service_stopped_before_the_start_is_left_out() {
+    let mut bench = Bench::new(unlimited());
+    let a = bench.add(named("a")).unwrap();
+    bench.add(named("b")).unwrap();
+    bench.state.stop(a, Waiter(1), bench.now).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start b 0"]);
+    assert_eq!(bench.started, 1);
+}
+
+#[test]
+fn names_are_checked() {
+    let mut bench = Bench::new(unlimited());
+    let first = bench.add(named("a")).unwrap();
+    assert_eq!(
+        bench.add(named("a")),
+        Err(AddRefused::DuplicateName {
+            name: Arc::from("a"),
+            token: first,
+        })
+    );
+    for name in ["", "x/y"] {
+        let refused = bench.add(named(name)).unwrap_err();
+        assert!(matches!(refused, AddRefused::Spec(_)), "{refused}");
+    }
+    // A path outside of the supervisor's is taken for a name.
+    assert!(bench.add(ServiceRules::new("other/b")).is_err());
+    bench.add(ServiceRules::new("b")).unwrap();
+}
+
+#[test]
+fn services_that_require_each_other_are_refused_with_their_names_in_order() {
+    let mut bench = Bench::new(unlimited());
+    for (name, requires) in [("a", "b"), ("b", "c")] {
+        let mut rules = named(name);
+        rules.requires = vec![Arc::from(requires)];
+        bench.add(rules).unwrap();
+    }
+    let mut last = named("c");
+    last.binds_to = vec![Arc::from("a")];
+    let refused = bench.add(last).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "services require each other: c -> a -> b -> c"
+    );
+    assert!(bench.state.named("c").is_none());
+
+    let mut own = named("d");
+    own.requires = vec![Arc::from("d")];
+    let refused = bench.add(own).unwrap_err();
+    assert_eq!(refused.to_string(), "services require each other: d -> d");
+    bench.add(named("c")).unwrap();
+}
+
+#[test]
+fn significance_is_refused_where_it_has_no_meaning() {
+    for mode in [
+        AutoShutdown::Never,
+        AutoShutdown::AnySignificant,
+        AutoShutdown::AllSignificant,
+    ] {
+        for restart in [
+            RestartType::Permanent,
+            RestartType::Transient,
+            RestartType::Temporary,
+        ] {
+            let mut bench = Bench::new(SupervisorRules {
+                auto_shutdown: mode,
+                ..unlimited()
+            });
+            let mut rules = named("a");
+            rules.restart = restart;
+            rules.significance = Significance::Significant;
+            let accepted = mode != AutoShutdown::Never && restart != RestartType::Permanent;
+            assert_eq!(bench.add(rules).is_ok(), accepted, "{mode:?} {restart}");
+        }
+    }
+}
+
+#[test]
+fn restarted_supervisor_starts_its_services_anew_with_the_same_tokens() {
+    let mut bench = Bench::running(SupervisorRules::default(), vec![named("a"), named("b")]);
+    let dynamic = bench.add(named("dynamic")).unwrap();
+    let mut rules = named("once");
+    rules.restart = RestartType::Temporary;
+    bench.add(rules).unwrap();
+    bench.get_ready();
+    let stopped = bench.token("b");
+    bench.state.stop(stopped, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.get_stopped();
+    for _ in 0..3 {
+        bench.fail("a");
+        bench.ready("a");
+    }
+    bench.shutdown();
+    bench.get_stopped();
+    bench.forget();
+    bench.ended = None;
+
+    bench.state.restart_fresh(bench.now);
+    bench.run();
+    bench.get_ready();
+    assert_eq!(
+        bench.actions(),
+        ["release once", "start a 4", "start b 1", "start dynamic 1"]
+    );
+    assert_eq!(bench.token("dynamic"), dynamic);
+    assert_eq!(bench.started, 2);
+    assert!(bench.state.failure_count(bench.now) < f64::EPSILON);
+}
+
+#[test]
+fn supervisor_moves_with_its_services() {
+    let mut bench = Bench::new(unlimited());
+    let token = bench.add(named("a")).unwrap();
+    bench.state.relocate(Arc::from("top/tier"));
+    assert_eq!(&*bench.state.service(token).unwrap().path, "top/tier/a");
+    assert_eq!(bench.token("a"), token);
+    assert!(bench.add(ServiceRules::new("top/tier/a")).is_err());
+}
+
+#[test]
+fn started_is_reported_before_ready_if_the_cell_tells() {
+    let mut bench = Bench::running(unlimited(), vec![]);
+    let token = bench.add(named("a")).unwrap();
+    bench.state.started(token, 0, bench.now);
+    bench.run();
+    assert_eq!(bench.story(), ["a ServiceAdded", "a ServiceStarted"]);
+    bench.ready("a");
+    assert_eq!(bench.story(), ["a ServiceReady"]);
+}
+
+#[test]
+fn nothing_is_reported_while_nobody_listens() {
+    let mut bench = Bench::running(unlimited(), vec![named("a")]);
+    bench.state.set_reporting(Reporting::Off);
+    bench.fail("a");
+    assert_eq!(bench.story(), Vec::<String>::new());
+    assert_eq!(bench.actions(), ["start a 1"]);
+}

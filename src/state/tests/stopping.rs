@@ -1,0 +1,290 @@
+//! Stopping services and supervisors.
+
+use super::*;
+
+fn four() -> Vec<ServiceRules> {
+    ["a", "b", "c", "d"].map(named).to_vec()
+}
+
+fn stopped_report(bench: &Bench) -> &ShutdownReport {
+    match &bench.ended {
+        Some(Ended::Stopped { report }) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn prompt_services_stop_in_exact_reverse_order() {
+    let mut bench = Bench::running(unlimited(), four());
+    bench.shutdown();
+    for name in ["d", "c", "b", "a"] {
+        assert_eq!(bench.actions(), [format!("stop {name}")]);
+        bench.exit(name, ExitReason::Shutdown);
+    }
+    assert!(stopped_report(&bench).is_clean());
+    assert_eq!(bench.story().last().unwrap(), "root SupervisorStopped");
+    assert_eq!(bench.state.next_timeout(), None);
+}
+
+#[test]
+fn slow_services_overlap_when_they_say_so() {
+    let mut bench = Bench::running(unlimited(), four());
+    bench.shutdown();
+    bench.acknowledge("d");
+    bench.acknowledge("c");
+    assert_eq!(bench.actions(), ["stop d", "stop c", "stop b"]);
+}
+
+#[test]
+fn patience_with_silent_services_is_used_up_once_for_all() {
+    let mut bench = Bench::running(unlimited(), four());
+    bench.shutdown();
+    bench.pass(millis(60));
+    bench.exit("d", ExitReason::Shutdown);
+    assert_eq!(bench.actions(), ["stop d", "stop c"]);
+    bench.pass(millis(39));
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    bench.pass(millis(1));
+    assert_eq!(bench.actions(), ["stop b", "stop a"]);
+}
+
+#[test]
+fn round_trips_to_healthy_services_cost_no_patience() {
+    let names: Vec<String> = (0..500).map(|number| format!("s{number}")).collect();
+    let services = names.iter().map(|name| named(name)).collect();
+    let mut bench = Bench::running(unlimited(), services);
+    bench.shutdown();
+    for name in names.iter().rev() {
+        assert_eq!(bench.actions(), [format!("stop {name}")]);
+        bench.pass(millis(1));
+        bench.exit(name, ExitReason::Shutdown);
+    }
+    assert!(bench.ended.is_some());
+}
+
+#[test]
+fn service_is_asked_only_when_all_that_require_it_have_ended() {
+    let mut api = named("api");
+    api.requires = vec![Arc::from("db")];
+    let mut bench = Bench::running(unlimited(), vec![named("x"), named("db"), api]);
+    bench.shutdown();
+    bench.acknowledge("api");
+    assert_eq!(bench.actions(), ["stop api"]);
+    // Nobody keeps `x` from stopping but the order, which is given up.
+    bench.pass(millis(100));
+    assert_eq!(bench.actions(), ["stop x"]);
+    bench.pass(seconds(1));
+    bench.exit("api", ExitReason::Shutdown);
+    assert_eq!(bench.actions(), ["stop db"]);
+}
+
+#[test]
+fn rest_for_one_waits_for_the_end_of_each() {
+    let mut bench = Bench::running(strategy(Strategy::RestForOne), four());
+    bench.shutdown();
+    bench.acknowledge("d");
+    bench.pass(seconds(5));
+    assert_eq!(bench.actions(), ["stop d"]);
+    bench.exit("d", ExitReason::Shutdown);
+    assert_eq!(bench.actions(), ["stop c"]);
+}
+
+#[test]
+fn service_that_overruns_its_time_is_killed_and_listed_as_failed() {
+    let mut slow = named("slow");
+    slow.shutdown = Some(Shutdown::Timeout(seconds(2)));
+    let mut bench = Bench::running(unlimited(), vec![named("a"), slow]);
+    bench.shutdown();
+    bench.pass(seconds(2));
+    assert_eq!(
+        bench.actions(),
+        ["stop slow", "stop a", "kill slow stop timeout"]
+    );
+    bench.exit("a", ExitReason::Shutdown);
+    let killed = ExitReason::Killed(KillCause::StopTimeout);
+    bench.exit("slow", killed.clone());
+    assert_eq!(
+        bench.story(),
+        [
+            "slow StopTimedOut",
+            "a ServiceStopped",
+            "slow ServiceStopped",
+            "root SupervisorStopped",
+        ]
+    );
+    let report = stopped_report(&bench);
+    assert!(report.unstopped().is_empty());
+    assert_eq!(report.failures(), [(Arc::from("root/slow"), killed)]);
+    assert_eq!(report.to_string(), "root/slow: killed: stop timeout");
+}
+
+#[test]
+fn service_that_blocks_its_thread_is_abandoned_and_listed() {
+    let mut bench = Bench::running(unlimited(), vec![named("stuck")]);
+    let stuck = bench.token("stuck");
+    bench.shutdown();
+    bench.pass(seconds(11));
+    assert_eq!(bench.actions(), ["stop stuck", "kill stuck stop timeout"]);
+    assert_eq!(
+        bench.story(),
+        [
+            "stuck StopTimedOut",
+            "stuck ServiceAbandoned",
+            "stuck ServiceStopped",
+            "root SupervisorStopped",
+        ]
+    );
+    let report = stopped_report(&bench);
+    assert_eq!(report.unstopped().len(), 1);
+    assert_eq!(report.unstopped()[0].path(), "root/stuck");
+    assert_eq!(report.unstopped()[0].token(), stuck);
+    assert_eq!(report.to_string(), "root/stuck would not stop");
+    bench.exit_at(stuck, 0, failed());
+    assert_eq!(bench.story(), Vec::<String>::new());
+}
+
+#[test]
+fn brutal_kill_does_not_ask_and_is_no_failure() {
+    let mut brutal = named("brutal");
+    brutal.shutdown = Some(Shutdown::BrutalKill);
+    let mut bench = Bench::running(unlimited(), vec![named("a"), brutal]);
+    bench.shutdown();
+    assert_eq!(bench.actions(), ["kill brutal requested"]);
+    bench.exit("brutal", ExitReason::Killed(KillCause::Requested));
+    bench.get_stopped();
+    assert!(stopped_report(&bench).is_clean());
+}
+
+#[test]
+fn infinity_is_cut_short_by_a_shutdown_within_only() {
+    let mut patient = named("patient");
+    patient.shutdown = Some(Shutdown::Infinity);
+    let mut bench = Bench::running(unlimited(), vec![patient]);
+    bench.shutdown();
+    bench.pass(seconds(100_000));
+    assert_eq!(bench.actions(), ["stop patient"]);
+    bench.state.shutdown(Some(seconds(9)), bench.now);
+    bench.state.shutdown(Some(seconds(5)), bench.now);
+    bench.state.shutdown(Some(seconds(7)), bench.now);
+    assert_eq!(
+        bench.state.shutdown_deadline(),
+        Some(bench.now + seconds(5))
+    );
+    bench.pass(seconds(5));
+    assert_eq!(bench.actions(), ["kill patient stop timeout"]);
+}
+
+#[test]
+fn shutdown_within_drops_also_those_that_were_not_asked_yet() {
+    let mut bench = Bench::running(strategy(Strategy::RestForOne), four());
+    bench.state.shutdown(Some(seconds(1)), bench.now);
+    bench.run();
+    bench.pass(seconds(1));
+    assert_eq!(
+        bench.actions(),
+        [
+            "stop d",
+            "kill d stop timeout",
+            "kill c stop timeout",
+            "kill b stop timeout",
+            "kill a stop timeout",
+        ]
+    );
+    bench.pass(seconds(1));
+    assert_eq!(stopped_report(&bench).unstopped().len(), 4);
+}
+
+#[test]
+fn services_that_end_by_themselves_while_the_supervisor_stops_are_not_restarted() {
+    let mut bench = Bench::running(unlimited(), four());
+    bench.shutdown();
+    let reason = failed();
+    bench.exit("b", reason.clone());
+    bench.exit("d", ExitReason::Normal);
+    bench.exit("c", ExitReason::Shutdown);
+    assert_eq!(bench.actions(), ["stop d", "stop c", "stop a"]);
+    bench.exit("a", ExitReason::Normal);
+    let report = stopped_report(&bench);
+    assert_eq!(report.failures(), [(Arc::from("root/b"), reason)]);
+}
+
+#[test]
+fn shutdown_cancels_pauses_and_delays_and_ends_though_nothing_runs() {
+    let rules = SupervisorRules {
+        limit: RestartLimit::decay(seconds(30), 0.0, seconds(15)),
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, vec![named("a")]);
+    bench.fail("a");
+    bench.shutdown();
+    assert!(bench.ended.is_some());
+    assert_eq!(bench.state.next_timeout(), None);
+    bench.shutdown();
+    assert_eq!(bench.actions(), Vec::<String>::new());
+}
+
+#[test]
+fn everything_is_refused_while_the_supervisor_stops_and_after() {
+    let mut bench = Bench::running(unlimited(), four());
+    let a = bench.token("a");
+    bench.shutdown();
+    for _ in 0..2 {
+        assert_eq!(bench.add(named("e")), Err(AddRefused::ShuttingDown));
+        let now = bench.now;
+        assert_eq!(
+            bench.state.remove(a, Waiter(1), now),
+            Err(RemoveError::ShuttingDown)
+        );
+        assert_eq!(
+            bench.state.stop(a, Waiter(1), now),
+            Err(StopError::ShuttingDown)
+        );
+        assert_eq!(
+            bench.state.restart(a, Waiter(1), now),
+            Err(RestartError::ShuttingDown)
+        );
+        assert_eq!(
+            bench.state.reset(a, Waiter(1), now),
+            Err(ResetError::ShuttingDown)
+        );
+        bench.get_stopped();
+    }
+}
+
+#[test]
+fn whole_stop_of_many_services_takes_no_quadratic_work() {
+    // A hub that all require: the costliest shape for "who requires me has ended".
+    let mut services = vec![named("hub")];
+    for number in 0..20_000 {
+        let mut rules = named(&format!("s{number}"));
+        rules.requires = vec![Arc::from("hub")];
+        services.push(rules);
+    }
+    let mut bench = Bench::new(unlimited());
+    bench.state.set_reporting(Reporting::Off);
+    let mut tokens = Vec::new();
+    for rules in services {
+        tokens.push(bench.state.add(rules, bench.now).unwrap());
+    }
+    bench.state.start(bench.now);
+    for token in &tokens {
+        bench.state.ready(*token, 0, bench.now);
+    }
+    bench.state.shutdown(None, bench.now);
+    for token in tokens.iter().rev() {
+        let exit = Exit::from(ExitReason::Shutdown);
+        bench.state.exited(*token, 0, exit, bench.now);
+    }
+    let mut stops = Vec::new();
+    let mut ended = 0;
+    while let Some(effect) = bench.state.next_effect() {
+        match effect {
+            Effect::Stop { token } => stops.push(token),
+            Effect::End(_) => ended += 1,
+            _ => {}
+        }
+    }
+    tokens.reverse();
+    assert_eq!(stops, tokens);
+    assert_eq!(ended, 1);
+}

@@ -1,0 +1,374 @@
+//! Who is restarted with whom.
+
+use super::*;
+
+fn abc() -> Vec<ServiceRules> {
+    ["a", "b", "c"].map(named).to_vec()
+}
+
+#[test]
+fn strategy_and_position_decide_who_is_restarted() {
+    use Strategy::{OneForAll, OneForOne, RestForOne};
+    let table: [(Strategy, &str, &[&str]); 9] = [
+        (OneForOne, "a", &["start a 1"]),
+        (OneForOne, "b", &["start b 1"]),
+        (OneForOne, "c", &["start c 1"]),
+        (
+            OneForAll,
+            "a",
+            &["stop c", "stop b", "start a 1", "start b 1", "start c 1"],
+        ),
+        (
+            OneForAll,
+            "b",
+            &["stop c", "stop a", "start a 1", "start b 1", "start c 1"],
+        ),
+        (
+            OneForAll,
+            "c",
+            &["stop b", "stop a", "start a 1", "start b 1", "start c 1"],
+        ),
+        (
+            RestForOne,
+            "a",
+            &["stop c", "stop b", "start a 1", "start b 1", "start c 1"],
+        ),
+        (RestForOne, "b", &["stop c", "start b 1", "start c 1"]),
+        (RestForOne, "c", &["start c 1"]),
+    ];
+    for (which, failing, actions) in table {
+        let rules = SupervisorRules {
+            strategy: which,
+            ..SupervisorRules::default()
+        };
+        let mut bench = Bench::running(rules, abc());
+        bench.fail(failing);
+        bench.get_stopped();
+        bench.get_ready();
+        assert_eq!(bench.actions(), actions, "{which} {failing}");
+        let counted = bench.state.failure_count(bench.now);
+        assert!((counted - 1.0).abs() < f64::EPSILON, "{which} {failing}");
+        assert!(
+            bench
+                .state
+                .services()
+                .all(|view| view.state == ServiceState::Ready)
+        );
+    }
+}
+
+#[test]
+fn group_restart_is_told_in_order() {
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), abc());
+    bench.fail("b");
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(
+        bench.story()[..7],
+        [
+            "b ServiceFailed",
+            "b GroupRestarted",
+            "c ServiceStopped",
+            "a ServiceStopped",
+            "a ServiceStarted",
+            "a ServiceReady",
+            "b ServiceStarted",
+        ]
+    );
+}
+
+#[test]
+fn one_that_fails_to_start_in_a_group_of_all_takes_the_started_ones_with_it() {
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), abc());
+    bench.fail("c");
+    bench.get_stopped();
+    bench.ready("a");
+    bench.forget();
+    bench.fail("b");
+    assert_eq!(bench.actions(), ["stop a"]);
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start a 2", "start b 2", "start c 1"]);
+}
+
+#[test]
+fn one_that_fails_to_start_in_the_rest_leaves_those_before_it_alone() {
+    let mut bench = Bench::running(strategy(Strategy::RestForOne), abc());
+    bench.fail("a");
+    bench.get_stopped();
+    bench.ready("a");
+    bench.forget();
+    bench.fail("b");
+    assert_eq!(bench.actions(), ["start b 2"]);
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start c 1"]);
+    assert_eq!(bench.view("a").generation, 1);
+}
+
+#[test]
+fn group_restart_that_fails_too_often_escalates() {
+    for which in [Strategy::OneForAll, Strategy::RestForOne] {
+        let rules = SupervisorRules {
+            strategy: which,
+            limit: RestartLimit::window(4, seconds(3600)),
+            on_limit: OnLimit::Escalate,
+            ..SupervisorRules::default()
+        };
+        let mut bench = Bench::running(rules, abc());
+        bench.fail("b");
+        let mut attempts = 0;
+        while bench.ended.is_none() {
+            bench.get_stopped();
+            if bench.state_of("b") == ServiceState::Starting {
+                attempts += 1;
+                bench.fail("b");
+            } else if bench.ended.is_none() {
+                bench.ready("a");
+            }
+        }
+        assert_eq!(attempts, 4, "{which}");
+        assert!(matches!(bench.ended, Some(Ended::Escalated { .. })));
+    }
+}
+
+#[test]
+fn temporary_and_finished_siblings_are_not_revived() {
+    let mut once = named("once");
+    once.restart = RestartType::Temporary;
+    let mut job = named("job");
+    job.restart = RestartType::Transient;
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), vec![named("a"), once, job]);
+    let mut dynamic = named("dynamic");
+    dynamic.restart = RestartType::Temporary;
+    bench.add(dynamic).unwrap();
+    bench.get_ready();
+    bench.exit("job", ExitReason::Normal);
+    bench.forget();
+    bench.fail("a");
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(
+        bench.actions(),
+        ["stop dynamic", "release dynamic", "stop once", "start a 1"]
+    );
+    assert_eq!(bench.state_of("once"), ServiceState::Stopped);
+    assert_eq!(bench.state_of("job"), ServiceState::Stopped);
+}
+
+#[test]
+fn sibling_that_fails_while_it_is_stopped_for_the_group_is_reported_and_not_counted() {
+    let rules = SupervisorRules {
+        strategy: Strategy::OneForAll,
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, abc());
+    bench.fail("a");
+    bench.fail("c");
+    bench.get_stopped();
+    bench.get_ready();
+    assert!(bench.story().contains(&String::from("c ServiceFailed")));
+    assert!((bench.state.failure_count(bench.now) - 1.0).abs() < f64::EPSILON);
+    assert_eq!(bench.view("c").generation, 1);
+}
+
+#[test]
+fn failure_in_a_group_that_is_being_stopped_widens_it() {
+    let mut bench = Bench::running(strategy(Strategy::RestForOne), abc());
+    bench.fail("b");
+    assert_eq!(bench.actions(), ["stop c"]);
+    bench.fail("a");
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start a 1", "start b 1", "start c 1"]);
+}
+
+#[test]
+fn ready_member_that_fails_while_the_group_starts_begins_it_anew() {
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), abc());
+    bench.fail("a");
+    bench.get_stopped();
+    bench.ready("a");
+    bench.forget();
+    bench.fail("a");
+    // `b` is starting.
+    assert_eq!(bench.actions(), ["stop b"]);
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start a 2", "start b 2", "start c 1"]);
+}
+
+#[test]
+fn whole_group_waits_for_the_delay_of_the_one_that_failed() {
+    let mut delayed = named("b");
+    delayed.backoff = Backoff::constant(seconds(5));
+    let mut bench = Bench::running(
+        strategy(Strategy::OneForAll),
+        vec![named("a"), delayed, named("c")],
+    );
+    bench.fail("b");
+    bench.get_stopped();
+    bench.forget();
+    assert_eq!(bench.state_of("b"), ServiceState::BackingOff);
+    assert_eq!(bench.view("b").next_start, Some(bench.now + seconds(5)));
+    bench.pass(millis(4999));
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    bench.pass(millis(1));
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start a 1", "start b 1", "start c 1"]);
+}
+
+#[test]
+fn group_waits_for_the_end_of_a_pause() {
+    let rules = SupervisorRules {
+        strategy: Strategy::OneForAll,
+        limit: RestartLimit::decay(seconds(30), 0.0, seconds(15)),
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, abc());
+    bench.fail("b");
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    assert_eq!(bench.state_of("a"), ServiceState::Ready);
+    bench.pass(seconds(15));
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(
+        bench.actions(),
+        ["stop c", "stop a", "start a 1", "start b 1", "start c 1"]
+    );
+}
+
+#[test]
+fn services_kept_down_on_request_stay_down_in_a_group_restart() {
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), abc());
+    let b = bench.token("b");
+    bench.state.stop(b, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.fail("a");
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(bench.state_of("b"), ServiceState::Stopped);
+    assert_eq!(bench.view("c").generation, 1);
+}
+
+#[test]
+fn one_removed_while_its_group_stops_is_forgotten() {
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), abc());
+    bench.fail("a");
+    let b = bench.token("b");
+    bench.state.remove(b, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.get_stopped();
+    bench.get_ready();
+    assert!(bench.state.named("b").is_none());
+    assert_eq!(bench.view("c").generation, 1);
+    assert_eq!(
+        bench.answers,
+        [(Waiter(1), Answer::Removed(Ok(ExitReason::Shutdown)))]
+    );
+}
+
+#[test]
+fn group_without_a_delay_takes_in_one_that_waits_for_a_delay() {
+    let mut delayed = named("b");
+    delayed.backoff = Backoff::constant(seconds(60));
+    let mut bench = Bench::running(
+        strategy(Strategy::RestForOne),
+        vec![named("a"), delayed, named("c")],
+    );
+    bench.fail("b");
+    bench.get_stopped();
+    bench.forget();
+    bench.fail("a");
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start a 1", "start b 1", "start c 1"]);
+}
+
+#[test]
+fn pause_that_begins_while_a_group_starts_holds_up_the_rest_of_it() {
+    let rules = SupervisorRules {
+        strategy: Strategy::OneForAll,
+        limit: RestartLimit::decay(seconds(30), 1.5, seconds(15)),
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, abc());
+    bench.fail("a");
+    bench.get_stopped();
+    bench.forget();
+    bench.fail("a");
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    bench.pass(seconds(15));
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start a 2", "start b 1", "start c 1"]);
+}
+
+#[test]
+fn member_that_finishes_before_it_is_asked_is_not_revived() {
+    let mut job = named("job");
+    job.restart = RestartType::Transient;
+    let mut bench = Bench::running(
+        strategy(Strategy::OneForAll),
+        vec![named("a"), job, named("c")],
+    );
+    bench.fail("a");
+    assert_eq!(bench.actions(), ["stop c"]);
+    bench.exit("job", ExitReason::Normal);
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start a 1", "start c 1"]);
+    assert_eq!(bench.state_of("job"), ServiceState::Stopped);
+}
+
+/// A group of all that is being stopped, with `d` before `c`; what `d` requires was removed before.
+fn group_without_a_requirement() -> Bench {
+    let mut d = named("d");
+    d.requires = vec![Arc::from("x")];
+    let mut bench = Bench::running(
+        strategy(Strategy::OneForAll),
+        vec![named("z"), named("x"), d, named("a"), named("c")],
+    );
+    let x = bench.token("x");
+    bench.state.remove(x, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.get_stopped();
+    bench.forget();
+    bench.fail("a");
+    bench
+}
+
+#[test]
+fn service_that_moves_in_start_order_before_it_is_asked_is_asked_once() {
+    let mut bench = group_without_a_requirement();
+    bench.add(named("x")).unwrap();
+    bench.exit("c", ExitReason::Shutdown);
+    bench.exit("d", ExitReason::Shutdown);
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(
+        bench.actions(),
+        [
+            "stop c",
+            "start x 0",
+            "stop d",
+            "stop z",
+            "start z 1",
+            "start a 1",
+            "start c 1",
+            "start d 1",
+        ]
+    );
+}
+
+#[test]
+fn service_that_moves_in_start_order_while_it_is_in_line_can_be_removed() {
+    let mut bench = group_without_a_requirement();
+    bench.acknowledge("c");
+    bench.exit("d", ExitReason::Shutdown);
+    bench.add(named("x")).unwrap();
+    let d = bench.token("d");
+    bench.state.remove(d, Waiter(2), bench.now).unwrap();
+    bench.run();
+    bench.forget();
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start z 1", "start a 1", "start c 1"]);
+}
