@@ -1,5 +1,124 @@
-//! Supervision trees for actix actors.
+//! Supervision trees for actix actors: services that panic, fail or hang come back, with their address and their queue.
+//!
+//! ```
+//! use actix::prelude::*;
+//! use resurgam::{ServiceContext, ServiceSpec, SupervisorActor};
+//!
+//! #[derive(Message)]
+//! #[rtype(result = "u64")]
+//! struct Divide(u64);
+//!
+//! struct Divider;
+//!
+//! impl Actor for Divider {
+//!     type Context = ServiceContext<Self>;
+//! }
+//!
+//! impl Handler<Divide> for Divider {
+//!     type Result = u64;
+//!     fn handle(&mut self, Divide(by): Divide, _: &mut Self::Context) -> u64 {
+//!         100 / by // panics for zero
+//!     }
+//! }
+//!
+//! # #[actix::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let root = SupervisorActor::with_defaults("root").start().await?;
+//! let divider = root.add(ServiceSpec::new("divider", || Divider)).await?;
+//! assert_eq!(divider.send(Divide(5)).await, Ok(20));
+//! assert_eq!(divider.send(Divide(0)).await, Err(MailboxError::Closed)); // this sender's alone
+//! assert_eq!(divider.send(Divide(4)).await, Ok(25)); // the same address
+//! root.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Overview
+//!
+//! - A *service* is an actix actor whose context is [`ServiceContext`]. A [`ServiceSpec`] says how to make it and how to treat it.
+//! - A [`SupervisorActor`] starts services and starts them again; a [`SupervisorSpec`] says by which rules. It is a service itself, so that
+//!   supervisors form trees.
+//! - [`SupervisorRef`] is what you hold of a running supervisor, [`ServiceRef`] what you hold of a service. Begin with these two.
+//! - What happens is told as [`Event`]s, see [`SupervisorRef::events`], and written to `tracing` under the target `resurgam`.
+//!
+//! The rest of this page: [lives of a service](#lives-of-a-service), [what survives](#what-survives),
+//! [restarts](#restarts), [limits](#limits), [strategies and requirements](#strategies-and-requirements), [starting](#starting),
+//! [stopping](#stopping), [trees](#trees), [differences from OTP and suture](#differences-from-otp-and-suture),
+//! [what it does not do](#what-it-does-not-do), [parity](docs).
+//!
+//! # Lives of a service
+//!
+//! One life of a service is an *incarnation*. It is made by the service's factory, on the service's arbiter, and numbered from 0 by its
+//! [generation](ServiceContext::generation). It ends with an [`ExitReason`]: [`Normal`](ExitReason::Normal) when it stopped itself,
+//! [`Shutdown`](ExitReason::Shutdown) when it was asked to, [`Failed`](ExitReason::Failed) after [`ctx.fail`](ServiceContext::fail) or an error of
+//! its factory, [`Panicked`](ExitReason::Panicked) after a panic anywhere in its code, [`Killed`](ExitReason::Killed) when it was dropped, and
+//! [`Escalated`](ExitReason::Escalated) when it was a supervisor that gave up.
+//!
+//! # What survives
+//!
+//! The mailbox belongs to the service and not to the incarnation. A panic loses the message that was being handled, and its sender gets
+//! [`MailboxError::Closed`](actix::MailboxError::Closed); everything that is queued waits for the next incarnation, and every
+//! [`Addr`](actix::Addr), [`WeakAddr`](actix::WeakAddr) and [`Recipient`](actix::Recipient) stays valid. While the service is down `do_send` queues, and
+//! `send` and `try_send` feel the mailbox capacity. Timers, spawned futures and replies that were still being computed end with the
+//! incarnation. When the service is removed, or its supervisor ends, queued and later messages fail at once.
+//!
+//! A panic is printed once, by the hook that was installed when the first supervisor was started; its message and place are in the event.
+//! `panic = "abort"` is not supported: the process ends, as ever.
+//!
+//! # Restarts
+//!
+//! | | [`Permanent`](RestartType::Permanent) | [`Transient`](RestartType::Transient) | [`Temporary`](RestartType::Temporary) |
+//! |-|-|-|-|
+//! | `Normal`, `Shutdown` | restarted | not | not |
+//! | any other reason | restarted | restarted | not |
+//!
+//! A service that is not restarted is kept as [`Stopped`](ServiceState::Stopped) if its supervisor was started with it, and forgotten if it was added
+//! later. A service may decide for itself, with a [`Verdict`]. A [`Backoff`] delays its restarts; nobody else waits for it.
+//!
+//! # Limits
+//!
+//! Restarts are counted by the supervisor, for all its services together: with [`RestartLimit::decay`], the default, each failure adds one to a
+//! count that halves every 30 s; above 5.0 the supervisor [pauses](OnLimit::Pause) restarts for 15 s, while healthy services run on. With
+//! [`RestartLimit::window`] and [`OnLimit::Escalate`] it does as OTP does. A service may have a [limit of its own](ServiceSpec::limit).
+//!
+//! # Strategies and requirements
+//!
+//! A [`Strategy`] says who is restarted with a service that failed. [`requires`](ServiceSpec::requires) holds a start back until another service is
+//! ready and reverses the order at the stop; [`binds_to`](ServiceSpec::binds_to) also restarts a service whenever the other one is.
+//!
+//! # Starting
+//!
+//! A supervisor starts the services that it was given before, in order, each when the one before is ready ([`Readiness`]): all or none. A
+//! service that is added to a running supervisor is started at once, beside the others.
+//!
+//! # Stopping
+//!
+//! A service is asked to stop ([`stopping`](actix::Actor::stopping) is called, and may [continue](actix::Running::Continue) until its work is done), and
+//! dropped when its [`Shutdown`] timeout is over. A supervisor asks in reverse start order; who needs more time does not hold up those that
+//! do not depend on it. A service that blocks its thread cannot even be dropped: it is abandoned, and listed in the [`ShutdownReport`].
+//!
+//! # Trees
+//!
+//! A supervisor that [gives up](OnLimit::Escalate) stops its services and ends as a failed service of its own supervisor, which restarts it with a
+//! fresh limit. It keeps its services, with their addresses, also those that were added later.
+//!
+//! # Differences from OTP and suture
+//!
+//! - The mailbox survives a restart; in OTP it dies with the process.
+//! - The default limit is suture's, with OTP's as a choice; over it a supervisor pauses unless told to escalate.
+//! - Stop is in reverse start order, unlike suture's, and overlaps for services that do not depend on each other, unlike OTP's.
+//! - A service added at run time is kept through a restart of its supervisor, unlike OTP's.
+//!
+//! # What it does not do
+//!
+//! It keeps no state of an actor. It cannot stop a thread that blocks. It does not supervise [`ResponseFuture`](actix::ResponseFuture)s, which actix runs
+//! outside of the actor (see [`ServiceContext`]), nor the threads of a [`SyncArbiter`](actix::SyncArbiter). It knows one process.
+//!
+//! # Minimum Rust version
+//!
+//! 1.88. There are no cargo features.
 
+pub mod docs;
 mod event;
 mod observe;
 mod policy;
@@ -28,3 +147,7 @@ pub use crate::{
     },
     token::ServiceToken,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -216,6 +216,10 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
         self.phase = Phase::Stopped;
     }
 
+    pub(crate) fn was_asked_to_stop(&self) -> bool {
+        self.stop != StopRequest::None
+    }
+
     /// Makes the context ready for a new incarnation.
     pub(super) fn begin(&mut self) {
         self.latest = SpawnHandle::default();

@@ -222,7 +222,7 @@ impl SupervisorState {
     }
 
     /// Reports whether the supervisor takes no more operations.
-    const fn is_ending(&self) -> bool {
+    pub(crate) const fn is_ending(&self) -> bool {
         matches!(self.stage, Stage::Ending | Stage::Ended)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::rules::{ServiceRules, Significance, name_of};
 use crate::policy::{
-    Backoff, ExitReason, LimitCounter, OnLimit, Readiness, RestartLimit, RestartType, Shutdown,
+    Backoff, ExitReason, LimitCounter, OnLimit, RestartLimit, RestartType, Shutdown,
 };
 
 /// Where a service is in its life.
@@ -217,7 +217,6 @@ pub(super) struct Service {
     pub(super) stage: Stage,
     pub(super) member: Member,
     pub(super) restart: RestartType,
-    pub(super) readiness: Readiness,
     pub(super) origin: Origin,
     pub(super) significance: Significance,
     pub(super) announced: Announced,
@@ -253,7 +252,6 @@ impl Service {
         Self {
             shutdown: rules.shutdown,
             restart: rules.restart,
-            readiness: rules.readiness,
             significance: rules.significance,
             path: Arc::clone(&rules.path),
             extras: Extras::of(rules).map(Box::new),

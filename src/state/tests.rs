@@ -341,7 +341,7 @@ impl Bench {
 #[test]
 fn default_service_is_small() {
     let size = size_of::<Service>();
-    assert!(size <= 136, "{size}");
+    assert!(size <= 128, "{size}");
 }
 
 #[test]

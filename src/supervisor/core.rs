@@ -277,7 +277,11 @@ impl Core {
             NoticeKind::Exited(exit) => self.state.exited(token, generation, exit, now()),
             NoticeKind::Lost => self.state.lost(token, now()),
             NoticeKind::Ready => self.state.ready(token, generation, now()),
-            NoticeKind::ReportedBelow(report) => self.below.append(*report),
+            // What went wrong when a subtree was stopped earlier is told to those who stopped it.
+            NoticeKind::ReportedBelow(report) if self.state.is_ending() => {
+                self.below.append(*report);
+            }
+            NoticeKind::ReportedBelow(_) => {}
             NoticeKind::Started => self.state.started(token, generation, now()),
             NoticeKind::StopAcknowledged => {
                 self.state.stop_acknowledged(token, generation, now());

@@ -14,8 +14,8 @@ use crate::{
     policy::{ExitReason, Readiness, Verdict},
     registry::Register,
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceSpec, StartError,
-        install_hook,
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceSpec,
+        StartError, install_hook,
     },
     state::{Ended, Exit, ServiceState, ShutdownReport},
     token::{ServiceToken, SupervisorId},
@@ -305,7 +305,12 @@ pub(super) fn conclude(
     below: ShutdownReport,
 ) -> ShutdownReport {
     let link = Arc::clone(ctx.link());
-    let (mut outcome, exit) = Outcome::of(link.core().path(), ended);
+    let on_request = matches!(ended, Ended::Stopped { .. });
+    let (mut outcome, mut exit) = Outcome::of(link.core().path(), ended);
+    if on_request && !ctx.was_asked_to_stop() {
+        // Somebody has shut this supervisor down, and not through its own supervisor.
+        exit.verdict = Some(Verdict::Uninstall);
+    }
     outcome.report.append(below);
     let report = outcome.report.clone();
     if let Some(root) = link.core().parent().upward::<Root>() {

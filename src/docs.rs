@@ -1,0 +1,4 @@
+//! Longer texts.
+
+#[doc = include_str!("docs/parity.md")]
+pub mod parity {}
