@@ -1,0 +1,196 @@
+//! The stream of events and its consumers, in paused time.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "services that panic, and helpers of tests"
+)]
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+
+use actix::prelude::*;
+use futures::StreamExt;
+use resurgam::{
+    EventKind, RestartType, ServiceContext, ServiceSpec, SupervisorActor, SupervisorRef,
+};
+use tokio::time;
+
+struct Fragile;
+
+impl Actor for Fragile {
+    type Context = ServiceContext<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Crash;
+
+impl Handler<Crash> for Fragile {
+    type Result = ();
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on purpose");
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ping;
+
+impl Handler<Ping> for Fragile {
+    type Result = ();
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}
+
+async fn root() -> SupervisorRef {
+    SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap()
+}
+
+/// The events as lines, without what a panic says.
+fn lines(events: &mut resurgam::Events) -> Vec<String> {
+    std::iter::from_fn(|| events.try_next())
+        .map(|event| {
+            let line = event.to_string();
+            match line.split_once(" panicked at ") {
+                Some((who, _)) => format!("{who} panicked"),
+                None => line,
+            }
+        })
+        .collect()
+}
+
+#[actix::test]
+async fn life_of_a_service_is_told_in_order() {
+    time::pause();
+    let root = root().await;
+    let mut events = root.events();
+    let fragile = root
+        .add_and_wait(ServiceSpec::new("fragile", || Fragile))
+        .await
+        .unwrap();
+    fragile.do_send(Crash);
+    fragile.send(Ping).await.unwrap();
+    root.remove(fragile.token()).await.unwrap();
+    assert_eq!(
+        lines(&mut events),
+        [
+            "root/fragile#0: added",
+            "root/fragile#0: started",
+            "root/fragile#0: ready",
+            "root/fragile#0: panicked",
+            "root/fragile#1: started",
+            "root/fragile#1: ready",
+            "root/fragile#1: stopped: shutdown",
+            "root/fragile#1: removed: shutdown",
+        ]
+    );
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn slow_subscriber_is_told_how_many_events_it_lost() {
+    time::pause();
+    let root = root().await;
+    let mut slow = root.subscribe(2);
+    let mut quick = root.events();
+    let fragile = root
+        .add_and_wait(ServiceSpec::new("fragile", || Fragile).restart(RestartType::Transient))
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        fragile.do_send(Crash);
+        fragile.send(Ping).await.unwrap();
+    }
+    let all = lines(&mut quick).len();
+    assert_eq!(all, 3 + 3 * 3);
+    assert_eq!(slow.lost(), 10);
+    assert!(matches!(
+        slow.next().await.unwrap().kind(),
+        EventKind::ServiceAdded
+    ));
+    assert!(matches!(
+        slow.next().await.unwrap().kind(),
+        EventKind::ServiceStarted
+    ));
+    root.remove(fragile.token()).await.unwrap();
+    let note = slow.next().await.unwrap();
+    assert_eq!(note.kind(), &EventKind::EventsLost { count: 10 });
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn stream_of_events_ends_with_the_tree() {
+    time::pause();
+    let root = root().await;
+    let events = root.events();
+    root.add(ServiceSpec::new("fragile", || Fragile))
+        .await
+        .unwrap();
+    root.shutdown().await.unwrap();
+    let all: Vec<_> = events.map(|event| event.to_string()).collect().await;
+    assert_eq!(all.last().unwrap(), "root: supervisor stopped: shutdown");
+    assert!(
+        all.contains(&"root/fragile#0: stopped: shutdown".into()),
+        "{all:#?}"
+    );
+}
+
+/// A consumer of `tracing` that keeps what it is told.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+struct Text<'a>(&'a mut String);
+
+impl tracing::field::Visit for Text<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
+        self.0.push_str(&format!("{}={value:?} ", field.name()));
+    }
+}
+
+impl tracing::Subscriber for Recorder {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "resurgam"
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = format!("{} ", event.metadata().level());
+        event.record(&mut Text(&mut line));
+        self.0.lock().unwrap().push(line);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[actix::test]
+async fn tracing_is_told_without_any_subscription() {
+    time::pause();
+    let recorder = Recorder::default();
+    let _guard = tracing::subscriber::set_default(recorder.clone());
+    let root = root().await;
+    let fragile = root
+        .add_and_wait(ServiceSpec::new("fragile", || Fragile))
+        .await
+        .unwrap();
+    fragile.do_send(Crash);
+    fragile.send(Ping).await.unwrap();
+    root.shutdown().await.unwrap();
+    let lines = recorder.0.lock().unwrap();
+    assert!(
+        lines.iter().any(|line| line.starts_with("WARN")
+            && line.contains("path=root/fragile")
+            && line.contains("crashed on purpose")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("supervisor stopped")),
+        "{lines:#?}"
+    );
+}

@@ -1,0 +1,204 @@
+//! Look-ups, snapshots and waiting for readiness, in paused time.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures::FutureExt;
+use resurgam::{
+    LookupError, Readiness, ServiceContext, ServiceRef, ServiceSpec, ServiceState, SupervisorActor,
+    SupervisorRef,
+};
+use tokio::time;
+
+#[derive(Default)]
+struct Quiet;
+
+impl Actor for Quiet {
+    type Context = ServiceContext<Self>;
+}
+
+/// Ready two seconds after its start.
+struct Slow;
+
+impl Actor for Slow {
+    type Context = ServiceContext<Self>;
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_later(Duration::from_secs(2), |_, ctx| ctx.ready());
+    }
+}
+
+fn slow(name: &str) -> ServiceSpec<Slow> {
+    ServiceSpec::new(name, || Slow).readiness(Readiness::Explicit)
+}
+
+async fn root() -> SupervisorRef {
+    SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap()
+}
+
+#[actix::test]
+async fn service_is_found_by_token_and_by_path() {
+    time::pause();
+    let root = root().await;
+    let quiet = root
+        .add(ServiceSpec::new("quiet", Quiet::default))
+        .await
+        .unwrap();
+    let by_token: ServiceRef<Quiet> = root.lookup(quiet.token()).await.unwrap();
+    let by_path: ServiceRef<Quiet> = root.lookup("root/quiet").await.unwrap();
+    let by_owned: ServiceRef<Quiet> = root.lookup(String::from("root/quiet")).await.unwrap();
+    assert_eq!(by_token.addr(), quiet.addr());
+    assert_eq!(by_path.addr(), quiet.addr());
+    assert_eq!(by_owned, quiet);
+    let itself: ServiceRef<SupervisorActor> = root.lookup("root").await.unwrap();
+    assert_eq!(itself.addr(), root.addr());
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn look_up_of_another_type_names_both() {
+    time::pause();
+    let root = root().await;
+    root.add(ServiceSpec::new("quiet", Quiet::default))
+        .await
+        .unwrap();
+    let refused = root.lookup::<Slow>("root/quiet").await.unwrap_err();
+    let text = refused.to_string();
+    assert!(matches!(refused, LookupError::WrongType { .. }));
+    assert!(
+        text.contains("lookups::Quiet") && text.contains("lookups::Slow"),
+        "{text}"
+    );
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn unknown_path_and_old_token_are_errors() {
+    time::pause();
+    let (root, other) = (root().await, root().await);
+    let quiet = root
+        .add(ServiceSpec::new("quiet", Quiet::default))
+        .await
+        .unwrap();
+    let token = quiet.token();
+    let path = "root/nobody".into();
+    assert_eq!(
+        root.lookup::<Quiet>("root/nobody").await.unwrap_err(),
+        LookupError::UnknownPath { path }
+    );
+    assert_eq!(
+        other.lookup::<Quiet>(token).await.unwrap_err(),
+        LookupError::UnknownToken { token }
+    );
+    root.remove(token).await.unwrap();
+    assert_eq!(
+        root.when_ready::<Quiet>(token).await.unwrap_err(),
+        LookupError::UnknownToken { token }
+    );
+    root.shutdown().await.unwrap();
+    other.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn name_of_a_removed_service_can_be_given_again() {
+    time::pause();
+    let root = root().await;
+    let first = root
+        .add(ServiceSpec::new("quiet", Quiet::default))
+        .await
+        .unwrap();
+    root.remove(first.token()).await.unwrap();
+    let second = root
+        .add(ServiceSpec::new("quiet", Quiet::default))
+        .await
+        .unwrap();
+    assert_ne!(first.token(), second.token());
+    assert_eq!(root.lookup::<Quiet>("root/quiet").await.unwrap(), second);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn when_ready_waits_while_a_service_starts_and_while_it_is_down() {
+    time::pause();
+    let root = root().await;
+    let started = time::Instant::now();
+    let service = root.add(slow("slow")).await.unwrap();
+    root.when_ready::<Slow>("root/slow").await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 2);
+    root.stop(service.token()).await.unwrap();
+    let waiting = root.when_ready::<Slow>(service.token());
+    let restarting = root.restart(service.token());
+    let (ready, restarted) = tokio::join!(waiting, restarting);
+    assert!(ready.is_ok() && restarted.is_ok());
+    assert_eq!(started.elapsed().as_secs(), 4);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn when_ready_ends_with_an_error_when_the_tree_ends() {
+    time::pause();
+    let root = root().await;
+    root.add(slow("slow")).await.unwrap();
+    let other = root.clone();
+    let (waited, report) = tokio::join!(other.when_ready::<Slow>("root/slow"), root.shutdown());
+    assert!(
+        matches!(waited, Err(LookupError::Removed { .. })),
+        "{waited:?}"
+    );
+    assert!(report.unwrap().is_clean());
+}
+
+#[actix::test]
+async fn snapshot_is_in_start_order_and_shows_states() {
+    time::pause();
+    let mut root = SupervisorActor::with_defaults("root");
+    root.add(ServiceSpec::new("z", Quiet::default)).unwrap();
+    root.add(ServiceSpec::new("a", Quiet::default)).unwrap();
+    let root = root.start().await.unwrap();
+    let m = root
+        .add(ServiceSpec::new("m", Quiet::default))
+        .await
+        .unwrap();
+    root.add(slow("b")).await.unwrap();
+    root.stop(m.token()).await.unwrap();
+    let services = root.services().await.unwrap();
+    let seen: Vec<_> = services.iter().map(|s| (s.name(), s.state())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("z", ServiceState::Ready),
+            ("a", ServiceState::Ready),
+            ("m", ServiceState::Stopped),
+            ("b", ServiceState::Starting)
+        ]
+    );
+    let counts = root.counts().await.unwrap();
+    assert_eq!((counts.services, counts.active, counts.ready), (4, 3, 2));
+    let report = root.report().await.unwrap().to_string();
+    assert_eq!(report.lines().count(), 5, "{report}");
+    root.shutdown().await.unwrap();
+}
+
+/// Blocks its supervisor's mailbox for as long as it likes.
+#[actix::test]
+async fn look_up_does_not_wait_for_the_mailbox_of_the_supervisor() {
+    time::pause();
+    let root = root().await;
+    let quiet = root
+        .add(ServiceSpec::new("quiet", Quiet::default))
+        .await
+        .unwrap();
+    for number in 0..10_000 {
+        let spec = ServiceSpec::new(format!("s{number}"), Quiet::default);
+        root.addr().do_send(resurgam::message::Add::new(spec));
+    }
+    root.lookup::<Quiet>(quiet.token()).await.unwrap();
+    let last = root.lookup::<Quiet>("root/s9999").await;
+    assert!(last.is_err(), "the queue was waited for");
+    let done = root.shutdown().now_or_never();
+    assert!(done.is_none());
+    root.shutdown().await.unwrap();
+}

@@ -1,0 +1,321 @@
+//! A panic anywhere in user code ends the incarnation, and nothing else. In paused time.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "services that panic, and helpers of tests"
+)]
+
+use std::{
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix::{fut::wrap_future, prelude::*};
+use futures::stream;
+use resurgam::{
+    EventKind, ExitReason, RestartLimit, ServiceContext, ServiceSpec, SupervisorActor,
+    SupervisorRef, SupervisorSpec,
+};
+use tokio::time;
+
+/// Where the first incarnation panics.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Place {
+    Factory,
+    Started,
+    Handler,
+    ActFuture,
+    Atomic,
+    Spawned,
+    Waited,
+    Stream,
+    Timer,
+    Interval,
+    Stopping,
+    Stopped,
+    DropOfActor,
+    DropOfFuture,
+}
+
+const PLACES: [Place; 14] = [
+    Place::Factory,
+    Place::Started,
+    Place::Handler,
+    Place::ActFuture,
+    Place::Atomic,
+    Place::Spawned,
+    Place::Waited,
+    Place::Stream,
+    Place::Timer,
+    Place::Interval,
+    Place::Stopping,
+    Place::Stopped,
+    Place::DropOfActor,
+    Place::DropOfFuture,
+];
+
+struct Fragile {
+    /// Taken by whoever panics, so that it is done once.
+    place: Arc<Mutex<Option<Place>>>,
+}
+
+impl Fragile {
+    fn breaks(&self, place: Place) -> bool {
+        let mut slot = self.place.lock().unwrap();
+        if *slot == Some(place) {
+            *slot = None;
+            return true;
+        }
+        false
+    }
+
+    fn check(&self, place: Place) {
+        // The guard of the mutex is gone before the panic.
+        let breaks = self.breaks(place);
+        assert!(!breaks, "broken in {place:?}");
+    }
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("broken in DropOfFuture");
+    }
+}
+
+impl Actor for Fragile {
+    type Context = ServiceContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.check(Place::Started);
+        if self.breaks(Place::Spawned) {
+            ctx.spawn(wrap_future(async { panic!("broken in Spawned") }));
+        }
+        if self.breaks(Place::Waited) {
+            ctx.wait(wrap_future(async { panic!("broken in Waited") }));
+        }
+        if self.breaks(Place::DropOfFuture) {
+            let bomb = Bomb;
+            ctx.spawn(wrap_future(async move {
+                std::future::pending::<()>().await;
+                drop(bomb);
+            }));
+        }
+        if *self.place.lock().unwrap() == Some(Place::Stream) {
+            ctx.add_stream(stream::iter([1]));
+        }
+        if *self.place.lock().unwrap() == Some(Place::Timer) {
+            ctx.run_later(Duration::from_secs(1), |fragile, _| {
+                fragile.check(Place::Timer);
+            });
+        }
+        if *self.place.lock().unwrap() == Some(Place::Interval) {
+            ctx.run_interval(Duration::from_secs(1), |fragile, _| {
+                fragile.check(Place::Interval);
+            });
+        }
+    }
+
+    fn stopping(&mut self, _: &mut Self::Context) -> Running {
+        self.check(Place::Stopping);
+        Running::Stop
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.check(Place::Stopped);
+    }
+}
+
+impl StreamHandler<i32> for Fragile {
+    fn handle(&mut self, _: i32, _: &mut Self::Context) {
+        self.check(Place::Stream);
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        self.check(Place::DropOfActor);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Touch;
+
+impl Handler<Touch> for Fragile {
+    type Result = ResponseActFuture<Self, ()>;
+    fn handle(&mut self, _: Touch, _: &mut Self::Context) -> Self::Result {
+        self.check(Place::Handler);
+        Box::pin(
+            wrap_future(async {}).map(|(), fragile: &mut Self, _| fragile.check(Place::ActFuture)),
+        )
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TouchAtomically;
+
+impl Handler<TouchAtomically> for Fragile {
+    type Result = AtomicResponse<Self, ()>;
+    fn handle(&mut self, _: TouchAtomically, _: &mut Self::Context) -> Self::Result {
+        AtomicResponse::new(Box::pin(
+            wrap_future(async {}).map(|(), fragile: &mut Self, _| fragile.check(Place::Atomic)),
+        ))
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct End;
+
+impl Handler<End> for Fragile {
+    type Result = ();
+    fn handle(&mut self, _: End, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "u64")]
+struct Generation;
+
+impl Handler<Generation> for Fragile {
+    type Result = u64;
+    fn handle(&mut self, _: Generation, ctx: &mut Self::Context) -> u64 {
+        ctx.generation()
+    }
+}
+
+async fn root() -> SupervisorRef {
+    let spec = SupervisorSpec::default().limit(RestartLimit::unlimited());
+    SupervisorActor::new("root", spec).start().await.unwrap()
+}
+
+fn fragile(place: Place) -> ServiceSpec<Fragile> {
+    let place = Arc::new(Mutex::new(Some(place)));
+    ServiceSpec::new("fragile", move || {
+        let fragile = Fragile {
+            place: Arc::clone(&place),
+        };
+        fragile.check(Place::Factory);
+        fragile
+    })
+}
+
+#[actix::test]
+async fn panic_in_any_place_is_the_end_of_one_incarnation() {
+    time::pause();
+    for place in PLACES {
+        let root = root().await;
+        let mut events = root.events();
+        let service = root.add(fragile(place)).await.unwrap();
+        // Only the message that was being handled may be lost, whichever it is.
+        let _lost_perhaps = service.send(Touch).await;
+        let _lost_perhaps = service.send(TouchAtomically).await;
+        time::sleep(Duration::from_secs(2)).await;
+        let _lost_perhaps = service.send(End).await;
+
+        let panic = loop {
+            let event = events.next().await.unwrap();
+            match event.kind() {
+                EventKind::ServicePanicked { message, .. } => break message.clone(),
+                EventKind::ServiceStartFailed { reason, .. } => break reason.to_string(),
+                _ => {}
+            }
+        };
+        assert!(panic.contains(&format!("broken in {place:?}")), "{panic}");
+        assert!(service.send(Generation).await.unwrap() > 0, "{place:?}");
+        assert!(root.shutdown().await.unwrap().is_clean(), "{place:?}");
+    }
+}
+
+#[actix::test]
+async fn panic_while_stopping_is_how_a_removed_service_ended() {
+    time::pause();
+    for place in [
+        Place::Stopping,
+        Place::Stopped,
+        Place::DropOfActor,
+        Place::DropOfFuture,
+    ] {
+        let root = root().await;
+        let service = root.add_and_wait(fragile(place)).await.unwrap();
+        let reason = root.remove(service.token()).await.unwrap();
+        let ExitReason::Panicked { message, location } = reason else {
+            panic!("{place:?}: {reason}");
+        };
+        assert_eq!(message, format!("broken in {place:?}"));
+        assert!(location.contains("panics.rs:"), "{location}");
+        assert_eq!(service.send(Touch).await, Err(MailboxError::Closed));
+        root.shutdown().await.unwrap();
+    }
+}
+
+/// Panics when it is dropped, wherever that is.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Poison;
+
+impl Drop for Poison {
+    fn drop(&mut self) {
+        panic!("broken in the drop of a message");
+    }
+}
+
+impl Handler<Poison> for Fragile {
+    type Result = ();
+    fn handle(&mut self, _: Poison, _: &mut Self::Context) {}
+}
+
+#[actix::test]
+async fn panic_of_queued_messages_when_a_service_is_removed_harms_nobody() {
+    time::pause();
+    let root = root().await;
+    let service = root.add_and_wait(fragile(Place::Factory)).await;
+    assert!(service.is_err());
+    let service = root.add_and_wait(fragile(Place::Timer)).await.unwrap();
+    root.stop(service.token()).await.unwrap();
+    for _ in 0..3 {
+        service.do_send(Poison);
+    }
+    let waiting = service.send(Touch);
+    root.remove(service.token()).await.unwrap();
+    assert_eq!(waiting.await, Err(MailboxError::Closed));
+    let other = root.add_and_wait(fragile(Place::Timer)).await.unwrap();
+    assert_eq!(other.send(Generation).await, Ok(0));
+    root.shutdown().await.unwrap();
+}
+
+/// Run by the test below in a process of its own, whose output it reads.
+#[actix::test]
+#[ignore = "only as a part of the test below"]
+async fn one_panic_in_a_process_of_its_own() {
+    let root = root().await;
+    let service = root.add(fragile(Place::Handler)).await.unwrap();
+    assert_eq!(service.send(Touch).await, Err(MailboxError::Closed));
+    assert_eq!(service.send(Touch).await, Ok(()));
+    root.shutdown().await.unwrap();
+}
+
+#[test]
+fn panic_is_printed_once_by_the_standard_hook() {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "one_panic_in_a_process_of_its_own",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(printed.matches("broken in Handler").count(), 1, "{printed}");
+    assert_eq!(printed.matches("panicked at").count(), 1, "{printed}");
+}

@@ -1,0 +1,189 @@
+//! What is refused, with an error that names the field and the value. In paused time.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use resurgam::{
+    AddError, Backoff, OnLimit, ReconfigureError, RemoveError, ResetError, RestartError,
+    RestartLimit, ServiceContext, ServiceSpec, SpecError, StartError, StopError, SupervisorActor,
+    SupervisorSpec,
+};
+use tokio::time;
+
+#[derive(Default)]
+struct Quiet;
+
+impl Actor for Quiet {
+    type Context = ServiceContext<Self>;
+}
+
+fn quiet(name: &str) -> ServiceSpec<Quiet> {
+    ServiceSpec::new(name, Quiet::default)
+}
+
+#[test]
+fn names_are_not_empty_have_no_slash_and_are_unique() {
+    let mut root = SupervisorActor::with_defaults("root");
+    let first = root.add(quiet("first")).unwrap();
+    for name in ["", "a/b", "/"] {
+        let refused = root.add(quiet(name)).unwrap_err();
+        assert!(
+            matches!(&refused, AddError::Spec(SpecError::InvalidName { name: n, .. }) if n == name),
+            "{refused}"
+        );
+    }
+    let refused = root.add(quiet("first")).unwrap_err();
+    let token = first.token();
+    let name = "first".into();
+    assert_eq!(refused, AddError::DuplicateName { name, token });
+}
+
+#[test]
+fn nonsense_in_the_spec_of_a_service_is_refused() {
+    let second = Duration::from_secs(1);
+    let specs = [
+        ("start_timeout", quiet("a").start_timeout(Duration::ZERO)),
+        (
+            "factor",
+            quiet("b").backoff(Backoff::exponential(second, second).factor(0.5)),
+        ),
+        (
+            "jitter",
+            quiet("c").backoff(Backoff::constant(second).jitter(-1.0)),
+        ),
+        (
+            "within",
+            quiet("d").limit(RestartLimit::window(3, Duration::ZERO), OnLimit::GiveUp),
+        ),
+        (
+            "threshold",
+            quiet("e").limit(
+                RestartLimit::decay(second, f64::NAN, second),
+                OnLimit::GiveUp,
+            ),
+        ),
+        ("significant", quiet("f").significant()),
+    ];
+    let mut root = SupervisorActor::with_defaults("root");
+    for (field, spec) in specs {
+        let refused = root.add(spec).unwrap_err();
+        let text = refused.to_string();
+        assert!(
+            matches!(refused, AddError::Spec(SpecError::InvalidValue { .. })),
+            "{text}"
+        );
+        assert!(text.contains(field), "{field}: {text}");
+    }
+}
+
+#[actix::test]
+async fn nonsense_in_the_spec_of_a_supervisor_is_refused_at_its_start() {
+    time::pause();
+    let second = Duration::from_secs(1);
+    let limits = [
+        ("decay", RestartLimit::decay(Duration::ZERO, 5.0, second)),
+        ("threshold", RestartLimit::decay(second, -1.0, second)),
+        (
+            "jitter",
+            RestartLimit::decay(second, 5.0, second).jitter(f64::INFINITY),
+        ),
+        ("within", RestartLimit::window(1, Duration::ZERO)),
+    ];
+    for (field, limit) in limits {
+        let spec = SupervisorSpec::default().limit(limit);
+        let refused = SupervisorActor::new("root", spec)
+            .start()
+            .await
+            .unwrap_err();
+        assert!(matches!(refused, StartError::Refused(_)), "{refused}");
+        assert!(refused.to_string().contains(field), "{field}: {refused}");
+    }
+    let spec = SupervisorSpec::default().on_limit(OnLimit::GiveUp);
+    let refused = SupervisorActor::new("root", spec)
+        .start()
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("on_limit"), "{refused}");
+    let refused = SupervisorActor::with_defaults("a/b")
+        .start()
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("a/b"), "{refused}");
+}
+
+#[test]
+fn start_outside_of_an_actix_system_is_an_error() {
+    let start = SupervisorActor::with_defaults("root").start();
+    let refused = futures::executor::block_on(start).unwrap_err();
+    assert!(matches!(refused, StartError::NoSystem), "{refused}");
+}
+
+#[actix::test]
+async fn refused_change_of_a_running_supervisor_changes_nothing() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let spec = SupervisorSpec::default().on_limit(OnLimit::GiveUp);
+    let refused = root.reconfigure(spec).await.unwrap_err();
+    assert!(matches!(refused, ReconfigureError::Spec(_)), "{refused}");
+    root.add_and_wait(quiet("quiet")).await.unwrap();
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn operation_on_a_token_of_another_supervisor_is_a_typed_error() {
+    time::pause();
+    let one = SupervisorActor::with_defaults("one").start().await.unwrap();
+    let two = SupervisorActor::with_defaults("two").start().await.unwrap();
+    let token = one.add(quiet("quiet")).await.unwrap().token();
+    assert_eq!(
+        two.remove(token).await,
+        Err(RemoveError::WrongSupervisor { token })
+    );
+    assert_eq!(
+        two.stop(token).await,
+        Err(StopError::WrongSupervisor { token })
+    );
+    assert_eq!(
+        two.restart(token).await,
+        Err(RestartError::WrongSupervisor { token })
+    );
+    assert_eq!(
+        two.reset(token).await,
+        Err(ResetError::WrongSupervisor { token })
+    );
+    one.shutdown().await.unwrap();
+    two.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn operation_on_a_supervisor_that_is_gone_is_a_typed_error() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let token = root.add(quiet("quiet")).await.unwrap().token();
+    let first = root.shutdown().await.unwrap();
+    assert_eq!(root.shutdown().await.unwrap(), first);
+    assert_eq!(root.shutdown_within(Duration::ZERO).await.unwrap(), first);
+    assert_eq!(
+        root.add(quiet("new")).await.unwrap_err(),
+        AddError::SupervisorGone
+    );
+    assert!(matches!(
+        root.add_and_wait(quiet("new")).await.unwrap_err(),
+        StartError::SupervisorGone
+    ));
+    assert_eq!(root.remove(token).await, Err(RemoveError::SupervisorGone));
+    assert_eq!(root.stop(token).await, Err(StopError::SupervisorGone));
+    assert_eq!(root.restart(token).await, Err(RestartError::SupervisorGone));
+    assert_eq!(root.reset(token).await, Err(ResetError::SupervisorGone));
+    assert!(root.counts().await.is_err());
+    assert!(root.report().await.is_err());
+    assert_eq!(root.services().await.unwrap(), []);
+    assert!(root.join().await.is_ok());
+}
