@@ -4,7 +4,9 @@
 #![expect(
     dead_code,
     unused_variables,
-    clippy::unused_async,
+    clippy::many_single_char_names,
+    clippy::panic,
+    clippy::print_stdout,
     reason = "only the types matter here"
 )]
 
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, AutoShutdown, Backoff, ExitReason, LookupError, OnLimit, Placement, Readiness,
+    AddError, AutoShutdown, Backoff, Event, ExitReason, LookupError, OnLimit, Placement, Readiness,
     RemoveError, RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec, ServiceState,
     ServiceToken, Shutdown, ShutdownReport, StartContext, StartError, Strategy, SupervisorActor,
     SupervisorRef, SupervisorSpec, Verdict, message,
@@ -117,7 +119,7 @@ async fn heart() -> Result<(), Box<dyn std::error::Error>> {
 
     // Events in order, bounded, never blocking; report prints as a tree.
     let events = root.events(); // impl Stream<Item = Event>
-    let _: &dyn futures::Stream<Item = resurgam::Event> = &events;
+    let _: &dyn Stream<Item = Event> = &events;
     println!("{}", root.report().await?);
 
     let report: ShutdownReport = root.shutdown().await?;

@@ -6,7 +6,7 @@
 )]
 
 use std::{
-    fmt::Debug,
+    fmt::{Debug, Write},
     sync::{Arc, Mutex},
 };
 
@@ -147,7 +147,7 @@ struct Text<'a>(&'a mut String);
 
 impl tracing::field::Visit for Text<'_> {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
-        self.0.push_str(&format!("{}={value:?} ", field.name()));
+        write!(self.0, "{}={value:?} ", field.name()).unwrap();
     }
 }
 

@@ -1,4 +1,9 @@
 //! What every service does, wherever it runs. In real time: another arbiter has a clock of its own.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "services that panic, and helpers of tests"
+)]
 
 use std::{
     sync::{Arc, Mutex},
@@ -224,7 +229,7 @@ async fn waiting_for_readiness_ends_with_the_service(placement: Placement) {
     let spec = probe("probe", &log, placement).readiness(Readiness::Explicit);
     let service = root.add(spec).await.unwrap();
     let mut events = root.events();
-    let (waited, _) = tokio::join!(root.when_ready::<Probe>("root/probe"), async {
+    let (waited, ()) = tokio::join!(root.when_ready::<Probe>("root/probe"), async {
         root.remove(service.token()).await.unwrap();
     });
     assert!(

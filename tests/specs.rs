@@ -1,5 +1,4 @@
 //! What is refused, with an error that names the field and the value. In paused time.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 

@@ -1,4 +1,9 @@
 //! Supervision, as its users see it: restarts, queues, operations, look-ups and events, in paused time.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "services that panic, and helpers of tests"
+)]
 
 use actix::prelude::*;
 use resurgam::{

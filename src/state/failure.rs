@@ -230,6 +230,7 @@ impl SupervisorState {
         match end.exit.verdict() {
             Some(Verdict::DoNotRestart) => return Decision::Finish,
             Some(Verdict::TerminateTree { propagate }) => return Decision::Terminate { propagate },
+            Some(Verdict::Bounce) if self.pause.is_some() => return Decision::Queue,
             Some(Verdict::Bounce) => return Decision::Bounce,
             Some(Verdict::Uninstall) => return Decision::Uninstall,
             // Nobody would ever wake one that requires nobody: it is restarted like any other.
