@@ -142,8 +142,8 @@ pub use crate::{
         UnstoppedService,
     },
     supervisor::{
-        AddError, Deferred, JoinError, ReconfigureError, Report, ServiceReport, ShutdownError,
-        SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
+        AddError, Build, Deferred, JoinError, ReconfigureError, Report, ServiceReport,
+        ShutdownError, SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
     },
     token::ServiceToken,
 };

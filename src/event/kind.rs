@@ -163,6 +163,16 @@ impl EventKind {
         )
     }
 
+    /// Reports whether it is the last thing that an incarnation of a supervisor says about itself.
+    pub(crate) const fn ends_supervisor(&self) -> bool {
+        matches!(
+            self,
+            Self::SupervisorStartFailed { .. }
+                | Self::SupervisorStopped { .. }
+                | Self::SupervisorEscalated { .. }
+        )
+    }
+
     /// How loudly it is to be told.
     pub(crate) const fn severity(&self) -> Severity {
         match self {

@@ -201,6 +201,13 @@ impl Message for Changed {
     type Result = ();
 }
 
+/// The tree has ended: nobody is found any more.
+pub(crate) struct Close;
+
+impl Message for Close {
+    type Result = ();
+}
+
 /// Finds a service.
 pub(crate) struct Lookup(pub(crate) ServiceKey);
 

@@ -22,7 +22,9 @@ use std::{
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-pub(crate) use self::message::{Changed, Forget, Located, Lookup, Register, Siblings, WhenReady};
+pub(crate) use self::message::{
+    Changed, Close, Forget, Located, Lookup, Register, Siblings, WhenReady,
+};
 pub use self::message::{LookupError, ServiceKey, ServiceSummary};
 use crate::{
     service::AnyLink,
@@ -168,7 +170,14 @@ impl Handler<Register> for RegistryActor {
             return;
         };
         let supervisor = first.core().token().supervisor();
-        self.heads.insert(msg.owner, supervisor);
+        // A root names itself, and is nobody's service.
+        if msg
+            .links
+            .iter()
+            .all(|link| link.core().token() != msg.owner)
+        {
+            self.heads.insert(msg.owner, supervisor);
+        }
         let family = self.families.entry(supervisor).or_default();
         for link in msg.links {
             // `replace`, since a path may be given again while the one before is being forgotten.
@@ -191,6 +200,15 @@ impl Handler<Changed> for RegistryActor {
 
     fn handle(&mut self, msg: Changed, _: &mut Context<Self>) {
         self.answer_if_ready(msg.0);
+    }
+}
+
+impl Handler<Close> for RegistryActor {
+    type Result = ();
+
+    /// Whoever waits, asks, or asks later, learns that the tree is gone.
+    fn handle(&mut self, _: Close, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 

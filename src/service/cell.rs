@@ -66,6 +66,11 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
 
     /// Carries out what the supervisor has commanded.
     fn obey(&mut self, commands: Commands) {
+        if commands.starts() {
+            // A life that its supervisor has given up, and that nobody waits for any more.
+            let _nobody_to_tell = self.tear_down();
+            self.ctx.generation = self.ctx.link.core().generation();
+        }
         if let Some(cause) = commands.kills() {
             if commands.starts() || self.is_alive() {
                 self.end(Exit::from(ExitReason::Killed(cause)));
@@ -82,9 +87,13 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
 
     /// Makes the next incarnation.
     fn begin(&mut self) {
-        // A life that its supervisor has given up, and that nobody waits for any more.
-        let _nobody_to_tell = self.tear_down();
         self.ctx.begin();
+        if let Some(factory) = self.ctx.link.core().take_factory()
+            && let Ok(factory) = factory.downcast::<Box<dyn Factory<A>>>()
+        {
+            let before = std::mem::replace(&mut self.factory, *factory);
+            drop_guarded(before, &mut None);
+        }
         let context = StartContext::new(Arc::clone(&self.ctx.link) as Arc<dyn AnyLink>);
         match guard(|| self.factory.make(context)) {
             Ok(Making::Done(Ok(actor))) => self.life = Life::Running(Incarnation::new(actor)),

@@ -71,6 +71,8 @@ pub(super) type Task<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
 pub struct ServiceContext<A: Actor<Context = Self>> {
     pub(super) mailbox: AddressReceiver<A>,
     pub(super) link: Arc<Link<A>>,
+    /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
+    pub(super) generation: u64,
     /// What user code has spawned since the incarnation last looked. Boxed, since most services spawn nothing: an idle one is
     /// a third smaller.
     pub(super) arrived: Option<Box<Arrived<A>>>,
@@ -136,6 +138,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
         Self {
             mailbox,
             link,
+            generation: 0,
             arrived: None,
             latest: SpawnHandle::default(),
             current: SpawnHandle::default(),
@@ -185,7 +188,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 
     /// The number of this incarnation: 0 for the first, one more after each start.
     pub fn generation(&self) -> u64 {
-        self.link.core().generation()
+        self.generation
     }
 
     /// Returns the handle of the future that is being polled.
@@ -247,7 +250,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 
     pub(crate) fn notify_supervisor(&self, kind: NoticeKind) {
         let core = self.link.core();
-        core.parent().notify(core.token(), core.generation(), kind);
+        core.parent().notify(core.token(), self.generation, kind);
     }
 
     pub(super) fn has_waits(&self) -> bool {
@@ -264,6 +267,18 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.phase != Phase::Running
+    }
+
+    /// Reports whether the supervisor no longer reckons with the incarnation: user code is not to run any more.
+    pub(super) fn is_overruled(&self) -> bool {
+        self.link.core().is_overruled()
+    }
+
+    /// Takes more time to stop without saying so: a supervisor is over when its services are, which may be at once.
+    pub(crate) fn stop_later(&mut self) {
+        if self.stop == StopRequest::Asked {
+            self.stop = StopRequest::Acknowledged;
+        }
     }
 
     pub(super) fn has_failed(&self) -> bool {

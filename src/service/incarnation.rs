@@ -104,10 +104,14 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
 
         let mut budget = BUDGET;
         loop {
-            if self.poll_waits(ctx, cx).is_pending() {
+            if self.poll_waits(ctx, cx, &mut budget).is_pending() {
                 return Step::Pending;
             }
             self.handle_messages(ctx, cx, &mut budget);
+            if ctx.is_overruled() {
+                // Whoever gave the command has woken the cell, which obeys in its next poll.
+                return Step::Pending;
+            }
             self.merge(ctx);
             if self.has_waits() && !ctx.is_stopping() {
                 continue;
@@ -131,11 +135,22 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     }
 
     /// Polls the waits, newest first, until all are done or one is pending.
-    fn poll_waits(&mut self, ctx: &mut ServiceContext<A>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_waits(
+        &mut self,
+        ctx: &mut ServiceContext<A>,
+        cx: &mut Context<'_>,
+        budget: &mut u32,
+    ) -> Poll<()> {
         while !ctx.is_stopping()
             && let Some(futures) = &mut self.futures
             && let Some(wait) = futures.waits.last_mut()
         {
+            if *budget == 0 {
+                // One wait after the other, each of them over at once.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            *budget -= 1;
             // A wait that stopped the service is over, done or not.
             let polled = wait.as_mut().poll(&mut self.actor, ctx, cx);
             if polled.is_pending() && !ctx.is_stopping() {
@@ -160,7 +175,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         cx: &mut Context<'_>,
         budget: &mut u32,
     ) {
-        while *budget > 0 && !ctx.waiting() {
+        while *budget > 0 && !ctx.waiting() && !ctx.is_overruled() {
             match Pin::new(&mut ctx.mailbox).poll_next(cx) {
                 Poll::Ready(Some(mut envelope)) => {
                     envelope.handle(&mut self.actor, ctx);

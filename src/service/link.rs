@@ -10,7 +10,7 @@ use std::{
     any::Any,
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence},
     },
     task::Waker,
@@ -45,7 +45,15 @@ pub(crate) struct LinkCore {
     generation: AtomicU64,
     waker: OnceLock<Waker>,
     // Written by the supervisor before a start, read by the factory after it.
-    requirements: OnceLock<Box<Mutex<Requirements>>>,
+    rare: OnceLock<Box<Mutex<Rare>>>,
+}
+
+/// What a supervisor hands to a cell with a start, for the few services that need it.
+#[derive(Default)]
+struct Rare {
+    requirements: Requirements,
+    /// A factory that takes the place of the cell's own.
+    factory: Option<Box<dyn Any + Send>>,
 }
 
 /// The services that a service requires, by name.
@@ -77,7 +85,7 @@ impl<A: Actor> Link<A> {
                 watched: AtomicBool::new(false),
                 generation: AtomicU64::new(0),
                 waker: OnceLock::new(),
-                requirements: OnceLock::new(),
+                rare: OnceLock::new(),
             },
             address,
         }
@@ -158,16 +166,32 @@ impl LinkCore {
 
     /// Says where the services are that the next incarnation requires.
     pub(crate) fn set_requirements(&self, requirements: Requirements) {
-        let slot = self.requirements.get_or_init(Box::default);
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = requirements;
+        self.rare().requirements = requirements;
     }
 
     /// A service that this one requires.
     pub(crate) fn requirement(&self, name: &str) -> Option<Arc<dyn AnyLink>> {
-        let requirements = self.requirements.get()?;
-        let requirements = requirements.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, link) = requirements.iter().find(|(known, _)| **known == *name)?;
+        let rare = self.rare.get()?.lock();
+        let rare = rare.unwrap_or_else(PoisonError::into_inner);
+        let mut required = rare.requirements.iter();
+        let (_, link) = required.find(|(known, _)| **known == *name)?;
         Some(Arc::clone(link))
+    }
+
+    /// Leaves a factory for the next incarnation, and those after it.
+    pub(crate) fn set_factory(&self, factory: Box<dyn Any + Send>) {
+        self.rare().factory = Some(factory);
+    }
+
+    /// Takes a factory that was left, if one was.
+    pub(crate) fn take_factory(&self) -> Option<Box<dyn Any + Send>> {
+        let rare = self.rare.get()?.lock();
+        rare.unwrap_or_else(PoisonError::into_inner).factory.take()
+    }
+
+    fn rare(&self) -> MutexGuard<'_, Rare> {
+        let rare = self.rare.get_or_init(Box::default);
+        rare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the cell to begin incarnation `generation`.
@@ -207,6 +231,12 @@ impl LinkCore {
             return Commands(0);
         }
         Commands(self.commands.swap(0, Ordering::AcqRel))
+    }
+
+    /// Reports whether the present incarnation is to be dropped, for whatever comes next.
+    pub(crate) fn is_overruled(&self) -> bool {
+        let ends = Commands::START | Commands::KILL | Commands::RELEASE;
+        self.commands.load(Ordering::Relaxed) & ends != 0
     }
 
     /// Says whom to wake for a command; called once, by the cell's first poll.

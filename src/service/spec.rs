@@ -184,6 +184,10 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
         self
     }
 
+    pub(crate) fn into_factory(self) -> Box<dyn Factory<A>> {
+        self.factory
+    }
+
     /// Opens the mailbox.
     pub(crate) fn open(self) -> (ServiceRules, Placement, Open<A>) {
         let (sender, mailbox) = channel(self.capacity);

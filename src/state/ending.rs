@@ -123,9 +123,14 @@ impl SupervisorState {
 
     /// The error of an exit, if it ends the whole tree.
     pub(super) fn fatal_error(&self, reason: &ExitReason) -> Option<ServiceError> {
-        let error = reason.error()?;
         let fatal = self.rules.fatal.as_ref()?;
-        fatal(error).then(|| error.clone())
+        // A panic or a kill is asked about as well, as the error that an exit reason is.
+        let error = match reason {
+            ExitReason::Normal | ExitReason::Shutdown => return None,
+            ExitReason::Failed(error) => error.clone(),
+            other => ServiceError::new(other.clone()),
+        };
+        fatal(&error).then_some(error)
     }
 
     /// Ends with a fatal error, or compares it with the one with which the supervisor ends already.

@@ -6,7 +6,10 @@ use super::{
     SupervisorState, later,
     service::{After, Phase},
 };
-use crate::{event::EventKind, policy::Strategy};
+use crate::{
+    event::EventKind,
+    policy::{RestartType, Strategy},
+};
 
 impl SupervisorState {
     /// Starts a service again, as the strategy says, after a delay.
@@ -51,6 +54,15 @@ impl SupervisorState {
             };
             self.report(root, kind, now);
         }
+        // As in OTP, one that was stopped on request starts with its group; one that has ended for good does not.
+        let by_hand: Vec<u32> = self
+            .services
+            .starting_at(from)
+            .filter(|slot| *slot != root && self.was_stopped_by_hand(*slot))
+            .collect();
+        for slot in by_hand {
+            self.enqueue(slot, Phase::InLine);
+        }
         if delay.is_zero() {
             self.line.not_before = None;
             self.enqueue(root, Phase::InLine);
@@ -68,5 +80,10 @@ impl SupervisorState {
             After::Unasked | After::Restart | After::Bounce
         );
         free && service.phase.is_live()
+    }
+
+    fn was_stopped_by_hand(&self, slot: u32) -> bool {
+        let service = &self.services[slot];
+        service.phase == Phase::Stopped && service.restart != RestartType::Temporary
     }
 }

@@ -94,10 +94,36 @@ impl SupervisorState {
     }
 
     /// Starts a supervisor again that has ended, with the services that it had, as if nothing had happened.
+    #[cfg(test)]
+    pub(crate) fn restart_fresh(&mut self, now: Instant) {
+        self.reopen(now);
+        self.start(now);
+    }
+
+    /// The services could not even be built: ends the start before it began.
+    pub(crate) fn refuse_start(&mut self, cause: ExitReason, now: Instant) {
+        self.stage = Stage::Starting;
+        self.starts += 1;
+        let path = Arc::clone(&self.path);
+        self.begin_ending(Cause::StartFailed { path, cause }, now);
+        self.settle(now);
+    }
+
+    /// Forgets a service that is not running.
+    pub(crate) fn forget(&mut self, token: ServiceToken, now: Instant) {
+        if let Some(slot) = self.services.slot(token)
+            && !self.services[slot].phase.is_live()
+        {
+            let reason = self.services[slot].last_exit();
+            self.release(slot, &reason, now);
+        }
+    }
+
+    /// Puts a supervisor that has ended back to the time before its start, with the services that it had.
     ///
     /// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
     /// dropped, and its late end ignored.
-    pub(crate) fn restart_fresh(&mut self, now: Instant) {
+    pub(crate) fn reopen(&mut self, now: Instant) {
         self.counter.reset();
         self.pause = None;
         self.next_resume = None;
@@ -110,7 +136,6 @@ impl SupervisorState {
         for slot in all {
             self.freshen(slot, now);
         }
-        self.start(now);
     }
 
     /// Puts one service back to the time before the start.

@@ -13,8 +13,12 @@ use actix_rt::Arbiter;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    AddError, Report, ServiceReport, SupervisorActor, SupervisorSpec, clock::now, random::Random,
-    tree::Tree, upward::Upward,
+    AddError, Report, ServiceReport, SupervisorActor, SupervisorSpec,
+    build::{BuildFn, Built},
+    clock::now,
+    random::Random,
+    tree::Tree,
+    upward::Upward,
 };
 use crate::{
     policy::{KillCause, SpecError},
@@ -59,8 +63,10 @@ pub(crate) struct Core {
     /// What names this supervisor in its own supervisor; set with the tree.
     owner: Option<ServiceToken>,
     pub(super) ended: Option<Ended>,
+    pub(super) build_fn: Option<BuildFn>,
+    pub(super) built: Built,
     /// What went wrong below those services that are supervisors, while this one stops.
-    below: ShutdownReport,
+    pub(super) below: ShutdownReport,
 }
 
 impl Core {
@@ -91,6 +97,8 @@ impl Core {
             tree: None,
             owner: None,
             ended: None,
+            build_fn: spec.build,
+            built: Built::default(),
             below: ShutdownReport::default(),
         }
     }
@@ -157,10 +165,13 @@ impl Core {
         if self.tree.is_none() {
             self.attach(link, tree);
             self.listen();
-            self.state.start(now);
         } else {
             self.below = ShutdownReport::default();
-            self.state.restart_fresh(now);
+            self.state.reopen(now);
+        }
+        match self.build(now) {
+            Ok(()) => self.state.start(now),
+            Err(reason) => self.state.refuse_start(reason, now),
         }
     }
 
@@ -168,6 +179,7 @@ impl Core {
     pub(super) fn leave(&mut self) {
         self.ended = None;
         self.ending.clear();
+        self.clean_up();
         if !self.state.has_ended() {
             for entry in self.entries.iter().flatten() {
                 entry.link.core().kill(KillCause::Requested);
@@ -314,6 +326,9 @@ impl Core {
                 Effect::Release { token } => self.release(token),
                 Effect::Status { token, state, .. } => self.mirror(token, state),
                 Effect::Report(event) => {
+                    if event.token().is_none() && event.kind().ends_supervisor() {
+                        self.clean_up();
+                    }
                     if let Some(tree) = &self.tree {
                         tree.events.report(&event);
                     }
@@ -325,6 +340,8 @@ impl Core {
                 }
                 Effect::Started => ctx.ready(),
                 Effect::End(ended) => {
+                    // Again, for when nobody wants events.
+                    self.clean_up();
                     self.ended = Some(ended);
                     ctx.stop();
                 }
@@ -332,7 +349,7 @@ impl Core {
         }
     }
 
-    fn link(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
+    pub(super) fn link(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
         let entry = self.entries.get(token.slot() as usize)?.as_ref()?;
         (entry.link.core().token() == token).then_some(&entry.link)
     }
@@ -392,7 +409,7 @@ impl Core {
     }
 
     /// Drops everything that is kept for a service.
-    fn release(&mut self, token: ServiceToken) {
+    pub(super) fn release(&mut self, token: ServiceToken) {
         let slot = token.slot();
         if self.link(token).is_none() {
             return;
@@ -413,6 +430,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        self.clean_up();
         let tokens: Vec<_> = self
             .entries
             .iter()

@@ -3,6 +3,7 @@
 //! A supervisor is a service like any other. Its [`SupervisorActor`] holds no rule: each handler reads the clock, calls one method of
 //! the state, and carries out what comes back.
 
+mod build;
 mod clock;
 mod core;
 mod deferred;
@@ -22,14 +23,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
 
-use self::{core::Core, driver::Driver, random::Random};
 pub use self::{
+    build::Build,
     deferred::Deferred,
     error::{AddError, JoinError, ReconfigureError, ShutdownError, SupervisorGone},
     reference::SupervisorRef,
     report::{Report, ServiceReport},
     spec::SupervisorSpec,
 };
+use self::{core::Core, driver::Driver, random::Random};
 use crate::{
     policy::{Readiness, Shutdown},
     service::{ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
@@ -153,6 +155,7 @@ impl Actor for SupervisorActor {
         if self.core_mut().ended.is_some() {
             Running::Stop
         } else {
+            ctx.stop_later();
             Running::Continue
         }
     }

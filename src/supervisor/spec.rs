@@ -1,7 +1,12 @@
 //! How users describe a supervisor.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use super::build::{Build, BuildFn};
 use crate::{
     policy::{AutoShutdown, OnLimit, RestartLimit, ServiceError, Strategy},
     service::guard,
@@ -28,10 +33,11 @@ use crate::{
 ///     .on_limit(OnLimit::Escalate)
 ///     .shutdown_timeout(Duration::from_secs(2));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a spec does nothing until it is given to a supervisor"]
 pub struct SupervisorSpec {
     pub(crate) rules: SupervisorRules,
+    pub(super) build: Option<BuildFn>,
 }
 
 impl SupervisorSpec {
@@ -99,5 +105,59 @@ impl SupervisorSpec {
             guard(|| outweighs(new, kept)).unwrap_or(false)
         }));
         self
+    }
+
+    /// Has a function add services each time the supervisor is started, before all of them are started.
+    ///
+    /// For services that share a resource which must be made anew when the supervisor is restarted. The function runs on the
+    /// supervisor's arbiter, also when it is restarted by its own supervisor; if it fails or panics the start has failed. What it gives to
+    /// [`Build::on_cleanup`](crate::Build::on_cleanup) runs on every way out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// use actix::prelude::*;
+    /// use resurgam::{AddError, ServiceContext, ServiceSpec, SupervisorActor, SupervisorSpec};
+    ///
+    /// struct Reader(Arc<Mutex<Vec<u8>>>);
+    ///
+    /// impl Actor for Reader {
+    ///     type Context = ServiceContext<Self>;
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let spec = SupervisorSpec::default().build(|services| {
+    ///     let buffer = Arc::new(Mutex::new(Vec::new()));
+    ///     let shared = Arc::clone(&buffer);
+    ///     services.on_cleanup(move || drop(buffer));
+    ///     services.add(ServiceSpec::new("reader", move || Reader(Arc::clone(&shared))))?;
+    ///     Ok::<_, AddError>(())
+    /// });
+    /// let root = SupervisorActor::new("root", spec).start().await?;
+    /// assert!(root.lookup::<Reader>("root/reader").await.is_ok());
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn build<F, E>(mut self, mut build: F) -> Self
+    where
+        F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.build = Some(Arc::new(Mutex::new(move |services: &mut Build<'_>| {
+            build(services).map_err(ServiceError::new)
+        })));
+        self
+    }
+}
+
+impl fmt::Debug for SupervisorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupervisorSpec")
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     observe::EventHub,
-    registry::RegistryActor,
+    registry::{Close, RegistryActor},
     service::{AnyLink, Link},
 };
 
@@ -58,6 +58,7 @@ impl Tree {
     /// Ends what the tree still keeps: subscriptions end, and the pool's threads with them.
     pub(super) fn close(&self) {
         self.events.close();
+        self.registry.do_send(Close);
         if let Some(pool) = self.pool.get() {
             pool.stop();
         }

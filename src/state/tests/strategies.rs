@@ -238,7 +238,7 @@ fn group_waits_for_the_end_of_a_pause() {
 }
 
 #[test]
-fn services_kept_down_on_request_stay_down_in_a_group_restart() {
+fn service_that_was_stopped_on_request_starts_with_its_group() {
     let mut bench = Bench::running(strategy(Strategy::OneForAll), abc());
     let b = bench.token("b");
     bench.state.stop(b, Waiter(1), bench.now).unwrap();
@@ -246,7 +246,7 @@ fn services_kept_down_on_request_stay_down_in_a_group_restart() {
     bench.fail("a");
     bench.get_stopped();
     bench.get_ready();
-    assert_eq!(bench.state_of("b"), ServiceState::Stopped);
+    assert_eq!(bench.state_of("b"), ServiceState::Ready);
     assert_eq!(bench.view("c").generation, 1);
 }
 

@@ -1,0 +1,204 @@
+//! Where a service differs from a plain actor, and from one under actix's own `Supervisor`.
+
+use std::{cell::Cell, rc::Rc, task::Poll};
+
+use actix::prelude::*;
+use futures::future;
+use resurgam::ServiceContext;
+use tokio::{sync::oneshot, time};
+
+use crate::support::{Act, Note, Probe, Script, Subject, idle, ms};
+
+#[actix::test]
+async fn service_outlives_its_addresses() {
+    time::pause();
+    let Subject {
+        root,
+        service,
+        mut entries,
+    } = Subject::with_defaults().await;
+    let weak = service.downgrade();
+
+    // A plain actor ends when its last address is dropped.
+    drop(service);
+    idle().await;
+
+    assert_eq!(entries.so_far(), [""; 0]);
+    assert_eq!(weak.upgrade().unwrap().send(Note("here")).await, Ok(()));
+    drop(root);
+}
+
+#[actix::test]
+async fn service_that_nobody_has_an_address_of_is_told_so() {
+    time::pause();
+    let Subject {
+        root,
+        service,
+        mut entries,
+    } = Script::new()
+        .started(|_, ctx| {
+            ctx.run_interval(ms(100), |probe, ctx| {
+                if !ctx.connected() {
+                    probe.note("alone");
+                    ctx.stop();
+                }
+            });
+        })
+        .run()
+        .await;
+    time::sleep(ms(350)).await;
+    assert_eq!(entries.so_far(), [""; 0]);
+
+    drop(service);
+
+    assert_eq!(
+        entries.until("dropped").await,
+        ["alone", "stopping", "stopped", "dropped"]
+    );
+    drop(root);
+}
+
+#[actix::test]
+async fn service_that_terminates_itself_cannot_refuse_to_stop() {
+    let script = Script::new().stopping(|_, ctx| {
+        ctx.terminate();
+        Running::Continue
+    });
+    let mut subject = script.run().await;
+
+    subject.act(|_, ctx| ctx.stop()).await;
+
+    // A plain actor is asked twice, and ends when it is woken the next time.
+    assert_eq!(
+        subject.entries.until("dropped").await,
+        ["stopping", "stopped", "dropped"]
+    );
+}
+
+#[actix::test]
+async fn removal_calls_the_hooks_of_a_stop() {
+    let mut subject = Script::new().permanent().run().await;
+
+    subject.root.remove(subject.service.token()).await.unwrap();
+
+    assert_eq!(subject.entries.so_far(), ["stopping", "stopped", "dropped"]);
+    subject.ended().await;
+}
+
+#[actix::test]
+async fn wait_is_not_polled_after_a_removal() {
+    let mut subject = Script::new().permanent().run().await;
+    subject
+        .act(|probe, ctx| {
+            let polled = probe.poll_counter();
+            ctx.wait(polled.into_actor(probe));
+        })
+        .await;
+    assert_eq!(subject.entries.next().await, "polled");
+
+    subject.root.remove(subject.service.token()).await.unwrap();
+
+    assert_eq!(subject.entries.so_far(), ["stopping", "stopped", "dropped"]);
+}
+
+#[actix::test]
+async fn removal_does_not_queue_behind_messages_or_waits() {
+    let mut subject = Script::new().permanent().run().await;
+    let _held = subject.hold().await;
+    let (tx, rx) = oneshot::channel::<()>();
+    subject.do_send(Act::new(move |_, _| drop(tx)));
+
+    subject.root.remove(subject.service.token()).await.unwrap();
+
+    assert_eq!(subject.entries.so_far(), ["stopping", "stopped", "dropped"]);
+    assert!(rx.await.is_err());
+}
+
+#[test]
+fn end_of_the_system_calls_no_hooks() {
+    let system = System::new();
+    let mut subject = system.block_on(Script::new().run());
+
+    drop(system);
+
+    // A plain actor is polled once more, to stop.
+    assert_eq!(subject.entries.so_far(), ["dropped"]);
+    assert!(!subject.connected());
+}
+
+#[actix::test]
+async fn flooded_service_lets_its_arbiter_do_other_things() {
+    let subject = Subject::with_defaults().await;
+    let turns = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&turns);
+    // Not `yield_now`, which lets a whole round of the runtime pass.
+    let other = actix::spawn(future::poll_fn(move |cx| {
+        counted.set(counted.get() + 1);
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    }));
+
+    for _ in 0..100_000 {
+        subject.do_send(Act::new(|probe, _| probe.count += 1));
+    }
+    let handled = subject.act(|probe, _| probe.count).await;
+    other.abort();
+
+    // A plain actor handles them all before anything else gets its turn.
+    assert_eq!(handled, 100_000);
+    assert!(turns.get() > 500, "{} turns", turns.get());
+}
+
+#[actix::test]
+async fn notifications_are_handled_in_the_order_in_which_they_were_given() {
+    let mut subject = Subject::with_defaults().await;
+
+    subject
+        .act(|_, ctx| ["a", "b", "c", "d"].map(|note| ctx.notify(Note(note))))
+        .await;
+
+    // A plain actor handles the last one second.
+    assert_eq!(subject.entries.until("d").await, ["a", "b", "c", "d"]);
+}
+
+#[actix::test]
+async fn future_that_is_cancelled_before_its_first_poll_is_never_polled() {
+    time::pause();
+    let mut subject = Subject::with_defaults().await;
+
+    subject
+        .act(|probe, ctx| {
+            let held = probe.tombstone("future dropped");
+            let ready = future::ready(()).into_actor(probe);
+            let handle = ctx.spawn(ready.map(move |(), probe: &mut Probe, _| {
+                let _held = held;
+                probe.note("polled");
+            }));
+            assert!(ctx.cancel_future(handle));
+        })
+        .await;
+    idle().await;
+
+    // A plain actor polls it once if nothing else is spawned.
+    assert_eq!(subject.entries.so_far(), ["future dropped"]);
+}
+
+#[actix::test]
+async fn future_cancelled_in_a_wait_is_never_polled() {
+    time::pause();
+    let mut subject = Subject::with_defaults().await;
+
+    subject
+        .act(|probe, ctx| {
+            let handle = ctx.run_later(ms(1), |probe, _| probe.note("ran"));
+            let wait = time::sleep(ms(10)).into_actor(probe);
+            ctx.wait(wait.map(move |(), _, ctx: &mut ServiceContext<Probe>| {
+                ctx.cancel_future(handle);
+            }));
+        })
+        .await;
+    time::sleep(ms(100)).await;
+
+    // A plain actor polls it once more, and this one is due by then.
+    assert_eq!(subject.entries.so_far(), [""; 0]);
+}

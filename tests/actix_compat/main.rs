@@ -1,0 +1,28 @@
+//! What actix promises its actors, kept to services.
+//!
+//! The behaviours that the tests of actix 0.13.5 check (and those that its documentation states) hold for an actor whose
+//! `type Context` is [`resurgam::ServiceContext`]. Where a service differs on purpose,
+//! `differences` and `restarts` say how.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions with #[test] for tests, and not what they call"
+)]
+
+mod addresses;
+mod arbiters;
+mod combinators;
+mod differences;
+mod futures_spawned;
+mod lifecycle;
+mod mailbox;
+mod refusals;
+mod responses;
+mod responses_later;
+mod restarts;
+mod streams;
+mod support;
+mod timers;
+mod waits;
+mod waits_of_streams;
+mod writers;

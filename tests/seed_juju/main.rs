@@ -1,0 +1,16 @@
+//! The behaviours of juju's runner and dependency engine, and of pact's processes, held against ours.
+//!
+//! Each test is named after what it shows; `src/docs/parity-juju.md` and `src/docs/parity-pact.md` say which of their
+//! behaviours that is.
+
+mod bounce;
+mod composition;
+mod delay;
+mod engine;
+mod fatal;
+mod lookup;
+mod removal;
+mod report;
+mod runner;
+#[path = "../seed_ambassador/support.rs"]
+mod support;

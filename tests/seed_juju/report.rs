@@ -1,0 +1,128 @@
+//! What a report says of services, and that it is true.
+
+use std::time::Duration;
+
+use resurgam::{
+    Backoff, EventKind, Report, ServiceSpec, ServiceState, SupervisorActor, SupervisorGone,
+};
+use tokio::time;
+
+use crate::support::{
+    Habit, Log, add, ask, fail, failing, quiet, root, rounded, spec, spec_with, unlimited,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// State, generation, uptime and next start of the only service.
+fn only(report: &Report) -> (ServiceState, u64, Option<u128>, Option<u128>) {
+    let [service] = report.services() else {
+        unreachable!("{report}");
+    };
+    (
+        service.state(),
+        service.generation(),
+        service.uptime().map(rounded),
+        service.next_start().map(rounded),
+    )
+}
+
+#[actix::test]
+async fn report_follows_a_service_through_its_lives() {
+    time::pause();
+    let log = Log::default();
+    let root = root().await;
+    let slow = spec_with("a", &log, Habit::Slow(SECOND)).backoff(Backoff::constant(SECOND));
+    let a = add(&root, slow).await;
+    time::sleep(5 * SECOND).await;
+    let report = root.report().await.unwrap();
+    assert_eq!(only(&report), (ServiceState::Ready, 0, Some(5_000), None));
+
+    a.do_send(fail("boom"));
+    quiet().await;
+    let report = root.report().await.unwrap();
+    assert_eq!(
+        only(&report),
+        (ServiceState::BackingOff, 0, None, Some(1_000))
+    );
+    let last = report.services()[0].last_exit().unwrap().to_string();
+    assert_eq!(last, "failed: boom");
+
+    time::sleep(3 * SECOND).await;
+    let report = root.report().await.unwrap();
+    assert_eq!(only(&report), (ServiceState::Ready, 1, Some(2_000), None));
+
+    let (stopped, report) = tokio::join!(root.stop(a.token()), async {
+        quiet().await;
+        root.report().await.unwrap()
+    });
+    stopped.unwrap();
+    assert_eq!(only(&report).0, ServiceState::Stopping);
+    let report = root.report().await.unwrap();
+    assert_eq!(only(&report), (ServiceState::Stopped, 1, None, None));
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn report_prints_a_line_for_each_service() {
+    time::pause();
+    let log = Log::default();
+    let root = root().await;
+    let a = add(&root, spec("a", &log)).await;
+    let b = add(&root, spec("b", &log).requires("nobody")).await;
+    let report = root.report().await.unwrap().to_string();
+    let lines: Vec<_> = report.lines().collect();
+    assert_eq!(lines.len(), 3, "{report}");
+    assert_eq!(lines[0], "root (count 0.00)");
+    let first = format!("  a [{}] ready, generation 0", a.token());
+    assert!(lines[1].starts_with(&first), "{report}");
+    assert_eq!(
+        lines[2],
+        format!("  b [{}] waiting, generation 0", b.token())
+    );
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn each_start_that_succeeds_is_told_once() {
+    time::pause();
+    let log = Log::default();
+    let root = root().await;
+    let mut events = root.events();
+    let a = root.add(failing("a", &log, 2)).await.unwrap();
+    for _ in 0..3 {
+        a.send(fail("boom")).await.unwrap();
+    }
+    assert_eq!(a.send(ask()).await, Ok(5));
+    let mut started = Vec::new();
+    while let Some(event) = events.try_next() {
+        if *event.kind() == EventKind::ServiceStarted {
+            started.push(event.generation());
+        }
+    }
+    assert_eq!(started, [2, 3, 4, 5]);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn report_of_a_tree_that_has_ended_is_an_error() {
+    time::pause();
+    let root = root().await;
+    root.shutdown().await.unwrap();
+    assert_eq!(root.report().await, Err(SupervisorGone));
+}
+
+#[actix::test]
+async fn supervisor_in_a_supervisor_is_reported_like_any_service() {
+    time::pause();
+    let log = Log::default();
+    let mut tier = SupervisorActor::new("tier", unlimited());
+    tier.add(spec("leaf", &log)).unwrap();
+    let root = root().await;
+    root.add_and_wait(ServiceSpec::supervisor(tier))
+        .await
+        .unwrap();
+    let report = root.report().await.unwrap();
+    assert_eq!(report.services()[0].path(), "root/tier");
+    assert_eq!(report.services()[0].state(), ServiceState::Ready);
+    root.shutdown().await.unwrap();
+}
