@@ -55,6 +55,7 @@ async fn service_is_found_by_token_and_by_path() {
     assert_eq!(by_owned, quiet);
     let itself: ServiceRef<SupervisorActor> = root.lookup("root").await.unwrap();
     assert_eq!(itself.addr(), root.addr());
+    assert_eq!(root.to_string(), "root");
     root.shutdown().await.unwrap();
 }
 

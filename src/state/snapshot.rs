@@ -40,6 +40,8 @@ pub(crate) struct ServiceView {
 pub struct Counts {
     /// In all.
     pub services: usize,
+    /// Of those, how many are supervisors.
+    pub supervisors: usize,
     /// With an incarnation.
     pub active: usize,
     /// Ready.
@@ -86,6 +88,8 @@ impl SupervisorState {
         let count = |state| self.services.in_state(state);
         Counts {
             services: self.services.len(),
+            // What a service is, only the shell knows.
+            supervisors: 0,
             active: self.services.live(),
             ready: count(ServiceState::Ready),
             waiting: count(ServiceState::Waiting)

@@ -9,10 +9,10 @@ use std::{
 
 use actix::Actor;
 
-use super::{AddError, core::Core};
+use super::{AddError, clock::now, core::Core};
 use crate::{
     policy::{ExitReason, ServiceError},
-    service::{ServiceContext, ServiceRef, ServiceSpec, guard},
+    service::{ServiceContext, ServiceRef, ServiceSpec, downcast, guard},
     token::ServiceToken,
 };
 
@@ -48,13 +48,14 @@ impl Build<'_> {
     where
         A: Actor<Context = ServiceContext<A>>,
     {
-        let service = match self.core.refit(service) {
-            Ok(service) => service,
-            Err(service) => self.core.add(service)?,
+        let service = match self.core.built_before(service.name()) {
+            Some(known) => {
+                known.core().set_factory(Box::new(service.into_factory()));
+                known
+            }
+            None => self.core.add(service)?,
         };
-        let built = &mut self.core.built;
-        built.leftover.remove(&service.token());
-        built.services.insert(service.token());
+        self.core.built.services.insert(service.token());
         Ok(service)
     }
 
@@ -106,35 +107,22 @@ impl Core {
         }
     }
 
-    /// Gives a service of the build before a new factory; another spec comes back as it was.
-    fn refit<A>(&mut self, spec: ServiceSpec<A>) -> Result<ServiceRef<A>, ServiceSpec<A>>
+    /// The service that the build before had by this name, if it is an `A`; another one is forgotten.
+    fn built_before<A>(&mut self, name: &str) -> Option<ServiceRef<A>>
     where
         A: Actor<Context = ServiceContext<A>>,
     {
-        let known = self
-            .state
-            .named(&spec.name)
-            .filter(|token| self.built.leftover.contains(token));
-        let Some(token) = known else {
-            return Err(spec);
-        };
-        let reference = self
-            .link(token)
-            .and_then(|link| crate::service::downcast(Arc::clone(link)).ok())
-            .and_then(ServiceRef::from_link);
-        match reference {
-            Some(service) => {
-                service.core().set_factory(Box::new(spec.into_factory()));
-                Ok(service)
-            }
-            None => {
-                // Another kind of service goes by this name now.
-                self.state.forget(token, super::clock::now());
-                self.built.leftover.remove(&token);
-                // At once, since the next service may be given its slot.
-                self.release(token);
-                Err(spec)
-            }
+        let token = self.state.named(name)?;
+        if !self.built.leftover.remove(&token) {
+            return None;
         }
+        let link = self.link(token).map(Arc::clone)?;
+        let known = downcast(link).ok().and_then(ServiceRef::from_link);
+        if known.is_none() {
+            self.state.forget(token, now());
+            // At once, since the next service may be given its slot.
+            self.release(token);
+        }
+        known
     }
 }

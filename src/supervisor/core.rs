@@ -28,7 +28,8 @@ use crate::{
         ServiceSpec, Watched,
     },
     state::{
-        Answer, Effect, Ended, Reporting, ServiceState, ShutdownReport, SupervisorState, Waiter,
+        Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport, SupervisorState,
+        Waiter,
     },
     token::{ServiceToken, SupervisorId},
 };
@@ -63,6 +64,8 @@ pub(crate) struct Core {
     /// What names this supervisor in its own supervisor; set with the tree.
     owner: Option<ServiceToken>,
     pub(super) ended: Option<Ended>,
+    /// How many services are supervisors.
+    supervisors: usize,
     pub(super) build_fn: Option<BuildFn>,
     pub(super) built: Built,
     /// What went wrong below those services that are supervisors, while this one stops.
@@ -97,6 +100,7 @@ impl Core {
             tree: None,
             owner: None,
             ended: None,
+            supervisors: 0,
             build_fn: spec.build,
             built: Built::default(),
             below: ShutdownReport::default(),
@@ -138,6 +142,7 @@ impl Core {
         if index >= self.entries.len() {
             self.entries.resize_with(index + 1, || None);
         }
+        self.supervisors += usize::from(is_supervisor(&*link));
         self.entries[index] = Some(Entry {
             link: Arc::clone(&link) as Arc<dyn AnyLink>,
             seed: Some(Box::new(seed)),
@@ -258,6 +263,13 @@ impl Core {
             .filter_map(|token| self.link(token))
             .map(|link| ServiceSummary::new(&**link))
             .collect()
+    }
+
+    /// Counts the services.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = self.state.counts();
+        counts.supervisors = self.supervisors;
+        counts
     }
 
     /// A picture of everything.
@@ -415,6 +427,7 @@ impl Core {
             return;
         }
         if let Some(entry) = self.entries[slot as usize].take() {
+            self.supervisors -= usize::from(is_supervisor(&*entry.link));
             entry.link.core().release();
         }
         if let Some(tree) = &self.tree {
@@ -426,6 +439,10 @@ impl Core {
             arbiter.stop();
         }
     }
+}
+
+fn is_supervisor(link: &dyn AnyLink) -> bool {
+    link.type_name() == std::any::type_name::<SupervisorActor>()
 }
 
 impl Drop for Core {

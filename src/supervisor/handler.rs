@@ -139,7 +139,7 @@ impl Handler<message::Count> for SupervisorActor {
     type Result = MessageResult<message::Count>;
 
     fn handle(&mut self, _: message::Count, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core_mut().state.counts())
+        MessageResult(self.core_mut().counts())
     }
 }
 

@@ -19,7 +19,10 @@ mod spec;
 mod tree;
 mod upward;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use actix::prelude::*;
 
@@ -165,6 +168,13 @@ impl Actor for SupervisorActor {
             let report = root::conclude(ctx, ended, below);
             self.core_mut().tell_end(&report);
         }
+    }
+}
+
+impl fmt::Display for SupervisorActor {
+    /// The name of the supervisor.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

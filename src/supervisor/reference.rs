@@ -331,6 +331,13 @@ impl From<MailboxError> for SupervisorGone {
     }
 }
 
+impl fmt::Display for SupervisorRef {
+    /// The path of the supervisor.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
 impl PartialEq for SupervisorRef {
     fn eq(&self, other: &Self) -> bool {
         self.token() == other.token()

@@ -1,13 +1,18 @@
 //! When nobody holds a tree any more, and when its system stops, nothing is left behind.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    cell::RefCell,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use actix::prelude::*;
 use resurgam::{
     Placement, RestartLimit, ServiceContext, ServiceRef, ServiceSpec, ShutdownError,
     SupervisorActor, SupervisorSpec, message,
 };
-use tokio::runtime::Builder;
+use tokio::{runtime::Builder, task::yield_now};
 
 use crate::support::{Barrier, Book, Clerk, Tally, Write, patiently, placements, root};
 
@@ -126,6 +131,99 @@ async fn tree_that_is_dropped_in_the_midst_of_everything_stops() {
     assert_eq!(book.made.get(), 1);
 }
 
+#[actix::test]
+async fn thread_of_a_dedicated_service_ends_with_the_service() {
+    let root = root().await;
+    let ended = Tally::default();
+    let threads = [
+        Threaded::spec("first", &ended),
+        Threaded::spec("second", &ended),
+    ];
+    let mut services = Vec::new();
+    for spec in threads {
+        let spec = spec.placement(Placement::Dedicated);
+        services.push(root.add_and_wait(spec).await.unwrap());
+    }
+
+    patiently(root.remove(services[0].token())).await.unwrap();
+    ended.until(1).await;
+    assert!(services[1].connected());
+
+    patiently(root.shutdown()).await.unwrap();
+    ended.until(2).await;
+}
+
+#[actix::test]
+async fn threads_of_the_pool_end_with_the_tree() {
+    let root = root().await;
+    let ended = Tally::default();
+    let cores = thread::available_parallelism().unwrap().get();
+    // Services take turns on the threads.
+    for number in 0..cores {
+        let spec = Threaded::spec(&number.to_string(), &ended).placement(Placement::Pool);
+        root.add_and_wait(spec).await.unwrap();
+    }
+    for service in root.services().await.unwrap() {
+        patiently(root.remove(service.token())).await.unwrap();
+    }
+    assert_eq!(ended.get(), 0);
+
+    patiently(root.shutdown()).await.unwrap();
+    ended.until(cores).await;
+}
+
+#[actix::test]
+async fn nothing_that_a_tree_was_given_outlives_it() {
+    let (arbiter, placements) = placements();
+    for end in [
+        Ending::Shutdown,
+        Ending::Drop,
+        Ending::Remove,
+        Ending::Pause,
+    ] {
+        for placement in placements.clone() {
+            let given = Arc::new(());
+            let root = root().await;
+            let spec = {
+                let given = Arc::clone(&given);
+                ServiceSpec::new("holder", move || Holder(Arc::clone(&given)))
+            };
+            let service = root.add_and_wait(spec.placement(placement)).await.unwrap();
+            service.do_send(Hold(Arc::clone(&given)));
+            patiently(service.send(Hold(Arc::clone(&given))))
+                .await
+                .unwrap();
+            assert!(Arc::strong_count(&given) > 1);
+
+            match end {
+                Ending::Drop => drop(root),
+                Ending::Pause => {
+                    // What is queued for a service that is down goes with it.
+                    patiently(root.stop(service.token())).await.unwrap();
+                    service.do_send(Hold(Arc::clone(&given)));
+                    patiently(root.shutdown()).await.unwrap();
+                }
+                Ending::Remove => {
+                    patiently(root.remove(service.token())).await.unwrap();
+                }
+                Ending::Shutdown => {
+                    patiently(root.shutdown()).await.unwrap();
+                }
+            }
+            // The reference of the service is still held.
+            let gone = async {
+                while Arc::strong_count(&given) > 1 {
+                    yield_now().await;
+                }
+            };
+            patiently(gone).await;
+            drop(service);
+        }
+    }
+    arbiter.stop();
+    arbiter.join().unwrap();
+}
+
 #[test]
 fn when_the_system_stops_nothing_hangs_and_every_actor_is_dropped() {
     let (tx, rx) = mpsc::channel();
@@ -212,6 +310,70 @@ fn service_whose_arbiter_stops_is_lost_and_its_siblings_are_not() {
 fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(future)
+}
+
+/// How a service comes to its end.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Drop,
+    Pause,
+    Remove,
+    Shutdown,
+}
+
+/// Holds what it gets, in a future that never ends.
+struct Holder(Arc<()>);
+
+impl Actor for Holder {
+    type Context = ServiceContext<Self>;
+}
+
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Hold(Arc<()>);
+
+impl Handler<Hold> for Holder {
+    type Result = ();
+
+    fn handle(&mut self, Hold(given): Hold, ctx: &mut Self::Context) {
+        assert!(Arc::ptr_eq(&given, &self.0));
+        let forever = async move {
+            std::future::pending::<()>().await;
+            drop(given);
+        };
+        ctx.spawn(forever.into_actor(self));
+    }
+}
+
+/// Notices when its thread ends.
+struct Threaded(Tally);
+
+impl Threaded {
+    fn spec(name: &str, ended: &Tally) -> ServiceSpec<Self> {
+        let ended = ended.clone();
+        ServiceSpec::new(name, move || Self(ended.clone()))
+    }
+}
+
+impl Actor for Threaded {
+    type Context = ServiceContext<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        EPITAPH.set(Some(Epitaph(self.0.clone())));
+    }
+}
+
+/// Dropped with its thread.
+struct Epitaph(Tally);
+
+impl Drop for Epitaph {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
+thread_local! {
+    static EPITAPH: RefCell<Option<Epitaph>> = const { RefCell::new(None) };
 }
 
 /// Holds a reference of its own tree.

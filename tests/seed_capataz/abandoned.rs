@@ -68,13 +68,13 @@ fn blocker(name: &str) -> ServiceSpec<Blocker> {
 
 /// Blocks it; it goes on when what comes back is told to.
 async fn block(blocker: &ServiceRef<Blocker>) -> mpsc::Sender<Then> {
-    let (blocked, entered) = oneshot::channel();
+    let (blocked, reached) = oneshot::channel();
     let (release, released) = mpsc::channel();
     blocker.do_send(Block {
         blocked,
         release: released,
     });
-    entered.await.unwrap();
+    reached.await.unwrap();
     release
 }
 

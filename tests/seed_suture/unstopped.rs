@@ -42,13 +42,13 @@ fn blocker(name: &str) -> ServiceSpec<Blocker> {
 
 /// Blocks it until what comes back is dropped.
 async fn block(blocker: &ServiceRef<Blocker>) -> mpsc::Sender<()> {
-    let (blocked, entered) = oneshot::channel();
+    let (blocked, reached) = oneshot::channel();
     let (release, released) = mpsc::channel();
     blocker.do_send(Block {
         blocked,
         release: released,
     });
-    entered.await.unwrap();
+    reached.await.unwrap();
     release
 }
 

@@ -243,6 +243,7 @@ fn service_that_was_stopped_on_request_starts_with_its_group() {
     let b = bench.token("b");
     bench.state.stop(b, Waiter(1), bench.now).unwrap();
     bench.run();
+    bench.get_stopped();
     bench.fail("a");
     bench.get_stopped();
     bench.get_ready();
