@@ -27,7 +27,7 @@ pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Returns when nothing is left to do but to wait for time: a paused clock moves only then.
+/// Returns when nothing is left to do but to wait for time: a paused clock moves only then. Every test begins with `time::pause()`.
 pub(crate) async fn idle() {
     time::advance(Duration::ZERO).await; // panics if the clock is not paused
     time::sleep(ms(1)).await;

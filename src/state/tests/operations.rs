@@ -362,6 +362,7 @@ fn counts_follow_the_services() {
     bench.fail("c");
     let expected = Counts {
         services: 3,
+        supervisors: 0,
         active: 2,
         ready: 1,
         waiting: 0,
