@@ -138,12 +138,12 @@ pub use crate::{
     registry::{LookupError, RegistryActor, ServiceKey, ServiceSummary},
     service::{Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
     state::{
-        Counts, RemoveError, ResetError, RestartError, ServiceState, ShutdownReport, StopError,
-        UnstoppedService,
+        AddError, Counts, RemoveError, ResetError, RestartError, ServiceState, ShutdownReport,
+        StopError, UnstoppedService,
     },
     supervisor::{
-        AddError, Build, Deferred, JoinError, ReconfigureError, Report, ServiceReport,
-        ShutdownError, SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
+        Build, Deferred, JoinError, ReconfigureError, Report, ServiceReport, ShutdownError,
+        SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
     },
     token::ServiceToken,
 };

@@ -272,7 +272,11 @@ async fn service_that_was_added_later_survives_the_build() {
         resource: 5,
         log: Log::default(),
     });
-    let added = SupervisorRef::from(&tier).add(added).await.unwrap();
+    let added = SupervisorRef::try_from(&tier)
+        .unwrap()
+        .add(added)
+        .await
+        .unwrap();
     let leaf: ServiceRef<Leaf> = root.lookup("root/tier/leaf").await.unwrap();
     leaf.do_send(Crash);
     assert_eq!(leaf.send(Resource).await, Ok(2));

@@ -135,3 +135,28 @@ async fn shutdown_fails_pending_messages_at_once() {
     assert_eq!(pending.await, Err(MailboxError::Closed));
     assert!(!sink.connected());
 }
+
+/// Asks another service for something before it stops.
+struct Asks(ServiceRef<Sink>);
+
+impl Actor for Asks {
+    type Context = ServiceContext<Self>;
+    fn stopping(&mut self, ctx: &mut Self::Context) -> Running {
+        let answer = self.0.send(Put(1)).into_actor(self);
+        ctx.spawn(answer.map(|_, _, ctx| ctx.terminate()));
+        Running::Continue
+    }
+}
+
+#[actix::test]
+async fn service_that_stops_does_not_wait_for_one_that_is_down_for_good() {
+    time::pause();
+    let (root, sink) = sink().await;
+    sink.send(Fail).await.unwrap();
+    let sink = sink.clone();
+    let asks = ServiceSpec::new("asks", move || Asks(sink.clone()));
+    root.add_and_wait(asks).await.unwrap();
+    let before = time::Instant::now();
+    assert!(root.shutdown().await.unwrap().is_clean());
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}

@@ -59,7 +59,7 @@ async fn restarted_supervisor_keeps_the_addresses_of_its_services() {
         .add_and_wait(ServiceSpec::supervisor(tier))
         .await
         .unwrap();
-    let tier = SupervisorRef::from(&tier);
+    let tier = SupervisorRef::try_from(&tier).unwrap();
     let added = tier
         .add_and_wait(ServiceSpec::new("added", Leaf::default))
         .await
@@ -94,4 +94,64 @@ async fn one_for_all_restarts_everybody() {
     assert_eq!(b.send(Generation).await, Ok(1));
     assert_eq!(a.send(Generation).await, Ok(1));
     root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn supervisor_of_a_tree_that_was_never_started_has_no_handle() {
+    let mut root = SupervisorActor::with_defaults("root");
+    let tier = SupervisorActor::with_defaults("tier");
+    let tier = root.add(ServiceSpec::supervisor(tier)).unwrap();
+    assert!(SupervisorRef::try_from(&tier).is_err());
+    let root = root.start().await.unwrap();
+    assert_eq!(SupervisorRef::try_from(&tier).unwrap().path(), "root/tier");
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn supervisor_that_is_shut_down_leaves_its_own_supervisor() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let mut tier = SupervisorActor::with_defaults("tier");
+    let leaf = tier.add(ServiceSpec::new("leaf", Leaf::default)).unwrap();
+    let tier = root
+        .add_and_wait(ServiceSpec::supervisor(tier))
+        .await
+        .unwrap();
+    let tier = SupervisorRef::try_from(&tier).unwrap();
+    assert!(tier.shutdown().await.unwrap().is_clean());
+    assert_eq!(leaf.send(Generation).await, Err(MailboxError::Closed));
+    // Behind what its own supervisor is still told.
+    while root.counts().await.unwrap().services > 0 {}
+    assert_eq!(root.services().await.unwrap(), []);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn service_that_is_stuck_below_is_listed_with_its_path_and_its_supervisor_is_not() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let mut tier = SupervisorActor::with_defaults("tier");
+    tier.add(ServiceSpec::new("stubborn", || Stubborn)).unwrap();
+    root.add_and_wait(ServiceSpec::supervisor(tier))
+        .await
+        .unwrap();
+    let report = root.shutdown().await.unwrap();
+    let paths: Vec<_> = report.failures().iter().map(|(path, _)| &**path).collect();
+    assert_eq!(paths, ["root/tier/stubborn"]);
+}
+
+/// Stays when it is asked to stop.
+struct Stubborn;
+
+impl Actor for Stubborn {
+    type Context = ServiceContext<Self>;
+    fn stopping(&mut self, _: &mut Self::Context) -> Running {
+        Running::Continue
+    }
 }

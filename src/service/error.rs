@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     policy::{ExitReason, Verdict},
-    supervisor::AddError,
+    state::AddError,
 };
 
 /// Why a supervisor, or a service that was waited for, did not start.

@@ -7,30 +7,33 @@ use crate::{
     token::ServiceToken,
 };
 
-/// Why a service is not added.
+/// Why a service is not added. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum AddRefused {
-    /// The name is taken.
-    #[error("name `{name}` is taken")]
+pub enum AddError {
+    /// A sibling has the name. Choose another one, or remove that service first; the name is free once it has ended.
+    #[error("name `{name}` is taken by service {token}")]
     DuplicateName {
         /// The name.
         name: Arc<str>,
-        /// Whose it is.
+        /// The service that has it.
         token: ServiceToken,
     },
-    /// The supervisor is stopping or has stopped.
+    /// The supervisor is stopping.
     #[error("supervisor is shutting down")]
     ShuttingDown,
-    /// The service would require itself, through others or directly.
+    /// The service would require itself, through others or directly. A bug in the caller.
     #[error("services require each other: {}", ring(members))]
     Cycle {
         /// Each requires the next one, and the last one the first.
         members: Vec<Arc<str>>,
     },
-    /// The specification is wrong.
+    /// The spec is wrong.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The supervisor is gone.
+    #[error("supervisor is gone")]
+    SupervisorGone,
 }
 
 /// Names that require each other, as text.

@@ -47,7 +47,7 @@ use std::{
 
 pub(crate) use self::{
     effect::{Answer, Effect, Ended, Exit, Waiter},
-    error::{AddRefused, BlockedError},
+    error::BlockedError,
     rules::{ServiceRules, Significance, SupervisorRules},
     snapshot::ServiceView,
 };
@@ -61,7 +61,7 @@ use self::{
     waiters::Waiters,
 };
 pub use self::{
-    error::{RemoveError, ResetError, RestartError, StopError},
+    error::{AddError, RemoveError, ResetError, RestartError, StopError},
     report::{ShutdownReport, UnstoppedService},
     service::ServiceState,
     snapshot::Counts,

@@ -45,6 +45,11 @@ impl ServiceState {
         Self::Failed,
     ];
 
+    /// Reports whether the service has an incarnation.
+    pub(crate) const fn is_live(self) -> bool {
+        matches!(self, Self::Starting | Self::Ready | Self::Stopping)
+    }
+
     /// A number for this state, to keep it in an atomic.
     pub(crate) const fn to_bits(self) -> u8 {
         self as u8

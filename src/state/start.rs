@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    AddRefused, BlockedError, Effect, ServiceRules, Stage, SupervisorState,
+    AddError, BlockedError, Effect, ServiceRules, Stage, SupervisorState,
     ending::Cause,
     later,
     service::{After, Announced, Origin, Phase, Service, Stage as StopStage},
@@ -32,13 +32,13 @@ impl SupervisorState {
         &mut self,
         rules: ServiceRules,
         now: Instant,
-    ) -> Result<ServiceToken, AddRefused> {
+    ) -> Result<ServiceToken, AddError> {
         if self.is_ending() {
-            return Err(AddRefused::ShuttingDown);
+            return Err(AddError::ShuttingDown);
         }
         rules.validate(&self.path, self.rules.auto_shutdown)?;
         if let Some(slot) = self.services.named(rules.name()) {
-            return Err(AddRefused::DuplicateName {
+            return Err(AddError::DuplicateName {
                 name: Arc::from(rules.name()),
                 token: self.services.token(slot),
             });
@@ -50,7 +50,7 @@ impl SupervisorState {
         let inserted = self
             .services
             .insert(Service::new(rules, origin))
-            .map_err(|cycle| AddRefused::Cycle {
+            .map_err(|cycle| AddError::Cycle {
                 members: cycle.members,
             })?;
         for (slot, from) in inserted.moved {

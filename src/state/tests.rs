@@ -191,7 +191,7 @@ impl Bench {
         }
     }
 
-    fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddRefused> {
+    fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddError> {
         let name = rules.name().to_owned();
         let token = self.state.add(rules, self.now)?;
         self.names.insert(token, name);

@@ -9,10 +9,11 @@ use std::{
 
 use actix::Actor;
 
-use super::{AddError, clock::now, core::Core};
+use super::{clock::now, core::Core};
 use crate::{
     policy::{ExitReason, ServiceError},
     service::{ServiceContext, ServiceRef, ServiceSpec, downcast, guard},
+    state::AddError,
     token::ServiceToken,
 };
 

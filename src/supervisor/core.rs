@@ -13,7 +13,7 @@ use actix_rt::Arbiter;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    AddError, Report, ServiceReport, SupervisorActor, SupervisorSpec,
+    SupervisorActor, SupervisorSpec,
     build::{BuildFn, Built},
     clock::now,
     random::Random,
@@ -22,17 +22,28 @@ use super::{
 };
 use crate::{
     policy::{KillCause, SpecError},
-    registry::{Changed, Forget, Register, ServiceSummary},
+    registry::{Changed, Forget, Register},
     service::{
         AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceRef,
         ServiceSpec, Watched,
     },
     state::{
-        Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport, SupervisorState,
-        Waiter,
+        AddError, Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport,
+        SupervisorState, Waiter,
     },
     token::{ServiceToken, SupervisorId},
 };
+
+/// Whether the supervisor ends for the last time when it ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum LastEnd {
+    /// It will.
+    Ahead,
+    /// It is ending.
+    Begun,
+    /// Its own supervisor may start it again.
+    Never,
+}
 
 /// What is kept for one service.
 struct Entry {
@@ -64,6 +75,7 @@ pub(crate) struct Core {
     /// What names this supervisor in its own supervisor; set with the tree.
     owner: Option<ServiceToken>,
     pub(super) ended: Option<Ended>,
+    last_end: LastEnd,
     /// How many services are supervisors.
     supervisors: usize,
     pub(super) build_fn: Option<BuildFn>,
@@ -100,6 +112,7 @@ impl Core {
             tree: None,
             owner: None,
             ended: None,
+            last_end: LastEnd::Never,
             supervisors: 0,
             build_fn: spec.build,
             built: Built::default(),
@@ -256,33 +269,11 @@ impl Core {
         }
     }
 
-    /// The services in start order, as a look-up shows them.
-    pub(super) fn summaries(&self) -> Vec<ServiceSummary> {
-        self.state
-            .tokens()
-            .filter_map(|token| self.link(token))
-            .map(|link| ServiceSummary::new(&**link))
-            .collect()
-    }
-
     /// Counts the services.
     pub(super) fn counts(&self) -> Counts {
         let mut counts = self.state.counts();
         counts.supervisors = self.supervisors;
         counts
-    }
-
-    /// A picture of everything.
-    pub(super) fn report(&self, now: Instant) -> Report {
-        let services = self
-            .state
-            .services()
-            .map(|view| ServiceReport::new(view, now));
-        Report::new(
-            Arc::clone(self.state.path()),
-            self.state.failure_count(now),
-            services.collect(),
-        )
     }
 
     /// Somebody was answered at once after all.
@@ -326,8 +317,30 @@ impl Core {
         });
     }
 
+    /// Says that the supervisor is a root: when it ends, none of its services will ever run again.
+    pub(super) fn set_root(&mut self) {
+        self.last_end = LastEnd::Ahead;
+    }
+
+    /// Once a root begins to end, closes the mailboxes of services that are down, as those of the others are closed when they
+    /// have ended: nobody is to wait for an answer of a service that will not run again, and least of all a service that
+    /// finishes its work.
+    fn close_what_is_down(&mut self) {
+        if self.last_end != LastEnd::Ahead || !self.state.is_ending() {
+            return;
+        }
+        self.last_end = LastEnd::Begun;
+        let links = self.entries.iter().flatten().map(|entry| &entry.link);
+        let down = links.filter(|link| !link.core().state().is_live());
+        let down: Vec<_> = down.map(|link| link.core().token()).collect();
+        for token in down {
+            self.release(token);
+        }
+    }
+
     /// Carries out everything that the state has decided.
     pub(super) fn carry_out(&mut self, ctx: &mut ServiceContext<SupervisorActor>) {
+        self.close_what_is_down();
         while let Some(effect) = self.state.next_effect() {
             match effect {
                 Effect::Start { token, generation } => self.start(token, generation),
@@ -372,10 +385,14 @@ impl Core {
         }
     }
 
-    fn mirror(&self, token: ServiceToken, state: ServiceState) {
+    fn mirror(&mut self, token: ServiceToken, state: ServiceState) {
         let Some(link) = self.link(token) else {
             return;
         };
+        if self.last_end == LastEnd::Begun && !state.is_live() {
+            let _everybody_is_told = link.core().set_state(state);
+            return self.release(token);
+        }
         if link.core().set_state(state) == Watched::Yes
             && let Some(tree) = &self.tree
         {

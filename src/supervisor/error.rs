@@ -5,8 +5,6 @@ use std::sync::Arc;
 use crate::{
     policy::{ExitReason, ServiceError, SpecError},
     service::StartError,
-    state::AddRefused,
-    token::ServiceToken,
 };
 
 /// The supervisor has ended. Nothing more can be asked of it.
@@ -112,44 +110,4 @@ pub enum ReconfigureError {
     /// The supervisor has ended.
     #[error("the supervisor is gone")]
     SupervisorGone,
-}
-
-/// Why a service is not added. Nothing has changed then.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddError {
-    /// A sibling has the name. Choose another one, or remove that service first; the name is free once it has ended.
-    #[error("name `{name}` is taken by service {token}")]
-    DuplicateName {
-        /// The name.
-        name: Arc<str>,
-        /// The service that has it.
-        token: ServiceToken,
-    },
-    /// The supervisor is stopping.
-    #[error("supervisor is shutting down")]
-    ShuttingDown,
-    /// The service would require itself, through others or directly. A bug in the caller.
-    #[error("services require each other: {}", members.join(" -> "))]
-    Cycle {
-        /// Each requires the next one, and the last one the first.
-        members: Vec<Arc<str>>,
-    },
-    /// The spec is wrong.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// The supervisor has ended.
-    #[error("supervisor is gone")]
-    SupervisorGone,
-}
-
-impl From<AddRefused> for AddError {
-    fn from(refused: AddRefused) -> Self {
-        match refused {
-            AddRefused::DuplicateName { name, token } => Self::DuplicateName { name, token },
-            AddRefused::ShuttingDown => Self::ShuttingDown,
-            AddRefused::Cycle { members } => Self::Cycle { members },
-            AddRefused::Spec(error) => Self::Spec(error),
-        }
-    }
 }

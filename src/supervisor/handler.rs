@@ -2,12 +2,14 @@
 
 use actix::prelude::*;
 
-use super::{AddError, Deferred, ShutdownError, SupervisorActor, clock::now, core::Core, message};
+use super::{Deferred, ShutdownError, SupervisorActor, clock::now, core::Core, message};
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
     service::{ServiceContext, ServiceRef, StartError},
-    state::{Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError, Waiter},
+    state::{
+        AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError, Waiter,
+    },
 };
 
 impl<A> Handler<message::Add<A>> for SupervisorActor

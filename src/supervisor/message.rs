@@ -33,12 +33,12 @@ use std::time::Duration;
 
 use actix::{Actor, Message};
 
-use super::{AddError, Report as Tree, ShutdownError};
+use super::{Report as Tree, ShutdownError};
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
     service::{ServiceContext, ServiceRef, ServiceSpec, StartError},
-    state::{Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     supervisor::SupervisorSpec,
     token::ServiceToken,
 };

@@ -29,7 +29,7 @@ use actix::prelude::*;
 pub use self::{
     build::Build,
     deferred::Deferred,
-    error::{AddError, JoinError, ReconfigureError, ShutdownError, SupervisorGone},
+    error::{JoinError, ReconfigureError, ShutdownError, SupervisorGone},
     reference::SupervisorRef,
     report::{Report, ServiceReport},
     spec::SupervisorSpec,
@@ -38,6 +38,7 @@ use self::{core::Core, driver::Driver, random::Random};
 use crate::{
     policy::{Readiness, Shutdown},
     service::{ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
+    state::AddError,
 };
 
 /// An actor that starts services, and starts them again when they fail.

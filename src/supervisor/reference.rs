@@ -6,7 +6,7 @@ use actix::{Actor, Addr, MailboxError};
 use tokio::sync::oneshot;
 
 use super::{
-    AddError, JoinError, ReconfigureError, Report, ShutdownError, SupervisorActor, SupervisorGone,
+    JoinError, ReconfigureError, Report, ShutdownError, SupervisorActor, SupervisorGone,
     SupervisorSpec, message,
     root::{Outcome, tree_of},
     tree::{Tree, TreeHandle},
@@ -16,7 +16,7 @@ use crate::{
     policy::ExitReason,
     registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenReady},
     service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
-    state::{Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     token::ServiceToken,
 };
 
@@ -305,23 +305,27 @@ impl SupervisorRef {
     }
 }
 
-impl From<&ServiceRef<SupervisorActor>> for SupervisorRef {
+impl TryFrom<&ServiceRef<SupervisorActor>> for SupervisorRef {
+    type Error = SupervisorGone;
+
     /// The handle of a supervisor that is a service.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the supervisor was never started: its tree does not exist yet.
-    fn from(service: &ServiceRef<SupervisorActor>) -> Self {
-        let tree =
-            tree_of(service.link()).expect("the supervisor is added to one that is part of a tree");
-        Self::new(service.addr().clone(), Arc::clone(service.link()), tree)
+    /// [`SupervisorGone`] if it is not part of a tree, because its own supervisor was never started.
+    fn try_from(service: &ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
+        let tree = tree_of(service.link()).ok_or(SupervisorGone)?;
+        let address = service.addr().clone();
+        Ok(Self::new(address, Arc::clone(service.link()), tree))
     }
 }
 
-impl From<ServiceRef<SupervisorActor>> for SupervisorRef {
+impl TryFrom<ServiceRef<SupervisorActor>> for SupervisorRef {
+    type Error = SupervisorGone;
+
     /// As from a reference.
-    fn from(service: ServiceRef<SupervisorActor>) -> Self {
-        Self::from(&service)
+    fn try_from(service: ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
+        Self::try_from(&service)
     }
 }
 

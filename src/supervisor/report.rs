@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::core::Core;
 use crate::{
     policy::ExitReason,
+    registry::ServiceSummary,
     state::{ServiceState, ServiceView},
     token::ServiceToken,
 };
@@ -147,5 +149,29 @@ impl fmt::Display for ServiceReport {
             write!(f, ", last exit: {reason}")?;
         }
         Ok(())
+    }
+}
+
+impl Core {
+    /// The services in start order, as a look-up shows them.
+    pub(super) fn summaries(&self) -> Vec<ServiceSummary> {
+        self.state
+            .tokens()
+            .filter_map(|token| self.link(token))
+            .map(|link| ServiceSummary::new(&**link))
+            .collect()
+    }
+
+    /// A picture of everything.
+    pub(super) fn report(&self, now: Instant) -> Report {
+        let services = self
+            .state
+            .services()
+            .map(|view| ServiceReport::new(view, now));
+        Report::new(
+            Arc::clone(self.state.path()),
+            self.state.failure_count(now),
+            services.collect(),
+        )
     }
 }

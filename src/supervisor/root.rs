@@ -42,8 +42,9 @@ impl SupervisorActor {
     /// # Cancel safety
     ///
     /// If the call is dropped before it returns the tree is shut down again.
-    pub async fn start(self) -> Result<SupervisorRef, StartError> {
+    pub async fn start(mut self) -> Result<SupervisorRef, StartError> {
         self.core_ref().validate()?;
+        self.core_mut().set_root();
         if System::try_current().is_none() {
             return Err(StartError::NoSystem);
         }

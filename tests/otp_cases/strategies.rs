@@ -173,7 +173,7 @@ async fn tree(journal: &Journal) -> Tree {
         tiers.push(root.add(spec).unwrap());
     }
     let root = root.start().await.unwrap();
-    let second = SupervisorRef::from(&tiers[1]);
+    let second = SupervisorRef::try_from(&tiers[1]).unwrap();
     let added = second.add_and_wait(probe("added", journal)).await.unwrap();
     Tree {
         root,

@@ -273,7 +273,7 @@ async fn failing_spawner_takes_along_the_temporary_services_that_it_added() {
     let root = root(SupervisorSpec::default()).await;
     let (tier, spawner) = spawning(&log);
     let tier = root.add_and_wait(ServiceSpec::supervisor(tier)).await;
-    let tier = SupervisorRef::from(tier.unwrap());
+    let tier = SupervisorRef::try_from(tier.unwrap()).unwrap();
     log.take();
     spawner.do_send(Fail);
     let ready = tier.when_ready::<Spawner>(spawner.token());
@@ -291,7 +291,7 @@ async fn failure_to_stop_of_an_added_service_is_told_up_to_the_root() {
     let log = Log::default();
     let root = root(SupervisorSpec::default()).await;
     let tier = ServiceSpec::supervisor(SupervisorActor::with_defaults("tier"));
-    let tier = SupervisorRef::from(root.add_and_wait(tier).await.unwrap());
+    let tier = SupervisorRef::try_from(root.add_and_wait(tier).await.unwrap()).unwrap();
     tier.add_and_wait(planned("a", &log, |_| (Start::Go, Stop::Fail)))
         .await
         .unwrap();
@@ -309,7 +309,7 @@ async fn services_added_to_a_subtree_survive_its_restart_unless_they_are_tempora
         .limit(RestartLimit::window(0, Duration::from_secs(5)))
         .on_limit(OnLimit::Escalate);
     let tier = ServiceSpec::supervisor(SupervisorActor::new("tier", spec));
-    let tier = SupervisorRef::from(root.add_and_wait(tier).await.unwrap());
+    let tier = SupervisorRef::try_from(root.add_and_wait(tier).await.unwrap()).unwrap();
     let kept = tier.add_and_wait(probe("kept", &log)).await.unwrap();
     let passing = probe("passing", &log).restart(RestartType::Temporary);
     let passing = tier.add_and_wait(passing).await.unwrap();

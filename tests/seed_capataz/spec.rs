@@ -245,7 +245,7 @@ async fn service_reaches_its_own_supervisor() {
     tier.add(probe("a", &log)).unwrap();
     let root = root(SupervisorSpec::default()).await;
     let tier = ServiceSpec::supervisor(tier);
-    let tier = SupervisorRef::from(root.add_and_wait(tier).await.unwrap());
+    let tier = SupervisorRef::try_from(root.add_and_wait(tier).await.unwrap()).unwrap();
     assert_eq!(tier.path(), "root/tier");
     assert_eq!(tier.services().await.unwrap()[0].path(), "root/tier/a");
     assert_eq!(root.services().await.unwrap()[0].path(), "root/tier");

@@ -348,7 +348,7 @@ async fn failure_during_the_start_of_later_siblings_is_handled_after_it() {
     // Queued before its mailbox is read for the first time.
     early.do_send(Act::Fail);
     let tier = root.add_and_wait(ServiceSpec::supervisor(tier)).await;
-    let _tier = SupervisorRef::from(tier.unwrap());
+    let _tier = SupervisorRef::try_from(tier.unwrap()).unwrap();
     assert_eq!(early.send(Generation).await, Ok(1));
     settle().await;
     let lines = milestones(&mut events);

@@ -129,7 +129,7 @@ async fn many_may_add_while_a_supervisor_is_being_started() {
     });
     tier.add(slow.readiness(Readiness::Explicit)).unwrap();
     let tier = root.add(ServiceSpec::supervisor(tier)).await.unwrap();
-    let tier = SupervisorRef::from(tier);
+    let tier = SupervisorRef::try_from(tier).unwrap();
     let adding: Vec<_> = (0..50)
         .map(|number| {
             let (tier, spec) = (tier.clone(), probe(&format!("s{number}"), &log));
@@ -159,7 +159,8 @@ async fn subscription_hears_of_a_grandchild_whenever_it_was_added() {
     root.add(ServiceSpec::supervisor(tier)).unwrap();
     let root = root.start().await.unwrap();
     let mut events = Recorder::new(&root);
-    let late = SupervisorRef::from(inner)
+    let late = SupervisorRef::try_from(inner)
+        .unwrap()
         .add_and_wait(probe("late", &log))
         .await
         .unwrap();

@@ -200,7 +200,7 @@ async fn supervisor_that_is_restarted_takes_its_services_along_and_counts_nothin
     for service in services {
         assert_eq!(service.send(Generation).await, Ok(1));
     }
-    let tier = resurgam::SupervisorRef::from(tier);
+    let tier = resurgam::SupervisorRef::try_from(tier).unwrap();
     let count = tier.report().await.unwrap().failure_count();
     assert!(count.abs() < 1e-9, "{count}");
     assert_eq!(log.most_alive(), 1);

@@ -239,14 +239,14 @@ fn names_are_checked() {
     let first = bench.add(named("a")).unwrap();
     assert_eq!(
         bench.add(named("a")),
-        Err(AddRefused::DuplicateName {
+        Err(AddError::DuplicateName {
             name: Arc::from("a"),
             token: first,
         })
     );
     for name in ["", "x/y"] {
         let refused = bench.add(named(name)).unwrap_err();
-        assert!(matches!(refused, AddRefused::Spec(_)), "{refused}");
+        assert!(matches!(refused, AddError::Spec(_)), "{refused}");
     }
     // A path outside of the supervisor's is taken for a name.
     assert!(bench.add(ServiceRules::new("other/b")).is_err());

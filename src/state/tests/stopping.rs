@@ -229,7 +229,7 @@ fn everything_is_refused_while_the_supervisor_stops_and_after() {
     let a = bench.token("a");
     bench.shutdown();
     for _ in 0..2 {
-        assert_eq!(bench.add(named("e")), Err(AddRefused::ShuttingDown));
+        assert_eq!(bench.add(named("e")), Err(AddError::ShuttingDown));
         let now = bench.now;
         assert_eq!(
             bench.state.remove(a, Waiter(1), now),
