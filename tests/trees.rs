@@ -1,9 +1,5 @@
 //! Supervisors as services of supervisors, in paused time.
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "services that panic, and helpers of tests"
-)]
+#![expect(clippy::panic, reason = "services that panic")]
 
 use std::time::Duration;
 

@@ -68,10 +68,10 @@ fn blocker(name: &str) -> ServiceSpec<Blocker> {
 
 /// Blocks it; it goes on when what comes back is told to.
 async fn block(blocker: &ServiceRef<Blocker>) -> mpsc::Sender<Then> {
-    let (blocked, reached) = oneshot::channel();
+    let (held, reached) = oneshot::channel();
     let (release, released) = mpsc::channel();
     blocker.do_send(Block {
-        blocked,
+        blocked: held,
         release: released,
     });
     reached.await.unwrap();

@@ -42,10 +42,10 @@ fn blocker(name: &str) -> ServiceSpec<Blocker> {
 
 /// Blocks it until what comes back is dropped.
 async fn block(blocker: &ServiceRef<Blocker>) -> mpsc::Sender<()> {
-    let (blocked, reached) = oneshot::channel();
+    let (held, reached) = oneshot::channel();
     let (release, released) = mpsc::channel();
     blocker.do_send(Block {
-        blocked,
+        blocked: held,
         release: released,
     });
     reached.await.unwrap();
