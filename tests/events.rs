@@ -194,3 +194,40 @@ async fn tracing_is_told_without_any_subscription() {
         "{lines:#?}"
     );
 }
+
+/// An error that cannot be printed.
+#[derive(Debug)]
+struct Unprintable;
+
+impl std::fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("not to be printed");
+    }
+}
+
+impl std::error::Error for Unprintable {}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct FailUnprintably;
+
+impl Handler<FailUnprintably> for Fragile {
+    type Result = ();
+    fn handle(&mut self, _: FailUnprintably, ctx: &mut Self::Context) {
+        ctx.fail(Unprintable);
+    }
+}
+
+#[actix::test]
+async fn error_that_panics_when_it_is_printed_does_not_end_its_supervisor() {
+    time::pause();
+    let _guard = tracing::subscriber::set_default(Recorder::default());
+    let root = root().await;
+    let fragile = root
+        .add_and_wait(ServiceSpec::new("fragile", || Fragile))
+        .await
+        .unwrap();
+    fragile.do_send(FailUnprintably);
+    assert_eq!(fragile.send(Ping).await, Ok(()));
+    root.shutdown().await.unwrap();
+}

@@ -3,6 +3,8 @@
 //! Failures are warnings, giving up is an error, the rest is `info` and `debug`. Nothing is computed while no subscriber
 //! is installed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tracing::{Level, event, level_filters::LevelFilter};
 
 use crate::event::{Event, Severity};
@@ -13,7 +15,16 @@ pub(super) fn is_enabled() -> bool {
 }
 
 /// Writes one event.
+///
+/// A subscriber that panics, or an error that does when it is printed, costs the record and nothing else: it must not be
+/// the end of the supervisor whose turn this is.
 pub(super) fn record(occurrence: &Event) {
+    if is_enabled() {
+        let _costs_the_record = catch_unwind(AssertUnwindSafe(|| write(occurrence)));
+    }
+}
+
+fn write(occurrence: &Event) {
     macro_rules! write {
         ($level:expr) => {
             event!(
@@ -25,9 +36,6 @@ pub(super) fn record(occurrence: &Event) {
                 occurrence.kind()
             )
         };
-    }
-    if !is_enabled() {
-        return;
     }
     match occurrence.kind().severity() {
         Severity::Debug => write!(Level::DEBUG),

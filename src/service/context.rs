@@ -26,12 +26,13 @@ pub(super) type Task<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
 /// A service is an actix actor with `type Context = ServiceContext<Self>`. All that actix's own
 /// [`Context`](actix::Context) offers works: [`AsyncContext`] with `notify`, `run_later`, `add_stream`, `wait` and the
 /// rest, every kind of handler result, [`stopping`](Actor::stopping) that answers [`Running::Continue`](actix::Running).
-/// It differs in four points:
+/// It differs in five points:
 ///
 /// - an incarnation does not end because nobody holds its address any more;
 /// - futures and notifications are polled in the order in which they were spawned;
 /// - after a bounded number of messages the service yields, so that a flooded one does not starve its arbiter;
-/// - a panic ends the incarnation and not the service: the mailbox, and every address, outlive it.
+/// - a panic ends the incarnation and not the service: the mailbox, and every address, outlive it;
+/// - when the actix [`System`](actix::System) ends under it, it is dropped without a call of its hooks.
 ///
 /// [`ctx.stop()`](ActorContext::stop) ends the incarnation with [`ExitReason::Normal`], or with
 /// [`ExitReason::Shutdown`] if the supervisor has asked for the stop. After a panic no hook of the actor is called, since

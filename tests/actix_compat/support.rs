@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// How long a test waits for what must happen. Nothing here takes that long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts a supervisor with one service of the default restart type, which is permanent.
 pub(crate) async fn supervised<A>(
