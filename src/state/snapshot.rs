@@ -66,6 +66,15 @@ impl SupervisorState {
         Some(Arc::clone(&self.services[slot].path))
     }
 
+    /// When a service that was asked to stop is dropped, if it has not ended until then.
+    pub(crate) fn stop_deadline(&self, token: ServiceToken) -> Option<Instant> {
+        let service = &self.services[self.services.slot(token)?];
+        let own = service
+            .deadline
+            .filter(|_| service.phase == Phase::Stopping);
+        own.into_iter().chain(self.shutdown_deadline()).min()
+    }
+
     /// The tokens of all services, in start order.
     pub(crate) fn tokens(&self) -> impl DoubleEndedIterator<Item = ServiceToken> {
         self.services

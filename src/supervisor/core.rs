@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     SupervisorActor, SupervisorSpec,
     build::{BuildFn, Built},
+    cells::is_supervisor,
     clock::now,
     random::Random,
     tree::Tree,
@@ -22,21 +23,19 @@ use super::{
 };
 use crate::{
     policy::{KillCause, SpecError},
-    registry::{Changed, Forget, Register},
+    registry::Register,
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceRef,
-        ServiceSpec, Watched,
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceRef, ServiceSpec,
     },
     state::{
-        AddError, Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport,
-        SupervisorState, Waiter,
+        AddError, Answer, Counts, Effect, Ended, Reporting, ShutdownReport, SupervisorState, Waiter,
     },
     token::{ServiceToken, SupervisorId},
 };
 
 /// Whether the supervisor ends for the last time when it ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum LastEnd {
+pub(super) enum LastEnd {
     /// It will.
     Ahead,
     /// It is ending.
@@ -46,10 +45,10 @@ enum LastEnd {
 }
 
 /// What is kept for one service.
-struct Entry {
-    link: Arc<dyn AnyLink>,
+pub(super) struct Entry {
+    pub(super) link: Arc<dyn AnyLink>,
     /// The cell, until it is started for the first time.
-    seed: Option<Box<dyn Launch>>,
+    pub(super) seed: Option<Box<dyn Launch>>,
 }
 
 /// What a supervisor keeps: its state, and a handle for each service.
@@ -61,23 +60,23 @@ pub(crate) struct Core {
     parent: Arc<Parent>,
     pub(super) notices: UnboundedReceiver<Notice>,
     /// By slot of the token.
-    entries: Vec<Option<Entry>>,
+    pub(super) entries: Vec<Option<Entry>>,
     /// The names that a service requires, for those that do, by slot.
-    requirements: HashMap<u32, Vec<Arc<str>>>,
+    pub(super) requirements: HashMap<u32, Vec<Arc<str>>>,
     /// The threads of dedicated services, by slot.
-    arbiters: HashMap<u32, Arbiter>,
+    pub(super) arbiters: HashMap<u32, Arbiter>,
     waiters: HashMap<Waiter, Box<dyn FnOnce(Answer) + Send>>,
     next_waiter: u64,
     /// Those who wait for the end of the supervisor.
     ending: Vec<Box<dyn FnOnce(ShutdownReport) + Send>>,
     next_position: u64,
-    tree: Option<Arc<Tree>>,
+    pub(super) tree: Option<Arc<Tree>>,
     /// What names this supervisor in its own supervisor; set with the tree.
     owner: Option<ServiceToken>,
     pub(super) ended: Option<Ended>,
-    last_end: LastEnd,
+    pub(super) last_end: LastEnd,
     /// How many services are supervisors.
-    supervisors: usize,
+    pub(super) supervisors: usize,
     pub(super) build_fn: Option<BuildFn>,
     pub(super) built: Built,
     /// What went wrong below those services that are supervisors, while this one stops.
@@ -344,7 +343,7 @@ impl Core {
         while let Some(effect) = self.state.next_effect() {
             match effect {
                 Effect::Start { token, generation } => self.start(token, generation),
-                Effect::Stop { token } => self.with_link(token, |link| link.core().stop()),
+                Effect::Stop { token } => self.stop(token),
                 Effect::Kill { token, cause } => {
                     self.with_link(token, |link| link.core().kill(cause));
                 }
@@ -373,93 +372,6 @@ impl Core {
             }
         }
     }
-
-    pub(super) fn link(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
-        let entry = self.entries.get(token.slot() as usize)?.as_ref()?;
-        (entry.link.core().token() == token).then_some(&entry.link)
-    }
-
-    fn with_link(&self, token: ServiceToken, act: impl FnOnce(&dyn AnyLink)) {
-        if let Some(link) = self.link(token) {
-            act(&**link);
-        }
-    }
-
-    fn mirror(&mut self, token: ServiceToken, state: ServiceState) {
-        let Some(link) = self.link(token) else {
-            return;
-        };
-        if self.last_end == LastEnd::Begun && !state.is_live() {
-            let _everybody_is_told = link.core().set_state(state);
-            return self.release(token);
-        }
-        if link.core().set_state(state) == Watched::Yes
-            && let Some(tree) = &self.tree
-        {
-            tree.registry.do_send(Changed(token));
-        }
-    }
-
-    fn start(&mut self, token: ServiceToken, generation: u64) {
-        let Some(link) = self.link(token) else {
-            return;
-        };
-        if let Some(names) = self.requirements.get(&token.slot()) {
-            let found = names.iter().filter_map(|name| {
-                let required = self.link(self.state.named(name)?)?;
-                Some((Arc::clone(name), Arc::clone(required)))
-            });
-            link.core().set_requirements(found.collect());
-        }
-        link.core().start(generation);
-        let entry = self.entries.get_mut(token.slot() as usize);
-        if let Some(seed) = entry.and_then(|entry| entry.as_mut()?.seed.take()) {
-            self.launch(token, seed);
-        }
-    }
-
-    /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
-    fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>) {
-        match seed.placement() {
-            Placement::Inherit => seed.launch_here(),
-            Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),
-            Placement::Pool => {
-                if let Some(Ok(arbiter)) = self.tree.as_ref().map(|tree| tree.pooled()) {
-                    seed.launch_on(&arbiter);
-                }
-            }
-            Placement::Dedicated => {
-                if let Ok(arbiter) = Arbiter::try_new() {
-                    seed.launch_on(&arbiter.handle());
-                    self.arbiters.insert(token.slot(), arbiter);
-                }
-            }
-        }
-    }
-
-    /// Drops everything that is kept for a service.
-    pub(super) fn release(&mut self, token: ServiceToken) {
-        let slot = token.slot();
-        if self.link(token).is_none() {
-            return;
-        }
-        if let Some(entry) = self.entries[slot as usize].take() {
-            self.supervisors -= usize::from(is_supervisor(&*entry.link));
-            entry.link.core().release();
-        }
-        if let Some(tree) = &self.tree {
-            tree.registry.do_send(Forget(token));
-        }
-        self.requirements.remove(&slot);
-        if let Some(arbiter) = self.arbiters.remove(&slot) {
-            // Queued behind the launch; a cell that is still there is dropped with its thread.
-            arbiter.stop();
-        }
-    }
-}
-
-fn is_supervisor(link: &dyn AnyLink) -> bool {
-    link.type_name() == std::any::type_name::<SupervisorActor>()
 }
 
 impl Drop for Core {

@@ -124,6 +124,9 @@ impl Handler<message::Shutdown> for SupervisorActor {
             let (deferred, give) = Deferred::new();
             core.await_end(move |report| give(Ok(report)));
             core.state.shutdown(msg.within, now());
+            if msg.within.is_some() {
+                core.pass_on_limits();
+            }
             deferred
         })
     }

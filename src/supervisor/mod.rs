@@ -4,6 +4,7 @@
 //! the state, and carries out what comes back.
 
 mod build;
+mod cells;
 mod clock;
 mod core;
 mod deferred;
