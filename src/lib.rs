@@ -38,6 +38,8 @@
 //! - A *service* is an actix actor whose context is [`ServiceContext`]. A [`ServiceSpec`] says how to make it and how to treat it.
 //! - A [`SupervisorActor`] starts services and starts them again; a [`SupervisorSpec`] says by which rules. It is a service itself, so that
 //!   supervisors form trees.
+//! - [`ServiceSpec::task`] makes a service of an async function, and [`ServiceSpec::blocking`] of one that blocks; a [`TaskContext`] is what it
+//!   gets instead of an actor's context. [`SupervisorRef::run_until_signal`] makes a program of a tree.
 //! - [`SupervisorRef`] is what you hold of a running supervisor, [`ServiceRef`] what you hold of a service. Begin with these two.
 //! - What happens is told as [`Event`]s, see [`SupervisorRef::events`], and written to `tracing` under the target `resurgam`.
 //!
@@ -126,6 +128,7 @@ mod registry;
 mod service;
 mod state;
 mod supervisor;
+mod task;
 mod token;
 
 pub use crate::{
@@ -145,6 +148,7 @@ pub use crate::{
         Build, Deferred, JoinError, ReconfigureError, Report, ServiceReport, ShutdownError,
         SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
     },
+    task::{BlockingContext, BlockingError, BlockingWork, Lifetime, Spawn, TaskActor, TaskContext},
     token::ServiceToken,
 };
 

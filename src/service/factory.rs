@@ -74,6 +74,10 @@ impl StartContext {
         Self { link }
     }
 
+    pub(crate) fn link(&self) -> &Arc<dyn AnyLink> {
+        &self.link
+    }
+
     /// The token of the service that is being started.
     pub fn token(&self) -> ServiceToken {
         self.link.core().token()

@@ -239,6 +239,11 @@ impl LinkCore {
         self.commands.load(Ordering::Relaxed) & ends != 0
     }
 
+    /// Reports whether the present incarnation was told to end, in whichever way, and its cell had no time to look.
+    pub(crate) fn is_told_to_end(&self) -> bool {
+        self.commands.load(Ordering::Acquire) & Commands::FLAGS != 0
+    }
+
     /// Says whom to wake for a command; called once, by the cell's first poll.
     ///
     /// The two fences, here and in [`wake`](Self::wake), order "waker set, then commands read" against

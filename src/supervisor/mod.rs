@@ -16,6 +16,7 @@ mod random;
 mod reference;
 mod report;
 mod root;
+mod signal;
 mod spec;
 mod tree;
 mod upward;
@@ -27,6 +28,7 @@ use std::{
 
 use actix::prelude::*;
 
+pub(crate) use self::upward::Upward;
 pub use self::{
     build::Build,
     deferred::Deferred,

@@ -288,7 +288,7 @@ impl SupervisorRef {
         }
     }
 
-    async fn outcome(&self) -> Result<Outcome, ShutdownError> {
+    pub(super) async fn outcome(&self) -> Result<Outcome, ShutdownError> {
         let mut outcome = self.tree.outcome.clone();
         // The sender is dropped without an outcome if the system takes the keeper of the root with it.
         let outcome = outcome.wait_for(Option::is_some).await;
@@ -298,10 +298,14 @@ impl SupervisorRef {
             .ok_or(ShutdownError::SystemStopped)
     }
 
+    /// The root of the tree, unless that has ended.
+    pub(super) fn root(&self) -> Option<&Arc<Link<SupervisorActor>>> {
+        self.handle.as_ref().map(|handle| handle.root())
+    }
+
     fn is_root(&self) -> bool {
-        self.handle
-            .as_ref()
-            .is_some_and(|handle| Arc::ptr_eq(handle.root(), &self.link))
+        self.root()
+            .is_some_and(|root| Arc::ptr_eq(root, &self.link))
     }
 }
 

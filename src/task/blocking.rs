@@ -1,0 +1,222 @@
+//! Work that blocks its thread: a part of a task, or a service of its own.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use tokio::task::JoinHandle;
+use tracing::Span;
+
+use super::{
+    Lineage, TaskActor,
+    shared::{Shared, Stage},
+};
+use crate::{
+    policy::ExitReason,
+    service::{Placement, ServiceSpec, StartContext, guard},
+    supervisor::SupervisorRef,
+    token::ServiceToken,
+};
+
+/// The result to come of [`TaskContext::run_blocking`](super::TaskContext::run_blocking), which runs whether this is awaited or not.
+pub struct BlockingWork<T> {
+    handle: JoinHandle<Result<T, ExitReason>>,
+}
+
+impl<T: Send + 'static> BlockingWork<T> {
+    pub(super) fn begin(
+        shared: &Arc<Shared>,
+        function: impl FnOnce() -> T + Send + 'static,
+    ) -> Self {
+        let owner = Arc::clone(shared);
+        let work = move || {
+            // The panic goes to the service from here, since perhaps nobody awaits the handle.
+            let done = owner.span.in_scope(|| guard(function));
+            if let Err(panic) = &done {
+                owner.panicked(panic.clone());
+            }
+            done
+        };
+        Self {
+            handle: shared.runtime.spawn_blocking(work),
+        }
+    }
+}
+
+impl<T> Future for BlockingWork<T> {
+    type Output = Result<T, BlockingError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.handle)
+            .poll(cx)
+            .map(|joined| match joined {
+                Ok(Ok(done)) => Ok(done),
+                Ok(Err(reason)) => Err(BlockingError::Panicked { reason }),
+                Err(_) => Err(BlockingError::Cancelled),
+            })
+    }
+}
+
+impl<T> fmt::Debug for BlockingWork<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingWork").finish_non_exhaustive()
+    }
+}
+
+/// Why blocking work has no result.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlockingError {
+    /// The runtime was shut down before the work had begun. Its service is over then too.
+    #[error("the runtime was shut down before the work had begun")]
+    Cancelled,
+    /// The work panicked, and its service ends with that panic, whatever is made of this error.
+    #[error("the work {reason}")]
+    Panicked {
+        /// The panic.
+        reason: ExitReason,
+    },
+}
+
+/// The context of a function that blocks a thread of its own: one for each incarnation.
+///
+/// Given to the function of [`ServiceSpec::blocking`](crate::ServiceSpec::blocking). Cheap to clone, and may be used from any thread.
+#[derive(Clone)]
+pub struct BlockingContext {
+    shared: Arc<Shared>,
+}
+
+impl BlockingContext {
+    /// Tells the supervisor that the service is ready.
+    ///
+    /// For a service with [`Readiness::Explicit`](crate::Readiness), and harmless for any other. The first call in an incarnation counts.
+    pub fn ready(&self) {
+        self.shared.announce();
+    }
+
+    /// Reports whether the function is to return: the service was asked to stop, or is no longer reckoned with.
+    ///
+    /// The first `true` also tells the supervisor that the stop was noticed, so that it goes on with other services. Costs about as much as
+    /// reading a few variables: a function that computes should ask often, one that waits should wait in short pieces.
+    pub fn is_stopping(&self) -> bool {
+        if self.shared.stage() >= Stage::Stopping {
+            return true;
+        }
+        // The cell cannot take the command as long as the function blocks the thread that it runs on.
+        let told = self.shared.is_told_to_end();
+        if told {
+            self.shared.acknowledge();
+        }
+        told
+    }
+
+    /// The name of the service, unique among its siblings.
+    pub fn name(&self) -> &str {
+        self.shared.name()
+    }
+
+    /// The names from the root to the service, as in `root/db/pool`.
+    pub fn path(&self) -> &str {
+        self.shared.start.path()
+    }
+
+    /// The token that names the service.
+    pub fn token(&self) -> ServiceToken {
+        self.shared.start.token()
+    }
+
+    /// The number of this incarnation: 0 for the first, one more after each start.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation
+    }
+
+    /// The supervisor of the service.
+    ///
+    /// Holding what this returns keeps the tree running, see [`SupervisorRef`].
+    ///
+    /// # Panics
+    ///
+    /// Never: the function is called by a supervisor that is part of a tree.
+    pub fn supervisor(&self) -> SupervisorRef {
+        self.shared
+            .upward()
+            .expect("a task is started by a supervisor that is part of a tree")
+            .supervisor()
+    }
+
+    /// The span that the function runs in, as [`TaskContext::span`](super::TaskContext::span).
+    pub fn span(&self) -> &Span {
+        &self.shared.span
+    }
+}
+
+impl fmt::Debug for BlockingContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingContext")
+            .field("path", &self.path())
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServiceSpec<TaskActor> {
+    /// A function that blocks, as a service on a thread of its own.
+    ///
+    /// The function is called once for each incarnation, on the service's [`Dedicated`](Placement::Dedicated) thread; leave the placement as it is, since on a
+    /// shared arbiter the function would block everybody else. Ready, end and errors are as for a [`task`](Self::task).
+    ///
+    /// It is told to stop through its context, see [`is_stopping`](BlockingContext::is_stopping). Nothing can stop a thread: one that does not return within
+    /// its stop timeout is abandoned, as [`Killed`](ExitReason::Killed) for being unresponsive, and listed in the
+    /// [`ShutdownReport`](crate::ShutdownReport). The end of the program does not wait for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use resurgam::{ExitReason, ServiceSpec, SupervisorActor};
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let crunch = ServiceSpec::blocking("crunch", |cx| {
+    ///     while !cx.is_stopping() {
+    ///         std::thread::park_timeout(Duration::from_millis(1));
+    ///     }
+    ///     Ok::<_, std::io::Error>(())
+    /// });
+    /// let crunch = root.add_and_wait(crunch).await?;
+    /// assert_eq!(root.remove(crunch.token()).await?, ExitReason::Shutdown);
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn blocking<F, E>(name: impl Into<Arc<str>>, function: F) -> Self
+    where
+        F: FnMut(BlockingContext) -> Result<(), E> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let lineage = Arc::<Lineage>::default();
+        // Each incarnation's future has a share of the function. Only one of them runs at a time, so nobody waits.
+        let function = Arc::new(Mutex::new(function));
+        let factory = move |start: &StartContext| {
+            let shared = Arc::new(Shared::new(start, &lineage));
+            let function = Arc::clone(&function);
+            let cx = BlockingContext {
+                shared: Arc::clone(&shared),
+            };
+            // Called when it is polled and not here: the service is started by then.
+            let work = async move {
+                // A panic ends the incarnation and not the function.
+                let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
+                (*function)(cx)
+            };
+            Ok::<_, std::convert::Infallible>(TaskActor::new(shared, |_| work))
+        };
+        Self::try_new(name, factory).placement(Placement::Dedicated)
+    }
+}

@@ -1,0 +1,257 @@
+//! What an async function that is a service knows and can do.
+
+use std::{fmt, future::Future, pin::pin, sync::Arc};
+
+use actix::Actor;
+use futures::future::{Either, select};
+use tracing::Span;
+
+use super::{
+    BlockingWork, Lifetime, Spawn,
+    shared::{Shared, Stage},
+};
+use crate::{
+    service::{ServiceContext, ServiceRef, StartError},
+    supervisor::SupervisorRef,
+    token::ServiceToken,
+};
+
+/// The context of an async function that is a service: one for each incarnation.
+///
+/// Given to the function of [`ServiceSpec::task`](crate::ServiceSpec::task). Cheap to clone, and may be used from any thread. A clone that outlives
+/// its incarnation keeps nothing alive: what it tells the supervisor is ignored, and what it spawns
+/// is removed at once unless it is [`Independent`](Lifetime::Independent).
+#[derive(Clone)]
+pub struct TaskContext {
+    shared: Arc<Shared>,
+}
+
+impl TaskContext {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Tells the supervisor that the service is ready.
+    ///
+    /// For a service with [`Readiness::Explicit`](crate::Readiness), and harmless for any other. The first call in an incarnation counts.
+    pub fn ready(&self) {
+        self.shared.announce();
+    }
+
+    /// Resolves when the service is asked to stop, at once if it was already.
+    ///
+    /// The function runs on meanwhile and after that, until it returns or its stop timeout is over. The future borrows nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.reached(Stage::Stopping)
+    }
+
+    /// Resolves when the incarnation is over, for whatever reason.
+    ///
+    /// For work that runs outside of the function, as a task of tokio or in a thread: the function itself is dropped then. A service that is
+    /// killed may never have been asked to stop. The future borrows nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn killed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.reached(Stage::Over)
+    }
+
+    fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
+        let mut stages = self.shared.stages();
+        async move {
+            // An error means that actor and contexts are gone, and the incarnation is over with them.
+            let _over = stages.wait_for(|present| *present >= stage).await;
+        }
+    }
+
+    /// Reports whether the service was asked to stop, or is over.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stage() >= Stage::Stopping
+    }
+
+    /// Reports whether the incarnation is over.
+    pub fn is_killed(&self) -> bool {
+        self.shared.stage() == Stage::Over
+    }
+
+    /// The name of the service, unique among its siblings.
+    pub fn name(&self) -> &str {
+        self.shared.name()
+    }
+
+    /// The names from the root to the service, as in `root/db/pool`.
+    pub fn path(&self) -> &str {
+        self.shared.start.path()
+    }
+
+    /// The token that names the service.
+    pub fn token(&self) -> ServiceToken {
+        self.shared.start.token()
+    }
+
+    /// The number of this incarnation: 0 for the first, one more after each start.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation
+    }
+
+    /// The supervisor of the service.
+    ///
+    /// Holding what this returns keeps the tree running, see [`SupervisorRef`].
+    ///
+    /// # Panics
+    ///
+    /// Never: a task is started by a supervisor that is part of a tree.
+    pub fn supervisor(&self) -> SupervisorRef {
+        self.shared
+            .upward()
+            .expect("a task is started by a supervisor that is part of a tree")
+            .supervisor()
+    }
+
+    /// The span that is entered whenever the function is called, polled or dropped, and around its blocking work.
+    ///
+    /// Its target is `resurgam::task`, its level info, its fields `path`, `token` and `generation`. It has no parent.
+    pub fn span(&self) -> &Span {
+        &self.shared.span
+    }
+
+    /// The reference of a sibling that this service [requires](crate::ServiceSpec::requires).
+    ///
+    /// # Errors
+    ///
+    /// As [`StartContext::get`](crate::StartContext::get).
+    pub fn get<A>(&self, name: &str) -> Result<ServiceRef<A>, StartError>
+    where
+        A: Actor<Context = ServiceContext<A>>,
+    {
+        self.shared.start.get(name)
+    }
+
+    /// Starts a service that runs `function` once, beside this one: `poller[1]`, `poller[2]` and so on.
+    ///
+    /// The numbers begin with 1 for each service, and none is given twice, not after a restart either. Nothing happens before the returned
+    /// [`Spawn`] is awaited. By default the new service ends with this incarnation, see [`Lifetime`].
+    ///
+    /// The function travels to the new service's arbiter, so it must be `Send`; its future need not be.
+    pub fn spawn<F, T, E>(&self, function: F) -> Spawn
+    where
+        F: FnOnce(Self) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let name = format!("{}[{}]", self.name(), self.shared.lineage.next_number());
+        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
+    }
+
+    /// Starts a service that runs `function` once, beside this one, under the name `poller.name`.
+    ///
+    /// Otherwise as [`spawn`](Self::spawn). The name is free again when that service has ended. If it is still taken by a service that ends with
+    /// an earlier incarnation of this one, that end is waited for.
+    pub fn spawn_named<F, T, E>(&self, name: &str, function: F) -> Spawn
+    where
+        F: FnOnce(Self) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let name = format!("{}.{name}", self.name());
+        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
+    }
+
+    /// Runs a function that blocks, on tokio's pool for such functions, and gives its result.
+    ///
+    /// It begins at once, whether what this returns is awaited or not, and inside the [span](Self::span). A panic in it is a panic of the service: the
+    /// incarnation ends with [`ExitReason::Panicked`](crate::ExitReason), with the place of the panic, even if nobody awaits the result. Once the
+    /// incarnation is over, such a panic is logged.
+    ///
+    /// Nothing can stop a thread: after a stop or a kill the function runs on to its end, and its result is dropped. A long one should look at
+    /// [`is_stopping`](Self::is_stopping) of a clone of the context. A runtime waits for it when it is shut down, so that one that never returns keeps the
+    /// program from ending; [`ServiceSpec::blocking`](crate::ServiceSpec::blocking) does not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses the result and nothing else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resurgam::{ServiceSpec, SupervisorActor, TaskContext};
+    /// use tokio::sync::mpsc;
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let (answers, mut answer) = mpsc::unbounded_channel();
+    /// root.add(ServiceSpec::task("sums", move |cx: TaskContext| {
+    ///     let answers = answers.clone();
+    ///     async move {
+    ///         let sum: u64 = cx.run_blocking(|| (1..=100).sum()).await?;
+    ///         answers.send(sum)?;
+    ///         cx.shutdown().await;
+    ///         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    ///     }
+    /// }))
+    /// .await?;
+    /// assert_eq!(answer.recv().await, Some(5050));
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_blocking<F, T>(&self, function: F) -> BlockingWork<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        BlockingWork::begin(&self.shared, function)
+    }
+
+    /// Runs `work` until it is done, or until the service is asked to stop: then `work` is dropped, and this gives `None`.
+    ///
+    /// If both happen at the same time the result is given: what is done is never lost. Blocking work that is dropped runs on, see
+    /// [`run_blocking`](Self::run_blocking); await a `&mut` of it to get its result later.
+    ///
+    /// # Cancel safety
+    ///
+    /// As cancel safe as `work`.
+    pub async fn run_until_shutdown<F: Future>(&self, work: F) -> Option<F::Output> {
+        // `select` asks its first future first.
+        match select(pin!(work), pin!(self.shutdown())).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(((), _)) => None,
+        }
+    }
+
+    /// Runs `work` until it is done, or until the service is asked to stop: then `work` is dropped, and this gives what `clean_up` gives.
+    ///
+    /// `clean_up` is called only then, after the drop, and has until the stop timeout. If both happen at the same time the result
+    /// of `work` is given.
+    ///
+    /// # Cancel safety
+    ///
+    /// As cancel safe as `work` and `clean_up` are.
+    pub async fn run_until_shutdown_or<F, C, T>(&self, work: F, clean_up: C) -> F::Output
+    where
+        F: Future,
+        C: FnOnce() -> T,
+        T: Future<Output = F::Output>,
+    {
+        match self.run_until_shutdown(work).await {
+            Some(done) => done,
+            None => clean_up().await,
+        }
+    }
+}
+
+impl fmt::Debug for TaskContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskContext")
+            .field("path", &self.path())
+            .field("generation", &self.generation())
+            .field("stage", &self.shared.stage())
+            .finish_non_exhaustive()
+    }
+}

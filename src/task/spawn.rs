@@ -1,0 +1,199 @@
+//! Services that are started by a service.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+};
+
+use super::{
+    Lineage, TaskActor, TaskContext,
+    lineage::{Owner, Tie},
+    shared::Shared,
+};
+use crate::{
+    policy::{RestartType, Verdict},
+    service::{ServiceRef, ServiceSpec, StartContext},
+    state::AddError,
+    supervisor::message::{Add, Remove},
+};
+
+/// How long a service lives that was spawned by another one.
+///
+/// Either way it belongs to the same supervisor, is stopped with it, and counts for its rules as every service does.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Lifetime {
+    /// It runs on when the service that spawned it ends or is restarted. As in ambassador.
+    Independent,
+    /// It is removed when the incarnation that spawned it ends, for whatever reason: asked to stop, and dropped at its stop timeout. The default, since
+    /// what a restarted service spawns again would otherwise be there twice.
+    ///
+    /// That end does not wait for it, and neither does the next incarnation.
+    #[default]
+    Parent,
+}
+
+/// A service to be started by [`TaskContext::spawn`] or [`TaskContext::spawn_named`], once this is awaited.
+///
+/// The service is an ordinary one of the same supervisor, and its reference is what this resolves with, as soon as it is registered. Its
+/// function runs once: it is [`Temporary`](RestartType::Temporary), so its failure is reported, is judged by [`SupervisorSpec::fatal`](crate::SupervisorSpec::fatal), and
+/// restarts nothing. It is forgotten when it has ended, and when it would have to be started again. For services that are restarted use [`supervisor`](TaskContext::supervisor) and [`add`](crate::SupervisorRef::add).
+///
+/// # Errors
+///
+/// Those of [`add`](crate::SupervisorRef::add).
+///
+/// # Cancel safety
+///
+/// If the future is dropped before it is done the service may have been added.
+///
+/// # Examples
+///
+/// ```
+/// use resurgam::{Lifetime, ServiceSpec, SupervisorActor, TaskContext};
+/// use tokio::sync::mpsc;
+///
+/// # #[actix::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let root = SupervisorActor::with_defaults("root").start().await?;
+/// let (paths, mut path) = mpsc::unbounded_channel();
+/// root.add(ServiceSpec::task("poller", move |cx: TaskContext| {
+///     let paths = paths.clone();
+///     async move {
+///         let helper = cx
+///             .spawn_named("helper", |cx| async move {
+///                 cx.shutdown().await;
+///                 Ok::<_, std::io::Error>(())
+///             })
+///             .lifetime(Lifetime::Independent)
+///             .await?;
+///         paths.send(helper.path().to_owned())?;
+///         cx.shutdown().await;
+///         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+///     }
+/// }))
+/// .await?;
+/// assert_eq!(path.recv().await.as_deref(), Some("root/poller.helper"));
+/// # root.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is started before it is awaited"]
+pub struct Spawn {
+    owner: Arc<Shared>,
+    name: Arc<str>,
+    lifetime: Lifetime,
+    function: Once,
+    change: Option<Change>,
+}
+
+/// What makes the actor of a spawned service, the one time that it is made.
+type Once = Box<dyn FnOnce(Arc<Shared>) -> TaskActor + Send>;
+
+type Change = Box<dyn FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
+
+impl Spawn {
+    pub(super) fn new<F, T, E>(
+        owner: &Arc<Shared>,
+        name: Arc<str>,
+        lifetime: Lifetime,
+        function: F,
+    ) -> Self
+    where
+        F: FnOnce(TaskContext) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self {
+            owner: Arc::clone(owner),
+            name,
+            lifetime,
+            function: Box::new(|shared| TaskActor::new(shared, function)),
+            change: None,
+        }
+    }
+
+    /// Sets whether the service ends with the incarnation that spawns it. [`Lifetime::Parent`] by default.
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Changes the spec of the service: its placement, stop timeout, readiness and whatever else a spec says.
+    ///
+    /// The last call counts. The name cannot be changed, and the restart type stays [`Temporary`](RestartType::Temporary).
+    pub fn spec(
+        mut self,
+        change: impl FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send + 'static,
+    ) -> Self {
+        self.change = Some(Box::new(change));
+        self
+    }
+
+    async fn add(self) -> Result<ServiceRef<TaskActor>, AddError> {
+        let owner = self.owner;
+        let supervisor = owner.supervisor().ok_or(AddError::SupervisorGone)?;
+        if let Some(before) = owner.lineage.leaving(&self.name) {
+            // However that ends, the name is free, or `Add` says whose it is.
+            let _ended = supervisor.send(Remove(before)).await;
+        }
+        let tie = (self.lifetime == Lifetime::Parent).then(|| {
+            let tie = owner.lineage.bind(&self.name, owner.generation);
+            Arc::new(tie)
+        });
+        let known = tie.as_ref().map(Arc::downgrade);
+        let spec = once(self.name, self.function, tie);
+        let spec = match self.change {
+            Some(change) => change(spec),
+            None => spec,
+        };
+        let spec = spec.restart(RestartType::Temporary);
+        let added = supervisor.send(Add::new(spec)).await;
+        let service = added.unwrap_or(Err(AddError::SupervisorGone))?;
+        // A service that was forgotten meanwhile has dropped its tie.
+        if let Some(tie) = known.and_then(|known| known.upgrade())
+            && tie.name(service.token()) == Owner::Over
+        {
+            supervisor.do_send(Remove(service.token()));
+        }
+        Ok(service)
+    }
+}
+
+/// A service whose function runs once.
+fn once(name: Arc<str>, function: Once, tie: Option<Arc<Tie>>) -> ServiceSpec<TaskActor> {
+    let lineage = Arc::<Lineage>::default();
+    let mut function = Some(function);
+    ServiceSpec::try_new(name, move |start: &StartContext| {
+        let tie = tie.as_ref();
+        let unwanted = tie.is_some_and(|tie| tie.name(start.token()) == Owner::Over);
+        // A function that has run is not there for another start, as after a restart of the supervisor.
+        match function.take() {
+            Some(function) if !unwanted => {
+                let shared = Arc::new(Shared::new(start, &lineage));
+                Ok(function(shared))
+            }
+            _ => Err(Verdict::Uninstall),
+        }
+    })
+}
+
+impl IntoFuture for Spawn {
+    type Output = Result<ServiceRef<TaskActor>, AddError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.add())
+    }
+}
+
+impl fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawn")
+            .field("name", &self.name)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
