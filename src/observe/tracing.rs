@@ -3,6 +3,8 @@
 //! Failures are warnings, giving up is an error, the rest is `info` and `debug`. Nothing is computed while no subscriber
 //! is installed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tracing::{Level, event, level_filters::LevelFilter};
 
 use crate::event::{Event, Severity};
@@ -12,8 +14,17 @@ pub(super) fn is_enabled() -> bool {
     LevelFilter::current() != LevelFilter::OFF
 }
 
-/// Writes one event.
+/// Writes one event. A panic of the subscriber, or of an error that it prints, is nobody's: the hook has printed it.
 pub(super) fn record(occurrence: &Event) {
+    if !is_enabled() {
+        return;
+    }
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| write(occurrence))) {
+        let _nobody_to_tell = catch_unwind(AssertUnwindSafe(move || drop(payload)));
+    }
+}
+
+fn write(occurrence: &Event) {
     macro_rules! write {
         ($level:expr) => {
             event!(
@@ -25,9 +36,6 @@ pub(super) fn record(occurrence: &Event) {
                 occurrence.kind()
             )
         };
-    }
-    if !is_enabled() {
-        return;
     }
     match occurrence.kind().severity() {
         Severity::Debug => write!(Level::DEBUG),
