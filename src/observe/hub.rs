@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -23,6 +23,8 @@ use crate::event::{Event, EventKind};
 pub(crate) struct EventHub {
     listening: AtomicUsize,
     subscribers: Mutex<Vec<Subscriber>>,
+    /// Written under the lock: who subscribes after the end is told so at once.
+    closed: AtomicBool,
 }
 
 struct Subscriber {
@@ -55,11 +57,13 @@ impl EventHub {
         let (sender, receiver) = channel(capacity.max(1));
         let lost = Arc::new(AtomicU64::new(0));
         let mut subscribers = self.lock();
-        subscribers.push(Subscriber {
-            sender,
-            missed: 0,
-            lost: Arc::clone(&lost),
-        });
+        if !self.closed.load(Ordering::Relaxed) {
+            subscribers.push(Subscriber {
+                sender,
+                missed: 0,
+                lost: Arc::clone(&lost),
+            });
+        }
         self.listening.store(subscribers.len(), Ordering::Relaxed);
         drop(subscribers);
         Events { receiver, lost }
@@ -67,8 +71,11 @@ impl EventHub {
 
     /// Ends every subscription, behind what is queued in it.
     pub(crate) fn close(&self) {
-        let ended = std::mem::take(&mut *self.lock());
+        let mut subscribers = self.lock();
+        let ended = std::mem::take(&mut *subscribers);
+        self.closed.store(true, Ordering::Relaxed);
         self.listening.store(0, Ordering::Relaxed);
+        drop(subscribers);
         drop(ended);
     }
 

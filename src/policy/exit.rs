@@ -1,6 +1,11 @@
 //! Why an incarnation ended.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{
+    error::Error,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 /// Why an incarnation of a service ended.
 ///
@@ -142,34 +147,58 @@ impl fmt::Display for KillCause {
 /// Cheap to clone. Two of them are equal if they are the same occurrence, whatever they say. Prints as the error that
 /// it holds, and has the same source.
 #[derive(Clone)]
-pub struct ServiceError(Arc<dyn Error + Send + Sync>);
+pub struct ServiceError(Arc<Held>);
 
 impl ServiceError {
     /// Takes any error, boxed error or text.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(Arc::from(error.into()))
+        Self(Arc::new(Held(error.into())))
     }
 
     /// The error itself.
     pub fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.0
+        &*self.0.0
     }
 
     /// The error itself, if it is an `E`.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
-        self.0.downcast_ref()
+        self.0.0.downcast_ref()
+    }
+}
+
+/// An error of the user's, whose `Drop` may panic wherever the last clone goes: often on a supervisor's turn.
+struct Held(Box<dyn Error + Send + Sync>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let error = std::mem::replace(&mut self.0, Box::new(fmt::Error));
+        let _nobody_to_tell = quietly(move || drop(error));
+    }
+}
+
+/// Runs what a user's error does; `None` if it panics. What the panic carries is dropped likewise.
+pub(super) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(code)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            let mut carried = catch_unwind(AssertUnwindSafe(move || drop(payload)));
+            while let Err(next) = carried {
+                carried = catch_unwind(AssertUnwindSafe(move || drop(next)));
+            }
+            None
+        }
     }
 }
 
 impl fmt::Debug for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.0.0, f)
     }
 }
 
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(&self.0.0, f)
     }
 }
 
@@ -181,6 +210,6 @@ impl PartialEq for ServiceError {
 
 impl Error for ServiceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        self.0.0.source()
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt, io};
 
-use super::{ExitReason, ServiceError, exit::MAX_CHAIN};
+use super::{
+    ExitReason, ServiceError,
+    exit::{MAX_CHAIN, quietly},
+};
 
 /// What a service decides about itself when it ends, in place of its restart type.
 ///
@@ -40,6 +43,11 @@ impl Verdict {
             next = inner(error).or_else(|| error.source());
         }
         None
+    }
+
+    /// As [`find`](Self::find); an error that panics meanwhile has no verdict.
+    pub(crate) fn find_quietly(error: &(dyn Error + 'static)) -> Option<Self> {
+        quietly(|| Self::find(error)).flatten()
     }
 }
 

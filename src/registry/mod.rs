@@ -23,7 +23,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 pub(crate) use self::message::{
-    Changed, Close, Forget, Located, Lookup, Register, Siblings, WhenReady,
+    Changed, Close, Forget, Located, Lookup, Register, Siblings, WhenDown, WhenReady,
 };
 pub use self::message::{LookupError, ServiceKey, ServiceSummary};
 use crate::{
@@ -44,6 +44,8 @@ pub struct RegistryActor {
     heads: HashMap<ServiceToken, SupervisorId>,
     paths: HashSet<ByPath>,
     waiting: HashMap<ServiceToken, Vec<oneshot::Sender<Result<Located, LookupError>>>>,
+    /// Those who wait until a service is down.
+    down: HashMap<ServiceToken, Vec<oneshot::Sender<()>>>,
 }
 
 /// The services of one supervisor, by the slot of their token.
@@ -128,6 +130,8 @@ impl RegistryActor {
             self.families.remove(&token.supervisor());
         }
         self.heads.remove(&token);
+        // Dropped, which is an answer.
+        self.down.remove(&token);
         let path = link.core().path();
         // The name may have been given to another service meanwhile.
         if let Some(ByPath(known)) = self.paths.take(&**path)
@@ -141,6 +145,13 @@ impl RegistryActor {
             };
             // A caller that went away needs no answer.
             let _caller_gone = waiter.send(Err(gone));
+        }
+    }
+
+    fn answer_if_down(&mut self, token: ServiceToken) {
+        let link = self.find(&ServiceKey::Token(token));
+        if link.is_ok_and(|link| !link.core().state().is_live()) {
+            self.down.remove(&token);
         }
     }
 
@@ -200,6 +211,22 @@ impl Handler<Changed> for RegistryActor {
 
     fn handle(&mut self, msg: Changed, _: &mut Context<Self>) {
         self.answer_if_ready(msg.0);
+        self.answer_if_down(msg.0);
+    }
+}
+
+impl Handler<WhenDown> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: WhenDown, _: &mut Context<Self>) {
+        let Ok(link) = self.find(&ServiceKey::Token(msg.token)) else {
+            return;
+        };
+        link.core().watch();
+        let down = self.down.entry(msg.token).or_default();
+        down.retain(|other| !other.is_closed());
+        down.push(msg.waiter);
+        self.answer_if_down(msg.token);
     }
 }
 

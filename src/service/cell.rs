@@ -170,14 +170,26 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
     fn release(&mut self) {
         let _nobody_to_tell = self.tear_down();
         self.life = Life::Over;
-        // Message by message, since the `Drop` of one may panic. What arrives from here on is dropped with the
-        // mailbox itself, when the runtime drops this future.
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(envelope)) = Pin::new(&mut self.ctx.mailbox).poll_next(&mut cx) {
-            drop_guarded(envelope, &mut None);
-        }
+        drain(&mut self.ctx.mailbox);
     }
 }
+
+/// Drops what is queued, message by message, since the `Drop` of one may panic.
+///
+/// What arrives from here on is dropped with the mailbox itself. Bounded, since what is dropped may send again for as long as
+/// the mailbox is open.
+pub(super) fn drain<A: Actor>(mailbox: &mut AddressReceiver<A>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..DRAINED {
+        let Poll::Ready(Some(envelope)) = Pin::new(&mut *mailbox).poll_next(&mut cx) else {
+            return;
+        };
+        drop_guarded(envelope, &mut None);
+    }
+}
+
+/// How many messages are dropped one by one before a mailbox is closed.
+const DRAINED: u32 = 1 << 16;
 
 impl<A: Actor<Context = ServiceContext<A>>> Future for ServiceCell<A> {
     type Output = ();

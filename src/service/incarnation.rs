@@ -206,12 +206,16 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             if ctx.has_waits() || ctx.has_cancelled() {
                 // Polled items go behind the ones that were not, so that one that keeps waiting does not
                 // keep the others from being polled.
-                drop(items.drain(kept..next));
-                items.rotate_left(kept);
+                items[kept..next].reverse();
+                items.rotate_left(next);
+                // Now: the ones that were not polled, the ones that go on, the ones that are done.
+                drop_done(items, next - kept);
                 return Round::Interrupted;
             }
         }
-        drop(items.drain(kept..next));
+        items[kept..next].reverse();
+        items[kept..].rotate_left(next - kept);
+        drop_done(items, next - kept);
         Round::Complete
     }
 
@@ -275,6 +279,15 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         }
         drop_guarded(self.actor, &mut first);
         first
+    }
+}
+
+/// Drops the last ones, from the end on.
+///
+/// One by one, each taken out of the list first: were they dropped together, a second panic would abort the process.
+fn drop_done<T>(items: &mut Vec<T>, done: usize) {
+    for _ in 0..done {
+        drop(items.pop());
     }
 }
 

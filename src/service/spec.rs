@@ -10,8 +10,9 @@ use actix_rt::ArbiterHandle;
 
 use super::{
     ServiceContext, StartContext,
-    cell::ServiceCell,
+    cell::{ServiceCell, drain},
     factory::{Async, Factory, Fallible, Plain},
+    incarnation::drop_guarded,
     link::{AnyLink, Link},
     parent::NoticeKind,
 };
@@ -305,11 +306,22 @@ impl<A: Actor<Context = ServiceContext<A>>> Launch for Seed<A> {
 
 impl<A: Actor<Context = ServiceContext<A>>> Drop for Seed<A> {
     fn drop(&mut self) {
-        if let Some(parts) = &self.parts {
-            let core = parts.link.core();
-            core.parent()
-                .notify(core.token(), core.generation(), NoticeKind::Lost);
-        }
+        let Some(parts) = self.parts.take() else {
+            return;
+        };
+        let Parts {
+            mut mailbox,
+            link,
+            factory,
+            ..
+        } = parts;
+        // This may be the supervisor's turn, and these are the user's values.
+        drain(&mut mailbox);
+        drop_guarded(mailbox, &mut None);
+        drop_guarded(factory, &mut None);
+        let core = link.core();
+        core.parent()
+            .notify(core.token(), core.generation(), NoticeKind::Lost);
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Exit {
 impl Exit {
     /// What the service decided about itself, if anything.
     pub(super) fn verdict(&self) -> Option<Verdict> {
-        let in_error = || Verdict::find(self.reason.error()?.as_error());
+        // Walks the sources of a user's error, on the supervisor's turn.
+        let in_error = || Verdict::find_quietly(self.reason.error()?.as_error());
         self.verdict.or_else(in_error)
     }
 }

@@ -81,7 +81,9 @@ impl Core {
         let Some(build) = self.build_fn.clone() else {
             return Ok(());
         };
-        self.built.leftover = std::mem::take(&mut self.built.services);
+        // Added to what is left: a build that failed has not come to all of them.
+        let services = std::mem::take(&mut self.built.services);
+        self.built.leftover.extend(services);
         let outcome = guard(|| {
             let mut build = build.lock().unwrap_or_else(PoisonError::into_inner);
             build(&mut Build { core: self })

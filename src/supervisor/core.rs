@@ -6,7 +6,11 @@
 //! 2. `entries[slot]` is there from `add` until the state releases the service.
 //! 3. The core outlives the incarnations of its supervisor; when it goes, every cell that is left is released.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use actix::{Actor, ActorContext};
 use actix_rt::Arbiter;
@@ -26,9 +30,11 @@ use crate::{
     registry::Register,
     service::{
         AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceRef, ServiceSpec,
+        guard,
     },
     state::{
-        AddError, Answer, Counts, Effect, Ended, Reporting, ShutdownReport, SupervisorState, Waiter,
+        AddError, Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport,
+        SupervisorState, Waiter,
     },
     token::{ServiceToken, SupervisorId},
 };
@@ -138,7 +144,14 @@ impl Core {
             .chain(&rules.binds_to)
             .cloned()
             .collect();
-        let token = self.state.add(rules, now())?;
+        let token = match self.state.add(rules, now()) {
+            Ok(token) => token,
+            Err(refused) => {
+                // The factory is the user's code, also when it is dropped.
+                let _nobody_to_tell = guard(move || drop(open));
+                return Err(refused);
+            }
+        };
         if !requirements.is_empty() {
             self.requirements.insert(token.slot(), requirements);
         }
@@ -196,12 +209,19 @@ impl Core {
     pub(super) fn leave(&mut self) {
         self.ended = None;
         self.ending.clear();
-        self.clean_up();
         if !self.state.has_ended() {
             for entry in self.entries.iter().flatten() {
-                entry.link.core().kill(KillCause::Requested);
+                let core = entry.link.core();
+                core.kill(KillCause::Requested);
+                if core.state().is_live() {
+                    // Nobody waits for this: it is not `Ready`.
+                    let _nobody = core.set_state(ServiceState::Stopped);
+                }
             }
+            // Nobody goes on with what was asked: the supervisor may never be started again.
+            self.waiters.clear();
         }
+        self.clean_up();
     }
 
     /// Gives the supervisor and its services their place in a tree.
@@ -321,11 +341,20 @@ impl Core {
         self.last_end = LastEnd::Ahead;
     }
 
-    /// Once a root begins to end, closes the mailboxes of services that are down, as those of the others are closed when they
+    /// Once a root begins to end, each supervisor of its tree that ends closes the mailboxes of services that are down, as those of the others are closed when they
     /// have ended: nobody is to wait for an answer of a service that will not run again, and least of all a service that
     /// finishes its work.
     fn close_what_is_down(&mut self) {
-        if self.last_end != LastEnd::Ahead || !self.state.is_ending() {
+        if self.last_end == LastEnd::Begun || !self.state.is_ending() {
+            return;
+        }
+        let Some(tree) = &self.tree else {
+            return;
+        };
+        // Set before those below are asked to stop, so that they see it when they are.
+        if self.last_end == LastEnd::Ahead {
+            tree.closing.store(true, Ordering::Release);
+        } else if !tree.closing.load(Ordering::Acquire) {
             return;
         }
         self.last_end = LastEnd::Begun;

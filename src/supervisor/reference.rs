@@ -1,20 +1,24 @@
 //! What users hold of a supervisor.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, MailboxError};
+use futures::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::{
     JoinError, ReconfigureError, Report, ShutdownError, SupervisorActor, SupervisorGone,
     SupervisorSpec, message,
-    root::{Outcome, tree_of},
+    root::{Outcome, Root, tree_of},
     tree::{Tree, TreeHandle},
+    upward::Upward,
 };
 use crate::{
     observe::Events,
     policy::ExitReason,
-    registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenReady},
+    registry::{
+        Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown, WhenReady,
+    },
     service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     token::ServiceToken,
@@ -258,7 +262,7 @@ impl SupervisorRef {
             self.link.core().stop();
             self.outcome().await.map(|outcome| outcome.report)
         } else {
-            self.address.send(message::Shutdown::new()).await?
+            self.shutdown_below(message::Shutdown::new()).await
         }
     }
 
@@ -268,7 +272,7 @@ impl SupervisorRef {
             self.address.do_send(message::Shutdown::within(limit));
             self.outcome().await.map(|outcome| outcome.report)
         } else {
-            self.address.send(message::Shutdown::within(limit)).await?
+            self.shutdown_below(message::Shutdown::within(limit)).await
         }
     }
 
@@ -288,6 +292,41 @@ impl SupervisorRef {
         }
     }
 
+    /// Shuts down a supervisor below the root, which may be down, or go down for another reason before it reads this.
+    async fn shutdown_below(
+        &self,
+        message: message::Shutdown,
+    ) -> Result<ShutdownReport, ShutdownError> {
+        let asked = pin!(self.address.send(message));
+        let (waiter, down) = oneshot::channel();
+        let token = self.token();
+        self.tree.registry.do_send(WhenDown { token, waiter });
+        let asked = match select(asked, down).await {
+            Either::Left((answer, _)) => return answer?,
+            Either::Right((_, asked)) => asked,
+        };
+        // Nobody is there to read the message, unless it was read by the one who has just ended, or is by the next one.
+        let removed = pin!(self.remove_from_above());
+        match select(asked, removed).await {
+            Either::Left((Ok(answer), _)) => answer,
+            Either::Left((Err(_), removed)) => removed.await,
+            Either::Right((removed, _)) => removed,
+        }
+    }
+
+    /// Shuts down a supervisor that is down, and that could answer nothing before it is started again: removes it.
+    async fn remove_from_above(&self) -> Result<ShutdownReport, ShutdownError> {
+        let upward = self.link.core().parent().upward::<Upward>();
+        let above = upward.ok_or(SupervisorGone)?.supervisor();
+        if !above.link.core().state().is_live() {
+            return Err(SupervisorGone.into());
+        }
+        match above.remove(self.token()).await {
+            Ok(_) => Ok(ShutdownReport::default()),
+            Err(_) => Err(SupervisorGone.into()),
+        }
+    }
+
     pub(super) async fn outcome(&self) -> Result<Outcome, ShutdownError> {
         let mut outcome = self.tree.outcome.clone();
         // The sender is dropped without an outcome if the system takes the keeper of the root with it.
@@ -304,8 +343,8 @@ impl SupervisorRef {
     }
 
     fn is_root(&self) -> bool {
-        self.root()
-            .is_some_and(|root| Arc::ptr_eq(root, &self.link))
+        // Not by the handle, which is gone once the tree is being stopped.
+        self.link.core().parent().upward::<Root>().is_some()
     }
 }
 

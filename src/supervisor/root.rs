@@ -125,7 +125,7 @@ fn launch_root(
 }
 
 /// What stands in the place of a root's supervisor.
-struct Root {
+pub(super) struct Root {
     tree: Arc<Tree>,
 }
 

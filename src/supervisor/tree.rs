@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
 };
@@ -29,6 +29,8 @@ pub(crate) struct Tree {
     pub(crate) events: EventHub,
     pub(crate) outcome: watch::Receiver<Option<Outcome>>,
     pub(super) ending: OutcomeSlot,
+    /// Set once the root begins to end: no service of the tree will be started again.
+    pub(super) closing: AtomicBool,
     pool: OnceLock<Pool>,
     handle: OnceLock<Weak<TreeHandle>>,
 }
@@ -41,6 +43,7 @@ impl Tree {
             events: EventHub::default(),
             outcome,
             ending: OutcomeSlot::default(),
+            closing: AtomicBool::new(false),
             pool: OnceLock::new(),
             handle: OnceLock::new(),
         }
