@@ -1,0 +1,246 @@
+//! What users give us panics in `Drop`, in `Display` and in `source`, and nothing but their service is harmed.
+
+use std::{error::Error, fmt};
+
+use actix::prelude::*;
+use resurgam::{AddError, EventKind, Placement, ServiceRef, ServiceSpec, SupervisorRef};
+use tokio::time;
+use tracing::{Level, Metadata, Subscriber, field, span};
+
+use crate::support::{Bomb, FailWith, Generation, Plain, SOON, assert_alive, happened, root};
+
+struct DropError {
+    _bomb: Bomb,
+}
+
+impl DropError {
+    fn armed() -> Self {
+        Self {
+            _bomb: Bomb::armed(),
+        }
+    }
+}
+
+impl fmt::Debug for DropError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DropError")
+    }
+}
+
+impl fmt::Display for DropError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("drop error")
+    }
+}
+
+impl Error for DropError {}
+
+#[derive(Debug)]
+struct DisplayError;
+
+impl fmt::Display for DisplayError {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("broken in Display")
+    }
+}
+
+impl Error for DisplayError {}
+
+#[derive(Debug)]
+struct SourceError;
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("source error")
+    }
+}
+
+impl Error for SourceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        panic!("broken in source")
+    }
+}
+
+/// Panics if it is dropped unhandled.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Explosive(Bomb);
+
+impl Handler<Explosive> for Plain {
+    type Result = ();
+
+    fn handle(&mut self, Explosive(bomb): Explosive, _: &mut Self::Context) {
+        bomb.disarm();
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct FailThenPanic;
+
+impl Handler<FailThenPanic> for Plain {
+    type Result = ();
+
+    fn handle(&mut self, _: FailThenPanic, ctx: &mut Self::Context) {
+        ctx.fail(DropError::armed());
+        panic!("and on top of it");
+    }
+}
+
+/// Formats every event, or panics instead at warnings.
+struct Formats {
+    panics: bool,
+}
+
+struct Formatter;
+
+impl field::Visit for Formatter {
+    fn record_debug(&mut self, _: &field::Field, value: &dyn fmt::Debug) {
+        drop(format!("{value:?}"));
+    }
+}
+
+impl Subscriber for Formats {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "resurgam"
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let breaks = self.panics && *event.metadata().level() == Level::WARN;
+        assert!(!breaks, "broken subscriber");
+        event.record(&mut Formatter);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// A root with a service that is ready.
+async fn root_and_plain() -> (SupervisorRef, ServiceRef<Plain>) {
+    let root = root().await;
+    let spec = ServiceSpec::new("plain", Plain::default);
+    let plain = root.add_and_wait(spec).await.unwrap();
+    (root, plain)
+}
+
+/// A service whose factory panics in its `Drop`.
+fn explosive_factory() -> ServiceSpec<Plain> {
+    let bomb = Bomb::armed();
+    ServiceSpec::new("plain", move || {
+        let _owned = &bomb;
+        Plain
+    })
+}
+
+async fn fails_and_tree_survives(errors: Vec<Box<dyn Error + Send + Sync>>) {
+    let (root, plain) = root_and_plain().await;
+    for error in errors {
+        plain.do_send(FailWith(error));
+    }
+    assert_alive(&root).await;
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn error_that_panics_in_drop_does_not_end_the_tree() {
+    time::pause();
+    fails_and_tree_survives(vec![Box::new(DropError::armed()), "second".into()]).await;
+}
+
+#[actix::test]
+async fn error_that_panics_in_source_does_not_end_the_tree() {
+    time::pause();
+    fails_and_tree_survives(vec![Box::new(SourceError)]).await;
+}
+
+#[actix::test]
+async fn error_that_panics_in_display_does_not_end_the_tree() {
+    time::pause();
+    let _guard = tracing::subscriber::set_default(Formats { panics: false });
+    fails_and_tree_survives(vec![Box::new(DisplayError)]).await;
+}
+
+#[actix::test]
+async fn tracing_subscriber_that_panics_does_not_end_the_tree() {
+    time::pause();
+    let _guard = tracing::subscriber::set_default(Formats { panics: true });
+    fails_and_tree_survives(vec!["boom".into()]).await;
+}
+
+#[actix::test]
+async fn refused_factory_that_panics_in_drop_does_not_end_the_tree() {
+    time::pause();
+    let (root, _plain) = root_and_plain().await;
+    let refused = root.add(explosive_factory()).await;
+    assert!(
+        matches!(refused, Err(AddError::DuplicateName { .. })),
+        "{refused:?}"
+    );
+    assert_alive(&root).await;
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn factory_that_was_never_called_and_panics_in_drop_does_not_end_the_tree() {
+    time::pause();
+    let root = root().await;
+    let spec = explosive_factory().requires("missing");
+    let gated = root.add(spec).await.unwrap();
+    let removed = time::timeout(SOON, root.remove(gated.token())).await;
+    assert!(matches!(removed, Ok(Ok(_))), "{removed:?}");
+    assert_alive(&root).await;
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn message_for_a_service_that_never_ran_and_panics_in_drop_does_not_end_the_tree() {
+    time::pause();
+    let root = root().await;
+    let spec = ServiceSpec::new("plain", Plain::default).requires("missing");
+    let gated = root.add(spec).await.unwrap();
+    gated.do_send(Explosive(Bomb::armed()));
+    let removed = time::timeout(SOON, root.remove(gated.token())).await;
+    assert!(matches!(removed, Ok(Ok(_))), "{removed:?}");
+    assert_alive(&root).await;
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn factory_for_a_dead_arbiter_that_panics_in_drop_does_not_end_the_tree() {
+    time::pause();
+    let root = root().await;
+    let arbiter = Arbiter::new();
+    let handle = arbiter.handle();
+    arbiter.stop();
+    arbiter.join().unwrap();
+    let spec = explosive_factory().placement(Placement::Arbiter(handle));
+    let added = root.add(spec).await;
+    assert!(added.is_ok(), "{added:?}");
+    assert_alive(&root).await;
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn failure_with_a_panicking_drop_and_then_a_panic_does_not_lose_the_service() {
+    time::pause();
+    let (root, plain) = root_and_plain().await;
+    let mut events = root.events();
+    plain.do_send(FailThenPanic);
+    happened(&mut events, "root/plain", EventKind::is_failure).await;
+    let answer = time::timeout(SOON, plain.send(Generation)).await;
+    assert!(
+        matches!(answer, Ok(Ok(_))),
+        "{answer:?} {:?}",
+        root.services().await
+    );
+    root.shutdown().await.unwrap();
+}
