@@ -1,5 +1,7 @@
 //! Stop, kill, restart, remove and shutdown overtake whatever is queued.
 
+use std::{thread, time::Duration};
+
 use actix::prelude::*;
 use resurgam::{ExitReason, Placement, ServiceRef, ServiceState, Shutdown, SupervisorRef};
 use tokio::sync::oneshot;
@@ -174,40 +176,59 @@ async fn stop_overtakes_the_queue_of_another_thread() {
     arbiter.join().unwrap();
 }
 
-#[actix::test]
-async fn remove_ends_though_another_thread_goes_on_sending() {
-    let (arbiter, placements) = placements();
-    for placement in placements {
-        let flooded = Flooded::start(placement, Shutdown::Infinity).await;
-        let token = flooded.service.token();
-        let service = flooded.service.clone();
-        // Until it is refused.
-        let flooder = std::thread::spawn(move || while service.try_send_now() {});
-
-        let handled = async {
-            while flooded.book.len() < SLICE {
-                tokio::task::yield_now().await;
+#[test]
+fn remove_ends_though_other_threads_go_on_sending() {
+    let (done, is_done) = std::sync::mpsc::channel();
+    // A system of its own: were the arbiter kept busy for ever, the test would hang with it instead of failing.
+    thread::spawn(move || {
+        System::new().block_on(async {
+            let (arbiter, placements) = placements();
+            for placement in placements {
+                assert_remove_ends(placement).await;
             }
-        };
-        patiently(handled).await;
-        patiently(flooded.root.remove(token)).await.unwrap();
+            arbiter.stop();
+        });
+        done.send(())
+    });
+    is_done
+        .recv_timeout(Duration::from_secs(30))
+        .expect("the service is still being removed");
+}
 
+async fn assert_remove_ends(placement: Placement) {
+    let flooded = Flooded::start(placement, Shutdown::Infinity).await;
+    let token = flooded.service.token();
+    // More than can be dropped meanwhile, until they are refused.
+    let flooders: Vec<_> = (0..4)
+        .map(|_| {
+            let service = flooded.service.clone();
+            thread::spawn(move || while service.press() {})
+        })
+        .collect();
+    let begun = async {
+        while flooded.book.len() < SLICE {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(begun).await;
+
+    patiently(flooded.root.remove(token)).await.unwrap();
+
+    for flooder in flooders {
         let refused = tokio::task::spawn_blocking(move || flooder.join());
         patiently(refused).await.unwrap().unwrap();
-        patiently(flooded.root.shutdown()).await.unwrap();
     }
-    arbiter.stop();
-    arbiter.join().unwrap();
+    patiently(flooded.root.shutdown()).await.unwrap();
 }
 
 /// Sends without regard to the capacity.
 trait Press {
     /// Reports whether the mailbox is still open.
-    fn try_send_now(&self) -> bool;
+    fn press(&self) -> bool;
 }
 
 impl Press for ServiceRef<Clerk> {
-    fn try_send_now(&self) -> bool {
+    fn press(&self) -> bool {
         self.do_send(Write(0));
         self.connected()
     }

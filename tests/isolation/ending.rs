@@ -9,7 +9,7 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    Placement, RestartLimit, ServiceContext, ServiceRef, ServiceSpec, ShutdownError,
+    Placement, RestartLimit, ServiceContext, ServiceRef, ServiceSpec, ShutdownError, StartError,
     SupervisorActor, SupervisorSpec, message,
 };
 use tokio::{runtime::Builder, task::yield_now};
@@ -310,6 +310,34 @@ fn service_whose_arbiter_stops_is_lost_and_its_siblings_are_not() {
 fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(future)
+}
+
+#[actix::test]
+async fn service_on_an_arbiter_that_has_stopped_is_an_error() {
+    let root = root().await;
+    let book = Book::default();
+    let arbiter = Arbiter::new();
+    let placement = Placement::Arbiter(arbiter.handle());
+    arbiter.stop();
+    arbiter.join().unwrap();
+
+    let spec = Clerk::spec("first", &book).placement(placement.clone());
+    let refused = patiently(root.add_and_wait(spec)).await;
+    assert!(
+        matches!(refused, Err(StartError::Failed { .. })),
+        "{refused:?}"
+    );
+
+    let spec = Clerk::spec("second", &book).placement(placement);
+    let service = root.add(spec).await.unwrap();
+    assert_eq!(
+        patiently(service.send(Barrier)).await,
+        Err(MailboxError::Closed)
+    );
+    // Whether it is kept or not, it is no use.
+    let _ = patiently(root.restart(service.token())).await.unwrap_err();
+    assert_eq!(book.made.get(), 0);
+    patiently(root.shutdown()).await.unwrap();
 }
 
 /// How a service comes to its end.

@@ -9,6 +9,7 @@
 
 mod control;
 mod ending;
+mod errors;
 mod fairness;
 mod scale;
 mod support;
