@@ -341,9 +341,9 @@ impl Core {
         self.last_end = LastEnd::Ahead;
     }
 
-    /// Once a root begins to end, each supervisor of its tree that ends closes the mailboxes of services that are down, as those of the others are closed when they
-    /// have ended: nobody is to wait for an answer of a service that will not run again, and least of all a service that
-    /// finishes its work.
+    /// Once a root begins to end, closes the mailboxes of services that are down, as those of the others are closed when they
+    /// have ended; so does each supervisor below that ends then. Nobody is to wait for an answer of a service that will not
+    /// run again, and least of all a service that finishes its work.
     fn close_what_is_down(&mut self) {
         if self.last_end == LastEnd::Begun || !self.state.is_ending() {
             return;
