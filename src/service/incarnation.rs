@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix::{Actor, AsyncContext, Running, SpawnHandle, dev::EnvelopeProxy};
+use actix::{
+    Actor, AsyncContext, Running, SpawnHandle,
+    dev::{Envelope, EnvelopeProxy},
+};
 use futures::Stream;
 
 use super::{
@@ -90,6 +93,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         ctx: &mut ServiceContext<A>,
         readiness: Readiness,
         cx: &mut Context<'_>,
+        handling: &mut Option<Envelope<A>>,
     ) -> Step {
         if self.started == Started::No {
             self.started = Started::Yes;
@@ -107,7 +111,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             if self.poll_waits(ctx, cx, &mut budget).is_pending() {
                 return Step::Pending;
             }
-            self.handle_messages(ctx, cx, &mut budget);
+            self.handle_messages(ctx, cx, &mut budget, handling);
             if ctx.is_overruled() {
                 // Whoever gave the command has woken the cell, which obeys in its next poll.
                 return Step::Pending;
@@ -174,11 +178,13 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         ctx: &mut ServiceContext<A>,
         cx: &mut Context<'_>,
         budget: &mut u32,
+        handling: &mut Option<Envelope<A>>,
     ) {
         while *budget > 0 && !ctx.waiting() && !ctx.is_overruled() {
             match Pin::new(&mut ctx.mailbox).poll_next(cx) {
-                Poll::Ready(Some(mut envelope)) => {
-                    envelope.handle(&mut self.actor, ctx);
+                Poll::Ready(Some(envelope)) => {
+                    handling.insert(envelope).handle(&mut self.actor, ctx);
+                    *handling = None;
                     *budget -= 1;
                 }
                 Poll::Ready(None) | Poll::Pending => return,

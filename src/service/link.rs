@@ -234,6 +234,7 @@ impl LinkCore {
     }
 
     /// Reports whether the present incarnation is to be dropped, for whatever comes next.
+    #[inline]
     pub(crate) fn is_overruled(&self) -> bool {
         let ends = Commands::START | Commands::KILL | Commands::RELEASE;
         self.commands.load(Ordering::Relaxed) & ends != 0

@@ -18,6 +18,10 @@ impl SupervisorState {
     ///
     /// What will not resolve itself comes first, also if it keeps one from starting that this one requires.
     pub(super) fn blocker(&self, slot: u32) -> Option<(Arc<str>, Blocked)> {
+        // The usual case, and on the way of every start: nothing is allocated.
+        if self.services[slot].required().is_empty() {
+            return None;
+        }
         let mut found = None;
         let mut seen = BTreeSet::from([slot]);
         let mut work = vec![slot];
