@@ -99,7 +99,7 @@ refusals! {
 refusals! {
     /// Why a service is not restarted.
     RestartError {
-        /// The service ended before it was ready. It is treated as its restart type says.
+        /// The service ended before it was ready. One that was stopped stays so; another one is treated as its restart type says.
         #[error("service failed to start: {reason}")]
         Failed {
             /// Why it ended.
@@ -114,7 +114,7 @@ refusals! {
 refusals! {
     /// Why a service is not reset.
     ResetError {
-        /// The service ended before it was ready. It is treated as its restart type says.
+        /// The service ended before it was ready. One that was stopped stays so; another one is treated as its restart type says.
         #[error("service failed to start: {reason}")]
         Failed {
             /// Why it ended.

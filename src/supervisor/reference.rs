@@ -269,7 +269,9 @@ impl SupervisorRef {
     /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
+            // The stop overtakes what is queued; the limit is told as soon as the supervisor gets to it.
             self.address.do_send(message::Shutdown::within(limit));
+            self.link.core().stop();
             self.outcome().await.map(|outcome| outcome.report)
         } else {
             self.shutdown_below(message::Shutdown::within(limit)).await
