@@ -118,12 +118,23 @@
 //!
 //! # Minimum Rust version
 //!
-//! 1.88. There are no cargo features.
+//! 1.88.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `process`: services that are OS processes, in the module `process`. Unix only; adds `rustix`, and signals, pipes and sockets of tokio.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod docs;
 mod event;
 mod observe;
 mod policy;
+#[cfg(feature = "process")]
+#[cfg_attr(docsrs, doc(cfg(feature = "process")))]
+pub mod process;
 mod registry;
 mod service;
 mod state;

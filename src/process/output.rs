@@ -1,0 +1,207 @@
+//! What a process writes, line by line.
+
+use std::{fmt, os::fd::OwnedFd, sync::Arc};
+
+use futures::{Stream, stream};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::unix::pipe,
+    sync::broadcast::{self, error::RecvError},
+    task,
+};
+use tracing::{Level, event};
+
+/// Where a process has written a line.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a process has these two and no third"
+)]
+pub enum Output {
+    /// To its standard error.
+    Stderr,
+    /// To its standard output.
+    Stdout,
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stderr => "stderr",
+            Self::Stdout => "stdout",
+        })
+    }
+}
+
+/// A line that a process has written.
+///
+/// Text, without the end of the line; what is not UTF-8 is replaced by `U+FFFD`. What follows the last end of a line is a line too. More
+/// than 64 KiB without an end of a line are several lines. Cheap to clone. Prints as `root/name: text`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Line {
+    origin: Origin,
+    output: Output,
+    text: Arc<str>,
+}
+
+impl Line {
+    pub(super) fn new(origin: Origin, output: Output, bytes: &[u8]) -> Self {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        Self {
+            origin,
+            output,
+            text: Arc::from(String::from_utf8_lossy(bytes)),
+        }
+    }
+
+    /// The names from the root to the service that runs the process, or the program if it is not a service.
+    pub fn path(&self) -> &str {
+        &self.origin.path
+    }
+
+    /// The number of the incarnation whose process has written it: 0 for the first.
+    pub fn generation(&self) -> u64 {
+        self.origin.generation
+    }
+
+    /// Where it was written.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
+    /// What was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Writes the line to `tracing`.
+    pub(super) fn trace(&self) {
+        event!(
+            target: "resurgam::process",
+            Level::INFO,
+            path = self.path(),
+            generation = self.generation(),
+            output = %self.output,
+            "{}",
+            self.text
+        );
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path(), self.text)
+    }
+}
+
+/// Whose process it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Origin {
+    pub(super) path: Arc<str>,
+    pub(super) generation: u64,
+}
+
+/// A bounded subscription to the lines of a [`Command`](super::Command), through all incarnations of its service.
+///
+/// Lines of one output come in the order in which they were written; those of the two outputs in the order in which they were read. The
+/// process is not held up by it: of the lines that were not read in time, the latest 1024 are kept, and the others are counted.
+#[derive(Debug)]
+pub struct Lines {
+    receiver: broadcast::Receiver<Line>,
+    lost: u64,
+}
+
+impl Lines {
+    pub(super) fn new(receiver: broadcast::Receiver<Line>) -> Self {
+        Self { receiver, lost: 0 }
+    }
+
+    /// Waits for the next line; `None` once the service is forgotten, every copy of the command is gone, and all lines have been read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no line is lost with the future.
+    pub async fn next(&mut self) -> Option<Line> {
+        loop {
+            match self.receiver.recv().await {
+                Ok(line) => return Some(line),
+                Err(RecvError::Lagged(lost)) => self.lost += lost,
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// How many lines were not read in time so far.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The same lines as a [`Stream`].
+    pub fn into_stream(self) -> impl Stream<Item = Line> + Send + 'static {
+        stream::unfold(self, async |mut lines| {
+            lines.next().await.map(|line| (line, lines))
+        })
+    }
+}
+
+/// How many lines a subscription keeps.
+pub(super) const KEPT_LINES: usize = 1024;
+
+/// Reads lines from a pipe, with their ends.
+#[derive(Debug)]
+pub(super) struct LineReader {
+    pipe: BufReader<pipe::Receiver>,
+    since_yield: u32,
+}
+
+impl LineReader {
+    pub(super) fn new(pipe: OwnedFd) -> std::io::Result<Self> {
+        Ok(Self {
+            pipe: BufReader::new(pipe::Receiver::from_owned_fd(pipe)?),
+            since_yield: 0,
+        })
+    }
+
+    /// The next line with its end; `None` once nobody can write any more.
+    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+        // Short lines are read from the buffer, which the runtime's own budget does not see: a process that floods its output
+        // must not starve the thread.
+        self.since_yield += 1;
+        if self.since_yield >= LINES_BETWEEN_YIELDS {
+            self.since_yield = 0;
+            task::yield_now().await;
+        }
+        let mut line = Vec::new();
+        let mut limited = (&mut self.pipe).take(LONGEST_LINE);
+        // Reading a pipe fails only if it is not one; then there is nothing more to read.
+        let _end = limited.read_until(b'\n', &mut line).await;
+        (!line.is_empty()).then_some(line)
+    }
+}
+
+/// Writes a process's input, and ends it.
+pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>, origin: Origin) {
+    let Ok(mut pipe) = pipe::Sender::from_owned_fd(pipe) else {
+        return;
+    };
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if pipe.write_all(line).await.is_err() {
+            // A process need not read all of its input, nor any of it.
+            return;
+        }
+        event!(
+            target: "resurgam::process",
+            Level::DEBUG,
+            path = &*origin.path,
+            generation = origin.generation,
+            output = "stdin",
+            "{}",
+            String::from_utf8_lossy(line.trim_ascii_end())
+        );
+    }
+}
+
+/// Bytes after which a line is cut.
+const LONGEST_LINE: u64 = 64 * 1024;
+const LINES_BETWEEN_YIELDS: u32 = 32;
