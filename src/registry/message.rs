@@ -6,7 +6,7 @@ use actix::{Actor, Message};
 use tokio::sync::oneshot;
 
 use crate::{
-    service::{AnyLink, ServiceContext, ServiceRef, downcast},
+    service::{AnyLink, ServiceRef, downcast},
     state::ServiceState,
     token::ServiceToken,
 };
@@ -100,7 +100,7 @@ impl Located {
     /// [`LookupError::WrongType`] if it is not an `A`; [`LookupError::Removed`] if it has gone meanwhile.
     pub(crate) fn typed<A>(self) -> Result<ServiceRef<A>, LookupError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         match downcast(self.0) {
             Ok(link) => {

@@ -22,9 +22,10 @@ use actix::{
 use futures::Stream;
 
 use super::{
-    context::{Building, Phase, ServiceContext, StopRequest},
+    context::Building,
     factory::{Factory, Making, StartContext},
-    incarnation::{Incarnation, Step, drop_guarded},
+    host::Host,
+    incarnation::{Step, drop_guarded},
     link::{AnyLink, Commands, Link},
     panic::guard,
     parent::NoticeKind,
@@ -35,24 +36,24 @@ use crate::{
 };
 
 /// The future that owns a service's mailbox and factory, from the first start until the service is forgotten.
-pub(crate) struct ServiceCell<A: Actor<Context = ServiceContext<A>>> {
-    ctx: ServiceContext<A>,
-    life: Life<A>,
+pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
+    host: H,
+    life: Life<A, H::Incarnation>,
     factory: Box<dyn Factory<A>>,
     readiness: Readiness,
 }
 
-enum Life<A: Actor<Context = ServiceContext<A>>> {
+enum Life<A, I> {
     /// The factory's future is making the actor.
     Building(Building<A>),
     /// Forgotten: the cell does nothing any more.
     Over,
     /// Down. Messages wait.
     Parked,
-    Running(Incarnation<A>),
+    Running(I),
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
+impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
     pub(super) fn new(
         mailbox: AddressReceiver<A>,
         link: Arc<Link<A>>,
@@ -60,7 +61,7 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
         readiness: Readiness,
     ) -> Self {
         Self {
-            ctx: ServiceContext::new(mailbox, link),
+            host: H::new(mailbox, link),
             life: Life::Parked,
             factory,
             readiness,
@@ -72,7 +73,8 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
         if commands.starts() {
             // A life that its supervisor has given up, and that nobody waits for any more.
             let _nobody_to_tell = self.tear_down();
-            self.ctx.generation = self.ctx.link.core().generation();
+            let generation = self.host.link().core().generation();
+            self.host.begin(generation);
         }
         if let Some(cause) = commands.kills() {
             if commands.starts() || self.is_alive() {
@@ -90,16 +92,15 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
 
     /// Makes the next incarnation.
     fn begin(&mut self) {
-        self.ctx.begin();
-        if let Some(factory) = self.ctx.link.core().take_factory()
+        if let Some(factory) = self.host.link().core().take_factory()
             && let Ok(factory) = factory.downcast::<Box<dyn Factory<A>>>()
         {
             let before = std::mem::replace(&mut self.factory, *factory);
             drop_guarded(before, &mut None);
         }
-        let context = StartContext::new(Arc::clone(&self.ctx.link) as Arc<dyn AnyLink>);
+        let context = StartContext::new(Arc::clone(self.host.link()) as Arc<dyn AnyLink>);
         match guard(|| self.factory.make(context)) {
-            Ok(Making::Done(Ok(actor))) => self.life = Life::Running(Incarnation::new(actor)),
+            Ok(Making::Done(Ok(actor))) => self.life = Life::Running(self.host.incarnate(actor)),
             Ok(Making::Done(Err(error))) => self.end(Exit::from(ExitReason::Failed(error))),
             Ok(Making::Later(future)) => self.life = Life::Building(future),
             Err(panic) => self.end(Exit::from(panic)),
@@ -107,16 +108,9 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
     }
 
     fn ask_to_stop(&mut self) {
-        match self.life {
+        match &mut self.life {
             Life::Building(_) => self.end(Exit::from(ExitReason::Shutdown)),
-            Life::Running(_) => {
-                if self.ctx.stop == StopRequest::None {
-                    self.ctx.stop = StopRequest::Asked;
-                }
-                if self.ctx.phase == Phase::Running {
-                    self.ctx.phase = Phase::Stopping;
-                }
-            }
+            Life::Running(incarnation) => self.host.ask_to_stop(incarnation),
             // The incarnation has ended by itself, and its notice is on the way.
             Life::Parked | Life::Over => {}
         }
@@ -134,15 +128,15 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Exit::from(ExitReason::Failed(error)));
                 }
-                Poll::Ready(Ok(actor)) => self.life = Life::Running(Incarnation::new(actor)),
+                Poll::Ready(Ok(actor)) => self.life = Life::Running(self.host.incarnate(actor)),
             }
         }
         let Life::Running(incarnation) = &mut self.life else {
             return Poll::Pending;
         };
-        match incarnation.run(&mut self.ctx, self.readiness, cx, handling) {
+        match self.host.run(incarnation, self.readiness, cx, handling) {
             Step::Pending => Poll::Pending,
-            Step::Ended => Poll::Ready(self.ctx.take_exit()),
+            Step::Ended => Poll::Ready(self.host.take_exit()),
         }
     }
 
@@ -156,13 +150,13 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
         {
             exit = Exit::from(panic);
         }
-        self.ctx.notify_supervisor(NoticeKind::Exited(exit));
+        self.host.notify_supervisor(NoticeKind::Exited(exit));
     }
 
     fn tear_down(&mut self) -> Option<ExitReason> {
         let mut panic = None;
         match std::mem::replace(&mut self.life, Life::Parked) {
-            Life::Running(incarnation) => panic = incarnation.tear_down(&mut self.ctx),
+            Life::Running(incarnation) => panic = self.host.tear_down(incarnation),
             Life::Building(future) => drop_guarded(future, &mut panic),
             Life::Parked | Life::Over => {}
         }
@@ -173,7 +167,7 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceCell<A> {
     fn release(&mut self) {
         let _nobody_to_tell = self.tear_down();
         self.life = Life::Over;
-        drain(&mut self.ctx.mailbox);
+        self.host.drain();
     }
 }
 
@@ -194,13 +188,13 @@ pub(super) fn drain<A: Actor>(mailbox: &mut AddressReceiver<A>) {
 /// How many messages are dropped one by one before a mailbox is closed.
 const DRAINED: u32 = 1 << 16;
 
-impl<A: Actor<Context = ServiceContext<A>>> Future for ServiceCell<A> {
+impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        this.ctx.link.core().set_waker(cx.waker());
-        let commands = this.ctx.link.core().take_commands();
+        this.host.link().core().set_waker(cx.waker());
+        let commands = this.host.link().core().take_commands();
         if commands.releases() {
             this.release();
             return Poll::Ready(());
@@ -221,20 +215,20 @@ impl<A: Actor<Context = ServiceContext<A>>> Future for ServiceCell<A> {
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Drop for ServiceCell<A> {
+impl<A: Actor, H: Host<A>> Drop for ServiceCell<A, H> {
     /// The arbiter has ended under the service: its hooks are not called, its pieces are dropped one by one.
     fn drop(&mut self) {
         if !matches!(self.life, Life::Over) {
             self.release();
-            self.ctx.notify_supervisor(NoticeKind::Lost);
+            self.host.notify_supervisor(NoticeKind::Lost);
         }
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> fmt::Debug for ServiceCell<A> {
+impl<A: Actor, H: Host<A>> fmt::Debug for ServiceCell<A, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceCell")
-            .field("path", &self.ctx.path())
+            .field("path", self.host.link().core().path())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! The actix context of a service.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Context};
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
@@ -9,11 +9,14 @@ use actix::{
 };
 
 use super::{
+    cell::drain,
+    host::Host,
+    incarnation::{Incarnation, Step},
     link::{AnyLink, Link},
     parent::NoticeKind,
 };
 use crate::{
-    policy::{ExitReason, ServiceError, Verdict},
+    policy::{ExitReason, Readiness, ServiceError, Verdict},
     state::Exit,
     token::ServiceToken,
 };
@@ -128,6 +131,16 @@ pub(super) enum StopRequest {
     None,
 }
 
+impl StopRequest {
+    /// How an incarnation has ended that does not say so itself.
+    pub(super) fn exit(self) -> Exit {
+        Exit::from(match self {
+            Self::None => ExitReason::Normal,
+            Self::Asked | Self::Acknowledged => ExitReason::Shutdown,
+        })
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Announced {
     No,
@@ -135,21 +148,6 @@ enum Announced {
 }
 
 impl<A: Actor<Context = Self>> ServiceContext<A> {
-    pub(super) fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
-        Self {
-            mailbox,
-            link,
-            generation: 0,
-            arrived: None,
-            latest: SpawnHandle::default(),
-            current: SpawnHandle::default(),
-            ending: None,
-            phase: Phase::Running,
-            stop: StopRequest::None,
-            ready: Announced::No,
-        }
-    }
-
     /// Tells the supervisor that the service is ready.
     ///
     /// For a service with [`Readiness::Explicit`](crate::Readiness). The first call in an incarnation counts; a call after
@@ -224,34 +222,8 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
         self.stop != StopRequest::None
     }
 
-    /// Makes the context ready for a new incarnation.
-    pub(super) fn begin(&mut self) {
-        self.latest = SpawnHandle::default();
-        self.current = SpawnHandle::default();
-        self.ending = None;
-        self.phase = Phase::Running;
-        self.stop = StopRequest::None;
-        self.ready = Announced::No;
-    }
-
-    /// Takes why the incarnation has ended.
-    pub(super) fn take_exit(&mut self) -> Exit {
-        if let Some(exit) = self.ending.take() {
-            return *exit;
-        }
-        let reason = match self.stop {
-            StopRequest::None => ExitReason::Normal,
-            StopRequest::Asked | StopRequest::Acknowledged => ExitReason::Shutdown,
-        };
-        Exit {
-            reason,
-            verdict: None,
-        }
-    }
-
     pub(crate) fn notify_supervisor(&self, kind: NoticeKind) {
-        let core = self.link.core();
-        core.parent().notify(core.token(), self.generation, kind);
+        Host::notify_supervisor(self, kind);
     }
 
     pub(super) fn has_waits(&self) -> bool {
@@ -291,6 +263,79 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
             self.ending = Some(Box::new(Exit { reason, verdict }));
         }
         self.phase = Phase::Stopped;
+    }
+}
+
+impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
+    type Incarnation = Incarnation<A>;
+
+    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
+        Self {
+            mailbox,
+            link,
+            generation: 0,
+            arrived: None,
+            latest: SpawnHandle::default(),
+            current: SpawnHandle::default(),
+            ending: None,
+            phase: Phase::Running,
+            stop: StopRequest::None,
+            ready: Announced::No,
+        }
+    }
+
+    fn link(&self) -> &Arc<Link<A>> {
+        &self.link
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn begin(&mut self, generation: u64) {
+        self.generation = generation;
+        self.latest = SpawnHandle::default();
+        self.current = SpawnHandle::default();
+        self.ending = None;
+        self.phase = Phase::Running;
+        self.stop = StopRequest::None;
+        self.ready = Announced::No;
+    }
+
+    fn incarnate(&mut self, actor: A) -> Incarnation<A> {
+        Incarnation::new(actor)
+    }
+
+    fn run(
+        &mut self,
+        incarnation: &mut Incarnation<A>,
+        readiness: Readiness,
+        cx: &mut Context<'_>,
+        handling: &mut Option<Envelope<A>>,
+    ) -> Step {
+        incarnation.run(self, readiness, cx, handling)
+    }
+
+    fn ask_to_stop(&mut self, _: &mut Incarnation<A>) {
+        if self.stop == StopRequest::None {
+            self.stop = StopRequest::Asked;
+        }
+        ActorContext::stop(self);
+    }
+
+    fn take_exit(&mut self) -> Exit {
+        match self.ending.take() {
+            Some(exit) => *exit,
+            None => self.stop.exit(),
+        }
+    }
+
+    fn tear_down(&mut self, incarnation: Incarnation<A>) -> Option<ExitReason> {
+        incarnation.tear_down(self)
+    }
+
+    fn drain(&mut self) {
+        drain(&mut self.mailbox);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, sync::Arc};
 
 use actix::Actor;
 
-use super::{ServiceContext, ServiceRef, StartError, context::Building, downcast, link::AnyLink};
+use super::{ServiceRef, StartError, context::Building, downcast, link::AnyLink};
 use crate::{
     policy::{ServiceError, Verdict},
     token::ServiceToken,
@@ -101,7 +101,7 @@ impl StartContext {
     /// [`binds_to`](crate::ServiceSpec::binds_to), or is gone; [`StartError::WrongType`] if it is another actor than asked for.
     pub fn get<A>(&self, name: &str) -> Result<ServiceRef<A>, StartError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         let core = self.link.core();
         let missing = || StartError::MissingRequirement {

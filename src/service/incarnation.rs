@@ -23,7 +23,7 @@ use crate::policy::{ExitReason, Readiness};
 ///
 /// Large enough that yielding costs nothing measurable for each message, small enough that a sibling waits for tens
 /// of microseconds and not for a queue to drain.
-const BUDGET: u32 = 64;
+pub(super) const BUDGET: u32 = 64;
 
 /// The actor value and everything that ends with it.
 ///

@@ -4,10 +4,12 @@
 //! owns the mailbox, which outlives them. This module decides nothing: a cell starts and stops when its supervisor
 //! says so, and tells it what has happened.
 
+mod adopted;
 mod cell;
 mod context;
 mod error;
 mod factory;
+mod host;
 mod incarnation;
 mod link;
 mod panic;

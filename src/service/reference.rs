@@ -4,10 +4,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use actix::{Actor, Addr};
 
-use super::{
-    ServiceContext,
-    link::{AnyLink, Link, LinkCore},
-};
+use super::link::{AnyLink, Link, LinkCore};
 use crate::token::ServiceToken;
 
 /// An address of a service, with the token and path that name it.
@@ -15,12 +12,12 @@ use crate::token::ServiceToken;
 /// Stays valid through restarts. It derefs to [`Addr`], so that [`send`](Addr::send), [`do_send`](Addr::do_send) and
 /// [`recipient`](Addr::recipient) are at hand. Holding one keeps nothing alive: once the service is removed, messages fail with
 /// [`MailboxError::Closed`](actix::MailboxError).
-pub struct ServiceRef<A: Actor<Context = ServiceContext<A>>> {
+pub struct ServiceRef<A: Actor> {
     address: Addr<A>,
     link: Arc<Link<A>>,
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> ServiceRef<A> {
+impl<A: Actor> ServiceRef<A> {
     pub(crate) fn new(address: Addr<A>, link: Arc<Link<A>>) -> Self {
         Self { address, link }
     }
@@ -57,7 +54,7 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceRef<A> {
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Deref for ServiceRef<A> {
+impl<A: Actor> Deref for ServiceRef<A> {
     type Target = Addr<A>;
 
     fn deref(&self) -> &Addr<A> {
@@ -65,7 +62,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Deref for ServiceRef<A> {
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Clone for ServiceRef<A> {
+impl<A: Actor> Clone for ServiceRef<A> {
     fn clone(&self) -> Self {
         Self {
             address: self.address.clone(),
@@ -74,15 +71,15 @@ impl<A: Actor<Context = ServiceContext<A>>> Clone for ServiceRef<A> {
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> PartialEq for ServiceRef<A> {
+impl<A: Actor> PartialEq for ServiceRef<A> {
     fn eq(&self, other: &Self) -> bool {
         self.token() == other.token()
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Eq for ServiceRef<A> {}
+impl<A: Actor> Eq for ServiceRef<A> {}
 
-impl<A: Actor<Context = ServiceContext<A>>> fmt::Debug for ServiceRef<A> {
+impl<A: Actor> fmt::Debug for ServiceRef<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceRef")
             .field("token", &self.token())

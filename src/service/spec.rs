@@ -10,15 +10,17 @@ use actix_rt::ArbiterHandle;
 
 use super::{
     ServiceContext, StartContext,
+    adopted::Adopted,
     cell::{ServiceCell, drain},
     factory::{Async, Factory, Fallible, Plain},
+    host::Host,
     incarnation::drop_guarded,
     link::{AnyLink, Link},
     parent::NoticeKind,
 };
 use crate::{
     policy::{Backoff, OnLimit, Readiness, RestartLimit, RestartType, Shutdown},
-    state::{ServiceRules, Significance},
+    state::{Announces, ServiceRules, Significance},
 };
 
 /// How to make a service's actor, and how to treat it.
@@ -54,12 +56,13 @@ use crate::{
 /// assert_eq!(spec.name(), "poller");
 /// ```
 #[must_use = "a spec does nothing until it is added to a supervisor"]
-pub struct ServiceSpec<A: Actor<Context = ServiceContext<A>>> {
+pub struct ServiceSpec<A: Actor> {
     pub(crate) name: Arc<str>,
     pub(crate) rules: ServiceRules,
     pub(crate) placement: Placement,
     capacity: usize,
     factory: Box<dyn Factory<A>>,
+    launch: fn(Parts<A>),
 }
 
 impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
@@ -94,12 +97,90 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
     }
 
     pub(crate) fn with_factory(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
+        Self::hosted::<ServiceContext<A>>(name, factory)
+    }
+}
+
+impl<A: Actor<Context = actix::Context<A>>> ServiceSpec<A> {
+    /// An existing actix actor as a service, unchanged: one whose context is [`actix::Context`].
+    ///
+    /// `factory` makes a fresh actor for each incarnation; see [`try_actor`](Self::try_actor) for one that may fail.
+    ///
+    /// The actor has the whole life of a service. Its addresses and its queued messages survive every restart, a panic included,
+    /// also the addresses that it got from its own context; for that it need not be [`Supervised`](actix::Supervised). Unlike a
+    /// plain actix actor it does not end because nobody holds its address any more, and does not starve its arbiter when flooded.
+    /// Against an actor that is written for [`ServiceContext`] it lacks:
+    ///
+    /// - `fail`, `exit`: all it can say is [`ctx.stop()`](actix::ActorContext::stop) and
+    ///   [`ctx.terminate()`](actix::ActorContext::terminate), which are an [`ExitReason::Normal`](crate::ExitReason::Normal), or a
+    ///   [`Shutdown`](crate::ExitReason::Shutdown) if the supervisor asked for it; to fail it panics;
+    /// - `ready`: it is ready as soon as `started` returns, and [`Readiness::Explicit`] is refused by
+    ///   [`add`](crate::SupervisorRef::add);
+    /// - its token, path, generation and supervisor: what it needs of them, `factory` can give it.
+    ///
+    /// Three things differ from a plain actix actor. [`Supervised::restarting`](actix::Supervised::restarting) is never called, since
+    /// a new incarnation is a new value that has not lived before. After a panic none of the hooks is called. Its messages
+    /// are polled like the first future that it spawned: after what it waits for and before its other futures, but a future that is done may take
+    /// that place. And one limit comes with actix's own context: an actor, or futures of it, of which *two* panic in `Drop` at the
+    /// same end abort the process, as two panics at once do everywhere in Rust.
+    ///
+    /// [`SyncContext`](actix::SyncContext) actors cannot be supervised as they are: actix lets nobody but its own
+    /// [`SyncArbiter`](actix::SyncArbiter) make their context, feed their queue or see their thread end. Let a service own the
+    /// `SyncArbiter` instead, made by the service's factory: it forwards, and fails when it gets a
+    /// [`MailboxError::Closed`](actix::MailboxError) from there, which is what a panic of a sync actor's last thread comes to. Or use
+    /// [`ServiceSpec::blocking`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use resurgam::{ServiceSpec, SupervisorActor};
+    ///
+    /// struct Plain;
+    ///
+    /// impl Actor for Plain {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let plain = root.add_and_wait(ServiceSpec::actor("plain", || Plain)).await?;
+    /// assert_eq!(plain.path(), "root/plain");
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn actor(name: impl Into<Arc<str>>, factory: impl FnMut() -> A + Send + 'static) -> Self {
+        Self::adopted(name.into(), Box::new(Plain(factory)))
+    }
+
+    /// An [existing actix actor](Self::actor) whose factory may fail, and sees which service it makes; its error is a start that has
+    /// failed.
+    pub fn try_actor<F, E>(name: impl Into<Arc<str>>, factory: F) -> Self
+    where
+        F: FnMut(&StartContext) -> Result<A, E> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self::adopted(name.into(), Box::new(Fallible(factory)))
+    }
+
+    fn adopted(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
+        let mut spec = Self::hosted::<Adopted<A>>(name, factory);
+        spec.rules.announces = Announces::Never;
+        spec
+    }
+}
+
+impl<A: Actor> ServiceSpec<A> {
+    fn hosted<H: Host<A>>(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
         Self {
             rules: ServiceRules::new(Arc::clone(&name)),
             name,
             placement: Placement::Inherit,
             capacity: DEFAULT_CAPACITY,
             factory,
+            launch: launch::<A, H>,
         }
     }
 
@@ -198,12 +279,13 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
             mailbox,
             factory: self.factory,
             readiness,
+            launch: self.launch,
         };
         (self.rules, self.placement, open)
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> fmt::Debug for ServiceSpec<A> {
+impl<A: Actor> fmt::Debug for ServiceSpec<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceSpec")
             .field("name", &self.name)
@@ -229,14 +311,15 @@ pub enum Placement {
 }
 
 /// A mailbox with its address, not yet tied to a token.
-pub(crate) struct Open<A: Actor<Context = ServiceContext<A>>> {
+pub(crate) struct Open<A: Actor> {
     pub(crate) address: Addr<A>,
     mailbox: AddressReceiver<A>,
     factory: Box<dyn Factory<A>>,
     readiness: Readiness,
+    launch: fn(Parts<A>),
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Open<A> {
+impl<A: Actor> Open<A> {
     /// Ties the mailbox to its link; what comes out grows into a cell on whichever arbiter it is launched.
     pub(crate) fn seed(self, link: Arc<Link<A>>, placement: Placement) -> (Addr<A>, Seed<A>) {
         let parts = Parts {
@@ -245,6 +328,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Open<A> {
             factory: self.factory,
             readiness: self.readiness,
             placement,
+            launch: self.launch,
         };
         (self.address, Seed { parts: Some(parts) })
     }
@@ -253,16 +337,30 @@ impl<A: Actor<Context = ServiceContext<A>>> Open<A> {
 /// A cell that has not been launched: all of it is `Send`.
 ///
 /// One that is dropped instead, because the arbiter that it was sent to has ended, tells its supervisor.
-pub(crate) struct Seed<A: Actor<Context = ServiceContext<A>>> {
+pub(crate) struct Seed<A: Actor> {
     parts: Option<Parts<A>>,
 }
 
-struct Parts<A: Actor<Context = ServiceContext<A>>> {
+struct Parts<A: Actor> {
     mailbox: AddressReceiver<A>,
     link: Arc<Link<A>>,
     factory: Box<dyn Factory<A>>,
     readiness: Readiness,
     placement: Placement,
+    /// Knows the kind of context.
+    launch: fn(Self),
+}
+
+/// Grows a cell on this thread's arbiter.
+fn launch<A: Actor, H: Host<A>>(parts: Parts<A>) {
+    let Parts {
+        mailbox,
+        link,
+        factory,
+        readiness,
+        ..
+    } = parts;
+    actix_rt::spawn(ServiceCell::<A, H>::new(mailbox, link, factory, readiness));
 }
 
 /// A [`Seed`] whose actor type is not known here.
@@ -277,7 +375,7 @@ pub(crate) trait Launch: Send {
     fn launch_on(self: Box<Self>, arbiter: &ArbiterHandle);
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Launch for Seed<A> {
+impl<A: Actor> Launch for Seed<A> {
     fn placement(&self) -> Placement {
         self.parts
             .as_ref()
@@ -287,14 +385,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Launch for Seed<A> {
 
     fn launch_here(mut self: Box<Self>) {
         if let Some(parts) = self.parts.take() {
-            let Parts {
-                mailbox,
-                link,
-                factory,
-                readiness,
-                ..
-            } = parts;
-            actix_rt::spawn(ServiceCell::new(mailbox, link, factory, readiness));
+            (parts.launch)(parts);
         }
     }
 
@@ -304,7 +395,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Launch for Seed<A> {
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Drop for Seed<A> {
+impl<A: Actor> Drop for Seed<A> {
     fn drop(&mut self) {
         let Some(parts) = self.parts.take() else {
             return;

@@ -48,7 +48,7 @@ use std::{
 pub(crate) use self::{
     effect::{Answer, Effect, Ended, Exit, Waiter},
     error::BlockedError,
-    rules::{ServiceRules, Significance, SupervisorRules},
+    rules::{Announces, ServiceRules, Significance, SupervisorRules},
     snapshot::ServiceView,
 };
 use self::{

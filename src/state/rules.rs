@@ -98,6 +98,8 @@ pub(crate) struct ServiceRules {
     pub(crate) binds_to: Vec<Arc<str>>,
     /// Whether its end may end its supervisor.
     pub(crate) significance: Significance,
+    /// Whether it can say when it is ready.
+    pub(crate) announces: Announces,
 }
 
 impl ServiceRules {
@@ -114,6 +116,7 @@ impl ServiceRules {
             requires: Vec::new(),
             binds_to: Vec::new(),
             significance: Significance::default(),
+            announces: Announces::default(),
         }
     }
 
@@ -138,6 +141,13 @@ impl ServiceRules {
                 "start_timeout",
                 &"0ns",
                 "a duration above zero",
+            ));
+        }
+        if self.readiness == Readiness::Explicit && self.announces == Announces::Never {
+            return Err(SpecError::value(
+                "readiness",
+                &"Explicit",
+                "OnStart, because an actor in an actix::Context cannot say when it is ready",
             ));
         }
         if let Some(name) = self
@@ -205,6 +215,16 @@ pub(crate) enum Significance {
     Ordinary,
     /// It may, as the supervisor's auto shutdown says.
     Significant,
+}
+
+/// Whether a service can say when it is ready.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Announces {
+    /// Its context has no words for it.
+    Never,
+    /// When it likes.
+    #[default]
+    OnDemand,
 }
 
 /// The last name of a path.

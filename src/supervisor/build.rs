@@ -12,7 +12,7 @@ use actix::Actor;
 use super::{clock::now, core::Core};
 use crate::{
     policy::{ExitReason, ServiceError},
-    service::{ServiceContext, ServiceRef, ServiceSpec, downcast, guard},
+    service::{ServiceRef, ServiceSpec, downcast, guard},
     state::AddError,
     token::ServiceToken,
 };
@@ -47,7 +47,7 @@ impl Build<'_> {
     /// As [`SupervisorActor::add`](crate::SupervisorActor::add).
     pub fn add<A>(&mut self, service: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         let service = match self.core.built_before(service.name()) {
             Some(known) => {
@@ -113,7 +113,7 @@ impl Core {
     /// The service that the build before had by this name, if it is an `A`; another one is forgotten.
     fn built_before<A>(&mut self, name: &str) -> Option<ServiceRef<A>>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         let token = self.state.named(name)?;
         if !self.built.leftover.remove(&token) {

@@ -132,7 +132,7 @@ impl Core {
     /// Registers a service; whether it is started is the state's decision.
     pub(super) fn add<A>(&mut self, spec: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         let name = Arc::clone(&spec.name);
         let (mut rules, placement, open) = spec.open();

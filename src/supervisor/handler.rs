@@ -6,7 +6,7 @@ use super::{Deferred, ShutdownError, SupervisorActor, clock::now, core::Core, me
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
-    service::{ServiceContext, ServiceRef, StartError},
+    service::{ServiceRef, StartError},
     state::{
         AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError, Waiter,
     },
@@ -14,7 +14,7 @@ use crate::{
 
 impl<A> Handler<message::Add<A>> for SupervisorActor
 where
-    A: Actor<Context = ServiceContext<A>>,
+    A: Actor,
 {
     type Result = Result<ServiceRef<A>, AddError>;
 
@@ -25,7 +25,7 @@ where
 
 impl<A> Handler<message::AddAndWait<A>> for SupervisorActor
 where
-    A: Actor<Context = ServiceContext<A>>,
+    A: Actor,
 {
     type Result = Deferred<Result<ServiceRef<A>, StartError>>;
 

@@ -37,7 +37,7 @@ use super::{Report as Tree, ShutdownError};
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
-    service::{ServiceContext, ServiceRef, ServiceSpec, StartError},
+    service::{ServiceRef, ServiceSpec, StartError},
     state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     supervisor::SupervisorSpec,
     token::ServiceToken,
@@ -45,31 +45,31 @@ use crate::{
 
 /// Adds a service and starts it. Answered at once; a start that fails is retried by policy.
 #[derive(Debug)]
-pub struct Add<A: Actor<Context = ServiceContext<A>>>(pub(super) ServiceSpec<A>);
+pub struct Add<A: Actor>(pub(super) ServiceSpec<A>);
 
-impl<A: Actor<Context = ServiceContext<A>>> Add<A> {
+impl<A: Actor> Add<A> {
     /// A request to add `service`.
     pub fn new(service: ServiceSpec<A>) -> Self {
         Self(service)
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Message for Add<A> {
+impl<A: Actor> Message for Add<A> {
     type Result = Result<ServiceRef<A>, AddError>;
 }
 
 /// Adds a service, starts it, and answers when it is ready or its first start has failed.
 #[derive(Debug)]
-pub struct AddAndWait<A: Actor<Context = ServiceContext<A>>>(pub(super) ServiceSpec<A>);
+pub struct AddAndWait<A: Actor>(pub(super) ServiceSpec<A>);
 
-impl<A: Actor<Context = ServiceContext<A>>> AddAndWait<A> {
+impl<A: Actor> AddAndWait<A> {
     /// A request to add `service` and to wait for it.
     pub fn new(service: ServiceSpec<A>) -> Self {
         Self(service)
     }
 }
 
-impl<A: Actor<Context = ServiceContext<A>>> Message for AddAndWait<A> {
+impl<A: Actor> Message for AddAndWait<A> {
     type Result = Result<ServiceRef<A>, StartError>;
 }
 

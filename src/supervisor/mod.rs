@@ -112,7 +112,7 @@ impl SupervisorActor {
     /// Those of [`AddError`] that concern the spec and the name.
     pub fn add<A>(&mut self, service: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         self.core_mut().add(service)
     }

@@ -19,7 +19,7 @@ use crate::{
     registry::{
         Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown, WhenReady,
     },
-    service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
+    service::{AnyLink, Link, ServiceRef, ServiceSpec, StartError},
     state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     token::ServiceToken,
 };
@@ -85,7 +85,7 @@ impl SupervisorRef {
     /// A call that is dropped before it returns may have added the service.
     pub async fn add<A>(&self, service: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         self.address
             .send(message::Add::new(service))
@@ -107,7 +107,7 @@ impl SupervisorRef {
         service: ServiceSpec<A>,
     ) -> Result<ServiceRef<A>, StartError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         self.address
             .send(message::AddAndWait::new(service))
@@ -180,7 +180,7 @@ impl SupervisorRef {
     /// Answered by the registry: never waits for a busy supervisor, and finds services that are down.
     pub async fn lookup<A>(&self, key: impl Into<ServiceKey>) -> Result<ServiceRef<A>, LookupError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         self.tree
             .registry
@@ -206,7 +206,7 @@ impl SupervisorRef {
         key: impl Into<ServiceKey>,
     ) -> Result<ServiceRef<A>, LookupError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         let (waiter, ready) = oneshot::channel();
         let key = key.into();

@@ -11,7 +11,7 @@ use super::{
     shared::{Shared, Stage},
 };
 use crate::{
-    service::{ServiceContext, ServiceRef, StartError},
+    service::{ServiceRef, StartError},
     supervisor::SupervisorRef,
     token::ServiceToken,
 };
@@ -127,7 +127,7 @@ impl TaskContext {
     /// As [`StartContext::get`](crate::StartContext::get).
     pub fn get<A>(&self, name: &str) -> Result<ServiceRef<A>, StartError>
     where
-        A: Actor<Context = ServiceContext<A>>,
+        A: Actor,
     {
         self.shared.start.get(name)
     }

@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 
 use actix::{WeakRecipient, prelude::*};
-use resurgam::{ServiceContext, ServiceRef, SupervisorRef};
+use resurgam::{ServiceRef, SupervisorRef};
 use tokio::time;
 
-use crate::support::{Act, Note, Subject, ms, supervised, supervised_once};
+use crate::{
+    kind::SubjectContext,
+    support::{Act, Note, Subject, ms, supervised, supervised_once},
+};
 
 /// Counts pings.
 #[derive(Debug, Default)]
@@ -15,7 +18,7 @@ struct Counter {
 }
 
 impl Actor for Counter {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 }
 
 #[derive(Debug, Message)]

@@ -9,10 +9,13 @@ use std::{
 };
 
 use actix::prelude::*;
-use resurgam::{Placement, ServiceContext, ServiceRef, ServiceSpec, SupervisorRef};
+use resurgam::{Placement, ServiceRef, SupervisorRef};
 use tokio::sync::oneshot;
 
-use crate::support::{Act, Subject, supervise, supervised};
+use crate::{
+    kind::{SubjectContext, subject},
+    support::{Act, Subject, supervise, supervised},
+};
 
 /// Counts in a cell that cannot leave its thread.
 #[derive(Debug, Default)]
@@ -21,7 +24,7 @@ struct Local {
 }
 
 impl Actor for Local {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 }
 
 #[derive(Message)]
@@ -68,7 +71,7 @@ impl Handler<WhereLater> for Local {
 }
 
 async fn on_its_own_arbiter() -> (SupervisorRef, ServiceRef<Local>) {
-    supervise(ServiceSpec::new("local", Local::default).placement(Placement::Dedicated)).await
+    supervise(subject("local", Local::default).placement(Placement::Dedicated)).await
 }
 
 #[actix::test]

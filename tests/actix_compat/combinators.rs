@@ -13,10 +13,12 @@ use futures::{
     future::{self, Either},
     stream::{self, FuturesOrdered},
 };
-use resurgam::ServiceContext;
 use tokio::time::{self, Instant};
 
-use crate::support::{Probe, Subject, ms};
+use crate::{
+    kind::SubjectContext,
+    support::{Probe, Subject, ms},
+};
 
 /// Is answered with what the future that it makes comes to.
 struct Compute<F, T>(F, std::marker::PhantomData<fn() -> T>);
@@ -196,7 +198,7 @@ impl ActorFuture<Probe> for CountUp {
     fn poll(
         self: Pin<&mut Self>,
         probe: &mut Probe,
-        ctx: &mut ServiceContext<Probe>,
+        ctx: &mut SubjectContext<Probe>,
         task: &mut task::Context<'_>,
     ) -> Poll<ActorState> {
         if probe.count == self.limit {

@@ -4,7 +4,6 @@ use std::{cell::Cell, rc::Rc, task::Poll};
 
 use actix::prelude::*;
 use futures::future;
-use resurgam::ServiceContext;
 use tokio::{sync::oneshot, time};
 
 use crate::support::{Act, Note, Probe, Script, Subject, idle, ms};
@@ -56,23 +55,6 @@ async fn service_that_nobody_has_an_address_of_is_told_so() {
         ["alone", "stopping", "stopped", "dropped"]
     );
     drop(root);
-}
-
-#[actix::test]
-async fn service_that_terminates_itself_cannot_refuse_to_stop() {
-    let script = Script::new().stopping(|_, ctx| {
-        ctx.terminate();
-        Running::Continue
-    });
-    let mut subject = script.run().await;
-
-    subject.act(|_, ctx| ctx.stop()).await;
-
-    // A plain actor is asked twice, and ends when it is woken the next time.
-    assert_eq!(
-        subject.entries.until("dropped").await,
-        ["stopping", "stopped", "dropped"]
-    );
 }
 
 #[actix::test]
@@ -150,18 +132,6 @@ async fn flooded_service_lets_its_arbiter_do_other_things() {
 }
 
 #[actix::test]
-async fn notifications_are_handled_in_the_order_in_which_they_were_given() {
-    let mut subject = Subject::with_defaults().await;
-
-    subject
-        .act(|_, ctx| ["a", "b", "c", "d"].map(|note| ctx.notify(Note(note))))
-        .await;
-
-    // A plain actor handles the last one second.
-    assert_eq!(subject.entries.until("d").await, ["a", "b", "c", "d"]);
-}
-
-#[actix::test]
 async fn future_that_is_cancelled_before_its_first_poll_is_never_polled() {
     time::pause();
     let mut subject = Subject::with_defaults().await;
@@ -181,24 +151,4 @@ async fn future_that_is_cancelled_before_its_first_poll_is_never_polled() {
 
     // A plain actor polls it once if nothing else is spawned.
     assert_eq!(subject.entries.so_far(), ["future dropped"]);
-}
-
-#[actix::test]
-async fn future_cancelled_in_a_wait_is_never_polled() {
-    time::pause();
-    let mut subject = Subject::with_defaults().await;
-
-    subject
-        .act(|probe, ctx| {
-            let handle = ctx.run_later(ms(1), |probe, _| probe.note("ran"));
-            let wait = time::sleep(ms(10)).into_actor(probe);
-            ctx.wait(wait.map(move |(), _, ctx: &mut ServiceContext<Probe>| {
-                ctx.cancel_future(handle);
-            }));
-        })
-        .await;
-    time::sleep(ms(100)).await;
-
-    // A plain actor polls it once more, and this one is due by then.
-    assert_eq!(subject.entries.so_far(), [""; 0]);
 }

@@ -2,10 +2,12 @@
 
 use actix::prelude::*;
 use futures::future;
-use resurgam::ServiceContext;
 use tokio::{sync::oneshot, task, time};
 
-use crate::support::{Note, Probe, Script, Subject, Tombstone, idle, ms};
+use crate::{
+    kind::SubjectContext,
+    support::{Note, Probe, Script, Subject, Tombstone, idle, ms},
+};
 
 /// A future that is never done, and says when it is dropped.
 fn endless(probe: &Probe, entry: &'static str) -> impl ActorFuture<Probe, Output = ()> + use<> {
@@ -243,7 +245,7 @@ async fn future_cancels_itself() {
             let held = probe.tombstone("future dropped");
             future::ready(())
                 .into_actor(probe)
-                .map(|(), _, ctx: &mut ServiceContext<Probe>| {
+                .map(|(), _, ctx: &mut SubjectContext<Probe>| {
                     let handle = ctx.handle();
                     assert!(ctx.cancel_future(handle));
                 })
@@ -269,7 +271,7 @@ async fn future_cancels_another_one() {
         .act(|probe, ctx| {
             let other = ctx.spawn(endless(probe, "other dropped"));
             let cancel = task::yield_now().into_actor(probe);
-            ctx.spawn(cancel.map(move |(), _, ctx: &mut ServiceContext<Probe>| {
+            ctx.spawn(cancel.map(move |(), _, ctx: &mut SubjectContext<Probe>| {
                 ctx.cancel_future(other);
             }));
         })
@@ -288,7 +290,7 @@ async fn future_cancelled_by_the_one_before_it_is_not_polled() {
         .act(|probe, ctx| {
             future::ready(())
                 .into_actor(probe)
-                .map(|(), probe: &mut Probe, ctx: &mut ServiceContext<Probe>| {
+                .map(|(), probe: &mut Probe, ctx: &mut SubjectContext<Probe>| {
                     ctx.cancel_future(probe.handles[0]);
                 })
                 .then(|(), probe, _| future::pending().into_actor(probe))
@@ -422,18 +424,4 @@ async fn future_knows_its_own_handle() {
         .await;
 
     assert_eq!(subject.entries.next().await, "both seen");
-}
-
-#[actix::test]
-async fn message_has_no_handle() {
-    let subject = Subject::with_defaults().await;
-    subject
-        .act(|probe, ctx| {
-            ctx.spawn(future::pending().into_actor(probe));
-        })
-        .await;
-
-    let handle = subject.act(|_, ctx| ctx.handle()).await;
-
-    assert_eq!(handle, SpawnHandle::default());
 }

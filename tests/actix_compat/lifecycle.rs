@@ -2,13 +2,15 @@
 
 use actix::prelude::*;
 use futures::future;
-use resurgam::ServiceContext;
 use tokio::{
     sync::{mpsc, oneshot},
     time,
 };
 
-use crate::support::{Act, Note, Script, Subject, idle, ms, supervised_once};
+use crate::{
+    kind::SubjectContext,
+    support::{Act, Note, Script, Subject, idle, ms, supervised_once},
+};
 
 #[actix::test]
 async fn started_is_called_once_before_the_first_message() {
@@ -277,7 +279,7 @@ async fn future_stops_the_service() {
         .act(|probe, ctx| {
             tokio::task::yield_now()
                 .into_actor(probe)
-                .map(|(), _, ctx: &mut ServiceContext<_>| ctx.stop())
+                .map(|(), _, ctx: &mut SubjectContext<_>| ctx.stop())
                 .spawn(ctx);
         })
         .await;
@@ -295,7 +297,7 @@ async fn future_that_stops_the_service_is_the_last_one_polled() {
     subject
         .act(|probe, ctx| {
             let stop = future::ready(()).into_actor(probe);
-            ctx.spawn(stop.map(|(), _, ctx: &mut ServiceContext<_>| ctx.stop()));
+            ctx.spawn(stop.map(|(), _, ctx: &mut SubjectContext<_>| ctx.stop()));
             let never = future::ready(()).into_actor(probe);
             ctx.spawn(never.map(|(), probe, _| probe.note("polled")));
         })
@@ -396,7 +398,7 @@ impl Actor for Successor {
 struct Plain;
 
 impl Actor for Plain {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 }
 
 #[derive(Message)]

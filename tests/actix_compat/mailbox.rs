@@ -2,10 +2,12 @@
 
 use actix::prelude::*;
 use futures::future;
-use resurgam::{ServiceContext, ServiceSpec};
 use tokio::{sync::oneshot, time};
 
-use crate::support::{Act, Note, Script, Subject, idle, supervise};
+use crate::{
+    kind::{SubjectContext, subject},
+    support::{Act, Note, Script, Subject, idle, supervise},
+};
 
 #[actix::test]
 async fn mailbox_holds_sixteen_messages_by_default() {
@@ -116,7 +118,7 @@ async fn larger_capacity_lets_in_who_was_refused() {
         .act(move |probe, ctx| {
             enlarged
                 .into_actor(probe)
-                .map(|_, _, ctx: &mut ServiceContext<_>| ctx.set_mailbox_capacity(4))
+                .map(|_, _, ctx: &mut SubjectContext<_>| ctx.set_mailbox_capacity(4))
                 .then(|(), probe, _| future::pending().into_actor(probe))
                 .wait(ctx);
         })
@@ -145,8 +147,7 @@ async fn mailbox_of_capacity_zero_is_unbounded() {
 
 #[actix::test]
 async fn capacity_is_set_by_the_spec() {
-    let (_root, waiting) =
-        supervise(ServiceSpec::new("waiting", || Waiting).mailbox_capacity(2)).await;
+    let (_root, waiting) = supervise(subject("waiting", || Waiting).mailbox_capacity(2)).await;
 
     waiting.try_send(Add).unwrap();
     waiting.try_send(Add).unwrap();
@@ -159,7 +160,7 @@ async fn capacity_is_set_by_the_spec() {
 struct Waiting;
 
 impl Actor for Waiting {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.wait(future::pending().into_actor(self));
@@ -215,7 +216,7 @@ async fn message_to_itself_queues_behind_those_that_wait() {
 
 #[actix::test]
 async fn messages_sent_before_the_service_is_up_are_handled_after_it_started() {
-    let (_root, early) = supervise(ServiceSpec::new("early", Early::default)).await;
+    let (_root, early) = supervise(subject("early", Early::default)).await;
 
     early.do_send(Add);
 
@@ -229,7 +230,7 @@ struct Early {
 }
 
 impl Actor for Early {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
         self.total = 10;

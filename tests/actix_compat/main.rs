@@ -16,6 +16,7 @@ mod differences;
 mod futures_spawned;
 mod lifecycle;
 mod mailbox;
+mod own_context;
 mod refusals;
 mod responses;
 mod responses_later;
@@ -26,3 +27,18 @@ mod timers;
 mod waits;
 mod waits_of_streams;
 mod writers;
+
+/// The kind of service that is tested. Another one is in `tests/existing_actors/`, which runs the same tests.
+mod kind {
+    use actix::Actor;
+    use resurgam::{ServiceContext, ServiceSpec};
+
+    pub(crate) type SubjectContext<A> = ServiceContext<A>;
+
+    pub(crate) fn subject<A: Actor<Context = ServiceContext<A>>>(
+        name: &str,
+        factory: impl Fn() -> A + Send + 'static,
+    ) -> ServiceSpec<A> {
+        ServiceSpec::new(name, factory)
+    }
+}

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::support::supervised;
 use actix::{
     dev::{MessageResponse, OneshotSender, ToEnvelope},
     prelude::*,
 };
-use resurgam::{ServiceContext, ServiceRef, SupervisorRef};
+use resurgam::{ServiceRef, SupervisorRef};
+
+use crate::{kind::SubjectContext, support::supervised};
 
 /// Adds up, and answers in every manner there is.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ struct Desk {
 }
 
 impl Actor for Desk {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 }
 
 async fn desk() -> (SupervisorRef, ServiceRef<Desk>) {
@@ -341,7 +342,7 @@ async fn generic_code_over_actors_takes_a_service() {
 struct Cell<T>(T);
 
 impl<T: Unpin + 'static> Actor for Cell<T> {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 }
 
 /// Puts a value in, and is answered with the one before.

@@ -2,13 +2,16 @@
 
 use actix::prelude::*;
 use futures::future;
-use resurgam::{ServiceContext, ServiceRef, SupervisorRef};
+use resurgam::{ServiceRef, SupervisorRef};
 use tokio::{
     sync::oneshot,
     time::{self, Instant},
 };
 
-use crate::support::{ms, supervised, supervised_once};
+use crate::{
+    kind::SubjectContext,
+    support::{ms, supervised, supervised_once},
+};
 
 /// Adds up, sooner or later.
 #[derive(Debug, Default)]
@@ -17,7 +20,7 @@ struct Desk {
 }
 
 impl Actor for Desk {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 }
 
 async fn desk() -> (SupervisorRef, ServiceRef<Desk>) {
@@ -231,7 +234,7 @@ impl Handler<AddAndStop> for Desk {
         AtomicResponse::new(Box::pin(
             future::ready(())
                 .into_actor(self)
-                .map(|(), _, ctx: &mut ServiceContext<Self>| ctx.stop())
+                .map(|(), _, ctx: &mut SubjectContext<Self>| ctx.stop())
                 .then(|(), desk, _| future::pending().into_actor(desk)),
         ))
     }

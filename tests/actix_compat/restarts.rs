@@ -4,10 +4,12 @@
 
 use actix::prelude::*;
 use futures::{StreamExt, future, stream};
-use resurgam::ServiceContext;
 use tokio::{sync::mpsc, time};
 
-use crate::support::{Act, Note, Probe, Script, ms, received, supervised};
+use crate::{
+    kind::SubjectContext,
+    support::{Act, Note, Probe, Script, ms, received, supervised},
+};
 
 #[actix::test]
 async fn permanent_service_that_stops_is_started_again() {
@@ -198,7 +200,7 @@ async fn restart_keeps_what_is_in_the_mailbox() {
 }
 
 /// Spawns, waits and cancels what the next incarnation must not see.
-fn leave_behind(probe: &mut Probe, ctx: &mut ServiceContext<Probe>) {
+fn leave_behind(probe: &mut Probe, ctx: &mut SubjectContext<Probe>) {
     let spawned = future::ready(()).into_actor(probe);
     ctx.spawn(spawned.map(|(), probe, _| probe.note("polled")));
     ctx.wait(future::pending().into_actor(probe));
@@ -320,7 +322,7 @@ struct Reader {
 }
 
 impl Actor for Reader {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.add_stream(stream::iter("ab".chars()));

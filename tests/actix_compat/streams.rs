@@ -2,14 +2,14 @@
 
 use actix::prelude::*;
 use futures::{StreamExt, stream};
-use resurgam::ServiceContext;
 use tokio::{
     sync::{mpsc, oneshot},
     task, time,
 };
 
-use crate::support::{
-    Note, Probe, Script, Subject, Tombstone, idle, ms, received, supervised_once,
+use crate::{
+    kind::SubjectContext,
+    support::{Note, Probe, Script, Subject, Tombstone, idle, ms, received, supervised_once},
 };
 
 impl StreamHandler<&'static str> for Probe {
@@ -206,7 +206,7 @@ struct Reader {
 }
 
 impl Actor for Reader {
-    type Context = ServiceContext<Self>;
+    type Context = SubjectContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.add_stream(stream::iter(self.text.chars()));

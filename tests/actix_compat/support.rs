@@ -6,13 +6,13 @@ use std::{marker::PhantomData, ops::Deref, sync::Arc, task::Poll, time::Duration
 
 use actix::prelude::*;
 use futures::{future, stream};
-use resurgam::{
-    RestartType, ServiceContext, ServiceRef, ServiceSpec, SupervisorActor, SupervisorRef,
-};
+use resurgam::{RestartType, ServiceRef, ServiceSpec, SupervisorActor, SupervisorRef};
 use tokio::{
     sync::{mpsc, oneshot},
     time,
 };
+
+use crate::kind::{SubjectContext, subject};
 
 /// How long a test waits for what must happen. Nothing here takes that long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,9 +22,9 @@ pub(crate) async fn supervised<A>(
     factory: impl Fn() -> A + Send + Sync + 'static,
 ) -> (SupervisorRef, ServiceRef<A>)
 where
-    A: Actor<Context = ServiceContext<A>>,
+    A: Actor<Context = SubjectContext<A>>,
 {
-    supervise(ServiceSpec::new("subject", factory)).await
+    supervise(subject("subject", factory)).await
 }
 
 /// Starts a supervisor with one service that lives once, as an actor of plain actix does.
@@ -32,14 +32,14 @@ pub(crate) async fn supervised_once<A>(
     factory: impl Fn() -> A + Send + Sync + 'static,
 ) -> (SupervisorRef, ServiceRef<A>)
 where
-    A: Actor<Context = ServiceContext<A>>,
+    A: Actor<Context = SubjectContext<A>>,
 {
-    supervise(ServiceSpec::new("subject", factory).restart(RestartType::Temporary)).await
+    supervise(subject("subject", factory).restart(RestartType::Temporary)).await
 }
 
 pub(crate) async fn supervise<A>(spec: ServiceSpec<A>) -> (SupervisorRef, ServiceRef<A>)
 where
-    A: Actor<Context = ServiceContext<A>>,
+    A: Actor<Context = SubjectContext<A>>,
 {
     let root = SupervisorActor::with_defaults("root")
         .start()
@@ -64,7 +64,7 @@ pub(crate) fn received<T>(mut rx: mpsc::UnboundedReceiver<T>) -> impl Stream<Ite
     stream::poll_fn(move |cx| rx.poll_recv(cx))
 }
 
-type Ctx = ServiceContext<Probe>;
+type Ctx = SubjectContext<Probe>;
 type Hook<R> = Arc<dyn Fn(&mut Probe, &mut Ctx) -> R + Send + Sync>;
 
 /// What a [`Probe`] does in its hooks, and how it is supervised.
@@ -120,7 +120,7 @@ impl Script {
     pub(crate) async fn run(self) -> Subject {
         let (tx, rx) = mpsc::unbounded_channel();
         let restart = self.restart;
-        let spec = ServiceSpec::new("subject", move || Probe {
+        let spec = subject("subject", move || Probe {
             count: 0,
             handles: Vec::new(),
             script: self.clone(),

@@ -2,10 +2,12 @@
 
 use actix::prelude::*;
 use futures::future;
-use resurgam::ServiceContext;
 use tokio::{sync::oneshot, time};
 
-use crate::support::{Act, Note, Probe, Script, Subject, idle, ms};
+use crate::{
+    kind::SubjectContext,
+    support::{Act, Note, Probe, Script, Subject, idle, ms},
+};
 
 /// Waits for so many milliseconds and then writes `entry`.
 fn pause(
@@ -132,24 +134,6 @@ async fn wait_holds_back_timers() {
 }
 
 #[actix::test]
-async fn interval_makes_up_for_the_ticks_of_a_wait() {
-    time::pause();
-    let subject = Subject::with_defaults().await;
-
-    subject
-        .act(|probe, ctx| {
-            ctx.run_interval(ms(100), |probe, _| probe.count += 1);
-            ctx.wait(pause(probe, 1050, "waited"));
-        })
-        .await;
-    let during = subject.act(|probe, _| probe.count); // behind the wait, and before the interval
-    assert_eq!(during.await, 0);
-    idle().await;
-
-    assert_eq!(subject.act(|probe, _| probe.count).await, 10);
-}
-
-#[actix::test]
 async fn wait_in_started_holds_back_the_first_message() {
     time::pause();
     let mut subject = Script::new()
@@ -242,7 +226,7 @@ async fn wait_begun_in_the_middle_of_a_wait_begins_when_that_is_done() {
             let outer = time::sleep(ms(10)).into_actor(probe);
             ctx.wait(
                 outer
-                    .map(|(), probe, ctx: &mut ServiceContext<Probe>| {
+                    .map(|(), probe, ctx: &mut SubjectContext<Probe>| {
                         ctx.wait(pause(probe, 1, "inner"));
                     })
                     .then(|(), probe, _| pause(probe, 1000, "outer")),
@@ -373,7 +357,7 @@ async fn wait_that_stops_the_service_is_over() {
         .act(|probe, ctx| {
             let stop = future::ready(()).into_actor(probe);
             ctx.wait(
-                stop.map(|(), _, ctx: &mut ServiceContext<Probe>| ctx.stop())
+                stop.map(|(), _, ctx: &mut SubjectContext<Probe>| ctx.stop())
                     .then(|(), probe, _| future::pending().into_actor(probe)),
             );
         })
@@ -393,7 +377,7 @@ async fn wait_that_terminates_the_service_is_over() {
         .act(|probe, ctx| {
             let stop = future::ready(()).into_actor(probe);
             ctx.wait(
-                stop.map(|(), _, ctx: &mut ServiceContext<Probe>| ctx.terminate())
+                stop.map(|(), _, ctx: &mut SubjectContext<Probe>| ctx.terminate())
                     .then(|(), probe, _| future::pending().into_actor(probe)),
             );
         })
@@ -431,7 +415,7 @@ async fn future_cancelled_in_a_wait_goes_no_further() {
         .act(|probe, ctx| {
             let handle = ctx.run_later(ms(20), |probe, _| probe.note("ran"));
             let wait = time::sleep(ms(10)).into_actor(probe);
-            ctx.wait(wait.map(move |(), _, ctx: &mut ServiceContext<Probe>| {
+            ctx.wait(wait.map(move |(), _, ctx: &mut SubjectContext<Probe>| {
                 ctx.cancel_future(handle);
             }));
         })

@@ -1,0 +1,184 @@
+//! Runs actors that were written for actix's own context.
+//!
+//! actix's [`ContextFut`] owns its mailbox and gives it back to nobody, so that a panic, which costs the future, would cost the mailbox too.
+//! The mailbox therefore stays with the host: the context's parts are replaced by ones that lead to it, and a future that is spawned
+//! before the actor starts hands the messages to the actor, one by one, from inside.
+//!
+//! # Invariants
+//!
+//! 1. The future's own mailbox has no address, and is always empty.
+//! 2. No message is handed over before the supervisor was told that the incarnation is ready.
+//! 3. A future is dropped only once its context is terminated: otherwise its `Drop` would call the hooks, and poll what has
+//!    panicked.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix::{
+    Actor, ActorContext, ActorFuture, ActorState, AsyncContext,
+    dev::{
+        AsyncContextParts, ContextFut, ContextParts, Envelope, EnvelopeProxy,
+        channel::AddressReceiver,
+    },
+};
+use futures::{Future, Stream};
+
+use super::{
+    cell::drain,
+    context::StopRequest,
+    host::Host,
+    incarnation::{BUDGET, Step, drop_guarded},
+    link::{AnyLink, Link},
+    parent::NoticeKind,
+};
+use crate::{
+    policy::{ExitReason, Readiness},
+    state::Exit,
+};
+
+/// The host of an actor in an [`actix::Context`].
+pub(super) struct Adopted<A: Actor<Context = actix::Context<A>>> {
+    queue: Rc<Queue<A>>,
+    link: Arc<Link<A>>,
+    generation: u64,
+    stop: StopRequest,
+}
+
+/// The mailbox, between the host that keeps it and the future inside the context that reads it.
+struct Queue<A: Actor> {
+    /// Borrowed for as long as it takes to poll it, which runs no code of the actor.
+    mailbox: RefCell<AddressReceiver<A>>,
+    gate: Cell<Gate>,
+}
+
+/// Whether messages are handed over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Gate {
+    Closed,
+    Open,
+}
+
+impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
+    type Incarnation = ContextFut<A, actix::Context<A>>;
+
+    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
+        let queue = Queue {
+            mailbox: RefCell::new(mailbox),
+            gate: Cell::new(Gate::Closed),
+        };
+        Self {
+            queue: Rc::new(queue),
+            link,
+            generation: 0,
+            stop: StopRequest::None,
+        }
+    }
+
+    fn link(&self) -> &Arc<Link<A>> {
+        &self.link
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn begin(&mut self, generation: u64) {
+        self.generation = generation;
+        self.stop = StopRequest::None;
+        self.queue.gate.set(Gate::Closed);
+    }
+
+    fn incarnate(&mut self, actor: A) -> Self::Incarnation {
+        let mut ctx = actix::Context::new();
+        *ctx.parts() = ContextParts::new(self.queue.mailbox.borrow().sender_producer());
+        ctx.spawn(Delivery {
+            queue: Rc::clone(&self.queue),
+            link: Arc::clone(&self.link),
+        });
+        ctx.into_future(actor)
+    }
+
+    fn run(
+        &mut self,
+        incarnation: &mut Self::Incarnation,
+        _always_on_start: Readiness,
+        cx: &mut Context<'_>,
+        _message_stays_inside: &mut Option<Envelope<A>>,
+    ) -> Step {
+        let polled = Pin::new(&mut *incarnation).poll(cx);
+        if self.queue.gate.replace(Gate::Open) == Gate::Closed {
+            self.notify_supervisor(NoticeKind::Ready);
+            cx.waker().wake_by_ref();
+        }
+        if polled.is_ready() {
+            return Step::Ended;
+        }
+        // `stopping` has answered that there is work to finish.
+        if self.stop == StopRequest::Asked && incarnation.ctx().state() == ActorState::Running {
+            self.stop = StopRequest::Acknowledged;
+            self.notify_supervisor(NoticeKind::StopAcknowledged);
+        }
+        Step::Pending
+    }
+
+    fn ask_to_stop(&mut self, incarnation: &mut Self::Incarnation) {
+        if self.stop == StopRequest::None {
+            self.stop = StopRequest::Asked;
+        }
+        incarnation.ctx().stop();
+    }
+
+    fn take_exit(&mut self) -> Exit {
+        self.stop.exit()
+    }
+
+    fn tear_down(&mut self, mut incarnation: Self::Incarnation) -> Option<ExitReason> {
+        incarnation.ctx().terminate();
+        let mut first = None;
+        drop_guarded(incarnation, &mut first);
+        first
+    }
+
+    fn drain(&mut self) {
+        drain(&mut self.queue.mailbox.borrow_mut());
+    }
+}
+
+/// Hands messages to the actor, for as long as the incarnation lives.
+struct Delivery<A: Actor> {
+    queue: Rc<Queue<A>>,
+    link: Arc<Link<A>>,
+}
+
+impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut A,
+        ctx: &mut actix::Context<A>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let this = self.get_mut();
+        if this.queue.gate.get() == Gate::Closed {
+            return Poll::Pending;
+        }
+        for _ in 0..BUDGET {
+            if ctx.waiting() || this.link.core().is_overruled() {
+                return Poll::Pending;
+            }
+            let next = Pin::new(&mut *this.queue.mailbox.borrow_mut()).poll_next(cx);
+            let Poll::Ready(Some(mut envelope)) = next else {
+                return Poll::Pending;
+            };
+            envelope.handle(actor, ctx);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
