@@ -35,11 +35,12 @@
 //!
 //! # Overview
 //!
-//! - A *service* is an actix actor whose context is [`ServiceContext`]. A [`ServiceSpec`] says how to make it and how to treat it.
+//! - A *service* is an actix actor, as a rule one whose context is [`ServiceContext`]. A [`ServiceSpec`] says how to make it and how to treat it.
 //! - A [`SupervisorActor`] starts services and starts them again; a [`SupervisorSpec`] says by which rules. It is a service itself, so that
 //!   supervisors form trees.
 //! - [`ServiceSpec::task`] makes a service of an async function, and [`ServiceSpec::blocking`] of one that blocks; a [`TaskContext`] is what it
-//!   gets instead of an actor's context. [`SupervisorRef::run_until_signal`] makes a program of a tree.
+//!   gets instead of an actor's context. [`ServiceSpec::actor`] takes an actor that was written for actix's own context, as it is.
+//!   [`SupervisorRef::run_until_signal`] makes a program of a tree.
 //! - [`SupervisorRef`] is what you hold of a running supervisor, [`ServiceRef`] what you hold of a service. Begin with these two.
 //! - What happens is told as [`Event`]s, see [`SupervisorRef::events`], and written to `tracing` under the target `resurgam`.
 //!
@@ -114,7 +115,8 @@
 //! # What it does not do
 //!
 //! It keeps no state of an actor. It cannot stop a thread that blocks. It does not supervise [`ResponseFuture`](actix::ResponseFuture)s, which actix runs
-//! outside of the actor (see [`ServiceContext`]), nor the threads of a [`SyncArbiter`](actix::SyncArbiter). It knows one process.
+//! outside of the actor (see [`ServiceContext`]), nor the threads of a
+//! [`SyncArbiter`](actix::SyncArbiter) (see [`ServiceSpec::actor`]). It knows one process.
 //!
 //! # Minimum Rust version
 //!
@@ -146,8 +148,8 @@ pub use crate::{
     event::{Blocked, Event, EventKind, Restarting},
     observe::Events,
     policy::{
-        AutoShutdown, Backoff, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
-        RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict,
+        AutoShutdown, Backoff, ExitReason, IntoServiceError, KillCause, OnLimit, Readiness,
+        RestartLimit, RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict,
     },
     registry::{LookupError, RegistryActor, ServiceKey, ServiceSummary},
     service::{Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},

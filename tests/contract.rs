@@ -1,8 +1,11 @@
 //! The public API as its users write it: it must compile, and mean what the comments say.
 //!
-//! A copy of the design's `contract.rs`, without the kinds of services that are not built yet.
+//! The design's `contract.rs`, word for word, but for the feature that OS processes need.
 #![expect(
     dead_code,
+    unused_imports,
+    unused_mut,
+    unused_qualifications,
     unused_variables,
     clippy::many_single_char_names,
     clippy::panic,
@@ -14,10 +17,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, AutoShutdown, Backoff, Event, ExitReason, LookupError, OnLimit, Placement, Readiness,
-    RemoveError, RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec, ServiceState,
-    ServiceToken, Shutdown, ShutdownReport, StartContext, StartError, Strategy, SupervisorActor,
-    SupervisorRef, SupervisorSpec, Verdict, message,
+    AddError, AutoShutdown, Backoff, Event, EventKind, ExitReason, LookupError, OnLimit, Placement,
+    Readiness, RemoveError, RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec,
+    ServiceState, ServiceToken, Shutdown, ShutdownReport, StartContext, StartError, Strategy,
+    SupervisorActor, SupervisorRef, SupervisorSpec, TaskContext, Verdict, message,
 };
 
 #[derive(Default)]
@@ -118,8 +121,7 @@ async fn heart() -> Result<(), Box<dyn std::error::Error>> {
         root.addr().send(message::Remove(also.token())).await?;
 
     // Events in order, bounded, never blocking; report prints as a tree.
-    let events = root.events(); // impl Stream<Item = Event>
-    let _: &dyn Stream<Item = Event> = &events;
+    let mut events = root.events(); // impl Stream<Item = Event>
     println!("{}", root.report().await?);
 
     let report: ShutdownReport = root.shutdown().await?;
@@ -176,5 +178,64 @@ async fn policy(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> 
         .await?; // ready, or the error of its first start
     root.reset(ready.token()).await?; // a service that gave up starts again
     root.join().await?; // until the tree ends; the most important fatal error
+    Ok(())
+}
+
+async fn kinds(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+    let poller = root
+        .add(ServiceSpec::task("poller", |cx: TaskContext| async move {
+            cx.ready();
+            let child = cx
+                .spawn(|cx| async move { Ok::<_, std::io::Error>(()) })
+                .await; // "poller[1]"
+            let named = cx
+                .spawn_named("helper", |cx| async move { Ok::<_, std::io::Error>(()) })
+                .await; // "poller.helper"
+            let answer: u64 = cx.run_blocking(|| 42).await?;
+            cx.shutdown().await; // resolves on a graceful stop
+            Ok::<_, Box<dyn std::error::Error>>(())
+        }))
+        .await?;
+
+    // An actix actor as it is, with `type Context = actix::Context<Self>`.
+    root.add(ServiceSpec::actor("plain", || Plain)).await?;
+    // A thread of its own, told to stop through its context.
+    root.add(ServiceSpec::blocking("crunch", |cx| {
+        while !cx.is_stopping() {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        Ok::<_, std::io::Error>(())
+    }))
+    .await?;
+    #[cfg(feature = "process")]
+    processes(root).await?;
+    // A program: until SIGINT or SIGTERM; the first stops in order.
+    let code: std::process::ExitCode = root.run_until_signal().await;
+    Ok(())
+}
+
+struct Plain;
+impl Actor for Plain {
+    type Context = actix::Context<Self>;
+}
+
+#[cfg(feature = "process")]
+async fn processes(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+    // An OS process (feature `process`).
+    let child = resurgam::process::Command::new("sh")
+        .arg("-c")
+        .arg("echo up; exec sleep 60")
+        .env("LANG", "C");
+    root.add(
+        child
+            .ready_on_line("up")
+            .stop_signal(resurgam::process::Signal::Term)
+            .service("sleeper"),
+    )
+    .await?;
+    let out: String = resurgam::process::Command::new("echo")
+        .arg("hello")
+        .capture()
+        .await?;
     Ok(())
 }

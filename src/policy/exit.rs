@@ -150,9 +150,12 @@ impl fmt::Display for KillCause {
 pub struct ServiceError(Arc<Held>);
 
 impl ServiceError {
-    /// Takes any error, boxed error or text.
+    /// Takes any error, boxed error or text. A `ServiceError` stays as it is.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(Arc::new(Held(error.into())))
+        match error.into().downcast::<Self>() {
+            Ok(same) => *same,
+            Err(error) => Self(Arc::new(Held(error))),
+        }
     }
 
     /// The error itself.

@@ -12,6 +12,7 @@ mod backoff;
 mod error;
 mod exit;
 mod limit;
+mod local;
 pub(crate) mod order;
 mod readiness;
 mod restart;
@@ -26,6 +27,7 @@ pub use self::{
     error::SpecError,
     exit::{ExitReason, KillCause, ServiceError},
     limit::{OnLimit, RestartLimit},
+    local::IntoServiceError,
     readiness::Readiness,
     restart::RestartType,
     shutdown::Shutdown,

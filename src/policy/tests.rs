@@ -107,6 +107,60 @@ fn service_errors_are_equal_if_they_are_the_same_occurrence() {
     assert_eq!(held, Some(io::ErrorKind::NotFound));
 }
 
+#[test]
+fn service_error_made_of_one_is_the_same_occurrence() {
+    let first = ServiceError::new("x");
+    assert_eq!(ServiceError::new(first.clone()), first);
+    assert_eq!(first.clone().into_service_error(), first);
+}
+
+#[test]
+fn error_that_cannot_be_sent_keeps_its_texts_and_sources() {
+    let local: Box<dyn Error> = Box::new(Around(Box::new(Around("disk full".into()))));
+
+    let error = ExitReason::Failed(local.into_service_error());
+
+    assert_eq!(format!("{error:#}"), "failed: around: around: disk full");
+    assert!(format!("{error:?}").contains("Around"), "{error:?}");
+}
+
+#[test]
+fn error_that_cannot_be_sent_keeps_a_verdict_at_any_depth() {
+    let verdict = Verdict::DoNotRestart;
+    let held = ServiceError::new(Around(Box::new(verdict)));
+    for inner in [
+        Box::new(verdict) as Box<dyn Error + Send + Sync>,
+        Box::new(io::Error::other(verdict)),
+        Box::new(held),
+        Box::new(ExitReason::Failed(ServiceError::new(verdict))),
+    ] {
+        let local: Box<dyn Error> = Box::new(Around(Box::new(Around(inner))));
+        let error = local.into_service_error();
+        assert_eq!(Verdict::find(&error), Some(verdict), "{error:?}");
+    }
+}
+
+#[test]
+fn error_with_itself_among_its_sources_is_copied_to_an_end() {
+    #[derive(Debug)]
+    struct Ring;
+    impl fmt::Display for Ring {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("ring")
+        }
+    }
+    impl Error for Ring {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&Ring)
+        }
+    }
+    let local: Box<dyn Error> = Box::new(Ring);
+
+    let error = ExitReason::Failed(local.into_service_error());
+
+    assert!(format!("{error:#}").matches("ring").count() <= 70);
+}
+
 /// Counts a row of failures; returns after how many the limit was exceeded.
 fn trips_after(limit: &RestartLimit, gap: f64, failures: u32) -> Option<u32> {
     let start = some_time();

@@ -39,27 +39,22 @@ where
     }
 }
 
-impl<A, F, E> Factory<A> for Fallible<F>
+impl<A, F> Factory<A> for Fallible<F>
 where
-    F: FnMut(&StartContext) -> Result<A, E> + Send,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    F: FnMut(&StartContext) -> Result<A, ServiceError> + Send,
 {
     fn make(&mut self, context: StartContext) -> Making<A> {
-        Making::Done((self.0)(&context).map_err(ServiceError::new))
+        Making::Done((self.0)(&context))
     }
 }
 
-impl<A, F, T, E> Factory<A> for Async<F>
+impl<A, F, T> Factory<A> for Async<F>
 where
     F: FnMut(StartContext) -> T + Send,
-    T: Future<Output = Result<A, E>> + 'static,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    T: Future<Output = Result<A, ServiceError>> + 'static,
 {
     fn make(&mut self, context: StartContext) -> Making<A> {
-        let future = (self.0)(context);
-        Making::Later(Box::pin(
-            async move { future.await.map_err(ServiceError::new) },
-        ))
+        Making::Later(Box::pin((self.0)(context)))
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     parent::NoticeKind,
 };
 use crate::{
-    policy::{Backoff, OnLimit, Readiness, RestartLimit, RestartType, Shutdown},
+    policy::{Backoff, IntoServiceError, OnLimit, Readiness, RestartLimit, RestartType, Shutdown},
     state::{Announces, ServiceRules, Significance},
 };
 
@@ -75,11 +75,12 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
     }
 
     /// A service made by a factory that may fail; its error is a start that has failed.
-    pub fn try_new<F, E>(name: impl Into<Arc<str>>, factory: F) -> Self
+    pub fn try_new<F, E, B>(name: impl Into<Arc<str>>, mut factory: F) -> Self
     where
         F: FnMut(&StartContext) -> Result<A, E> + Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
+        let factory = move |cx: &StartContext| factory(cx).map_err(E::into_service_error);
         Self::with_factory(name.into(), Box::new(Fallible(factory)))
     }
 
@@ -87,12 +88,16 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
     ///
     /// It holds up neither its supervisor nor its siblings. It is dropped when the service is stopped meanwhile; bound it with
     /// [`start_timeout`](Self::start_timeout).
-    pub fn new_async<F, T, E>(name: impl Into<Arc<str>>, factory: F) -> Self
+    pub fn new_async<F, T, E, B>(name: impl Into<Arc<str>>, mut factory: F) -> Self
     where
         F: FnMut(StartContext) -> T + Send + 'static,
         T: Future<Output = Result<A, E>> + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
+        let factory = move |cx: StartContext| {
+            let actor = factory(cx);
+            async move { actor.await.map_err(E::into_service_error) }
+        };
         Self::with_factory(name.into(), Box::new(Async(factory)))
     }
 
@@ -157,11 +162,12 @@ impl<A: Actor<Context = actix::Context<A>>> ServiceSpec<A> {
 
     /// An [existing actix actor](Self::actor) whose factory may fail, and sees which service it makes; its error is a start that has
     /// failed.
-    pub fn try_actor<F, E>(name: impl Into<Arc<str>>, factory: F) -> Self
+    pub fn try_actor<F, E, B>(name: impl Into<Arc<str>>, mut factory: F) -> Self
     where
         F: FnMut(&StartContext) -> Result<A, E> + Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
+        let factory = move |cx: &StartContext| factory(cx).map_err(E::into_service_error);
         Self::adopted(name.into(), Box::new(Fallible(factory)))
     }
 

@@ -147,7 +147,7 @@ impl ServiceRules {
             return Err(SpecError::value(
                 "readiness",
                 &"Explicit",
-                "OnStart, because an actor in an actix::Context cannot say when it is ready",
+                "OnStart, because only a ServiceContext can say when it is ready",
             ));
         }
         if let Some(name) = self

@@ -20,8 +20,8 @@ use super::*;
 use crate::{
     event::{Blocked, Restarting},
     policy::{
-        AutoShutdown, Backoff, ExitReason, KillCause, OnLimit, RestartLimit, RestartType,
-        ServiceError, Shutdown, Strategy, Verdict,
+        AutoShutdown, Backoff, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
+        RestartType, ServiceError, Shutdown, Strategy, Verdict,
     },
 };
 

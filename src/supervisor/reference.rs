@@ -32,7 +32,7 @@ use crate::{
 /// # Dropping
 ///
 /// When the last reference to any supervisor of a tree is dropped, the tree is shut down as by [`shutdown`](Self::shutdown), since
-/// nobody could reach it any more. A service that wants its tree to run on keeps [`ctx.supervisor()`](ServiceContext::supervisor).
+/// nobody could reach it any more. A service that wants its tree to run on keeps [`ctx.supervisor()`](crate::ServiceContext::supervisor).
 /// When the actix [`System`](actix::System) stops instead, services are dropped with their arbiters, without a call of their hooks, as all actix
 /// actors are: shut down first. Nothing is left behind in either case.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use std::{
 
 use super::build::{Build, BuildFn};
 use crate::{
-    policy::{AutoShutdown, OnLimit, RestartLimit, ServiceError, Strategy},
+    policy::{AutoShutdown, IntoServiceError, OnLimit, RestartLimit, ServiceError, Strategy},
     service::guard,
     state::SupervisorRules,
 };
@@ -142,13 +142,13 @@ impl SupervisorSpec {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn build<F, E>(mut self, mut build: F) -> Self
+    pub fn build<F, E, B>(mut self, mut build: F) -> Self
     where
         F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
         self.build = Some(Arc::new(Mutex::new(move |services: &mut Build<'_>| {
-            build(services).map_err(ServiceError::new)
+            build(services).map_err(E::into_service_error)
         })));
         self
     }

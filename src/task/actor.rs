@@ -16,7 +16,7 @@ use super::{
     shared::{Shared, Stage},
 };
 use crate::{
-    policy::{ExitReason, ServiceError},
+    policy::{ExitReason, IntoServiceError, ServiceError},
     service::ServiceContext,
     state::Exit,
 };
@@ -45,11 +45,11 @@ enum Stop {
 
 impl TaskActor {
     /// Calls the function, and keeps its future.
-    pub(super) fn new<F, T, E>(shared: Arc<Shared>, function: F) -> Self
+    pub(super) fn new<F, T, E, B>(shared: Arc<Shared>, function: F) -> Self
     where
         F: FnOnce(TaskContext) -> T,
         T: Future<Output = Result<(), E>> + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
         let cx = TaskContext::new(Arc::clone(&shared));
         let span = shared.span.clone();
@@ -60,7 +60,7 @@ impl TaskActor {
             stop: Stop::Unasked,
         };
         let future = span.in_scope(|| function(cx));
-        let work = async move { future.await.map_err(ServiceError::new) };
+        let work = async move { future.await.map_err(E::into_service_error) };
         actor.work = Some(Box::pin(work.instrument(span)));
         actor
     }

@@ -16,7 +16,7 @@ use super::{
     shared::{Shared, Stage},
 };
 use crate::{
-    policy::ExitReason,
+    policy::{ExitReason, IntoServiceError},
     service::{Placement, ServiceSpec, StartContext, guard},
     supervisor::SupervisorRef,
     token::ServiceToken,
@@ -195,10 +195,10 @@ impl ServiceSpec<TaskActor> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn blocking<F, E>(name: impl Into<Arc<str>>, function: F) -> Self
+    pub fn blocking<F, E, B>(name: impl Into<Arc<str>>, function: F) -> Self
     where
         F: FnMut(BlockingContext) -> Result<(), E> + Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        E: IntoServiceError<B> + 'static,
     {
         let lineage = Arc::<Lineage>::default();
         // Each incarnation's future has a share of the function. Only one of them runs at a time, so nobody waits.

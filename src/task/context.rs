@@ -11,6 +11,7 @@ use super::{
     shared::{Shared, Stage},
 };
 use crate::{
+    policy::IntoServiceError,
     service::{ServiceRef, StartError},
     supervisor::SupervisorRef,
     token::ServiceToken,
@@ -138,11 +139,11 @@ impl TaskContext {
     /// [`Spawn`] is awaited. By default the new service ends with this incarnation, see [`Lifetime`].
     ///
     /// The function travels to the new service's arbiter, so it must be `Send`; its future need not be.
-    pub fn spawn<F, T, E>(&self, function: F) -> Spawn
+    pub fn spawn<F, T, E, B>(&self, function: F) -> Spawn
     where
         F: FnOnce(Self) -> T + Send + 'static,
         T: Future<Output = Result<(), E>> + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
         let name = format!("{}[{}]", self.name(), self.shared.lineage.next_number());
         Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
@@ -152,11 +153,11 @@ impl TaskContext {
     ///
     /// Otherwise as [`spawn`](Self::spawn). The name is free again when that service has ended. If it is still taken by a service that ends with
     /// an earlier incarnation of this one, that end is waited for.
-    pub fn spawn_named<F, T, E>(&self, name: &str, function: F) -> Spawn
+    pub fn spawn_named<F, T, E, B>(&self, name: &str, function: F) -> Spawn
     where
         F: FnOnce(Self) -> T + Send + 'static,
         T: Future<Output = Result<(), E>> + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
         let name = format!("{}.{name}", self.name());
         Spawn::new(&self.shared, name.into(), Lifetime::default(), function)

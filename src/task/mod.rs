@@ -26,7 +26,10 @@ pub use self::{
     spawn::{Lifetime, Spawn},
 };
 use self::{lineage::Lineage, shared::Shared};
-use crate::service::{ServiceSpec, StartContext};
+use crate::{
+    policy::IntoServiceError,
+    service::{ServiceSpec, StartContext},
+};
 
 impl ServiceSpec<TaskActor> {
     /// An async function as a service.
@@ -68,11 +71,11 @@ impl ServiceSpec<TaskActor> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn task<F, T, E>(name: impl Into<Arc<str>>, mut function: F) -> Self
+    pub fn task<F, T, E, B>(name: impl Into<Arc<str>>, mut function: F) -> Self
     where
         F: FnMut(TaskContext) -> T + Send + 'static,
         T: Future<Output = Result<(), E>> + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
         let lineage = Arc::<Lineage>::default();
         Self::try_new(name, move |start: &StartContext| {

@@ -13,7 +13,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    policy::{RestartType, Verdict},
+    policy::{IntoServiceError, RestartType, Verdict},
     service::{ServiceRef, ServiceSpec, StartContext},
     state::AddError,
     supervisor::message::{Add, Remove},
@@ -95,7 +95,7 @@ type Once = Box<dyn FnOnce(Arc<Shared>) -> TaskActor + Send>;
 type Change = Box<dyn FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
 
 impl Spawn {
-    pub(super) fn new<F, T, E>(
+    pub(super) fn new<F, T, E, B>(
         owner: &Arc<Shared>,
         name: Arc<str>,
         lifetime: Lifetime,
@@ -104,7 +104,7 @@ impl Spawn {
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
         T: Future<Output = Result<(), E>> + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: IntoServiceError<B>,
     {
         Self {
             owner: Arc::clone(owner),

@@ -4,6 +4,7 @@
 //! is in `own_context` there. Then their life as services.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "clippy takes only functions with #[test] for tests, and not what they call"
 )]

@@ -6,7 +6,6 @@
 )]
 
 mod blocking;
-mod contract;
 mod life;
 #[cfg(unix)]
 mod signal;

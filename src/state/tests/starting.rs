@@ -303,6 +303,24 @@ fn significance_is_refused_where_it_has_no_meaning() {
 }
 
 #[test]
+fn explicit_readiness_is_refused_for_a_service_that_cannot_announce_it() {
+    for readiness in [Readiness::OnStart, Readiness::Explicit] {
+        for announces in [Announces::Never, Announces::OnDemand] {
+            let mut bench = Bench::new(unlimited());
+            let mut rules = named("a");
+            rules.readiness = readiness;
+            rules.announces = announces;
+            let refused = readiness == Readiness::Explicit && announces == Announces::Never;
+            assert_eq!(
+                bench.add(rules).is_err(),
+                refused,
+                "{readiness:?} {announces:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn restarted_supervisor_starts_its_services_anew_with_the_same_tokens() {
     let mut bench = Bench::running(SupervisorRules::default(), vec![named("a"), named("b")]);
     let dynamic = bench.add(named("dynamic")).unwrap();
