@@ -151,7 +151,7 @@ fn error_with_itself_among_its_sources_is_copied_to_an_end() {
     }
     impl Error for Ring {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
-            Some(&Ring)
+            Some(&Self)
         }
     }
     let local: Box<dyn Error> = Box::new(Ring);
