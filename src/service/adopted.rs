@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //!
-//! 1. The future's own mailbox has no address, and is always empty.
+//! 1. Nobody but the host has an address of the future's own mailbox, which is always empty.
 //! 2. No message is handed over before the supervisor was told that the incarnation is ready.
 //! 3. A future is dropped only once its context is terminated: otherwise its `Drop` would call the hooks, and poll what has
 //!    panicked.
@@ -20,7 +20,7 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, ActorFuture, ActorState, AsyncContext,
+    Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext,
     dev::{
         AsyncContextParts, ContextFut, ContextParts, Envelope, EnvelopeProxy,
         channel::AddressReceiver,
@@ -54,6 +54,8 @@ struct Queue<A: Actor> {
     /// Borrowed for as long as it takes to poll it, which runs no code of the actor.
     mailbox: RefCell<AddressReceiver<A>>,
     gate: Cell<Gate>,
+    /// False once the actor has cancelled the delivery: within a handler, that is the future that its context names as its own.
+    attended: Cell<bool>,
 }
 
 /// Whether messages are handed over.
@@ -63,13 +65,21 @@ enum Gate {
     Open,
 }
 
+/// An actor in its context.
+pub(super) struct Adoptee<A: Actor<Context = actix::Context<A>>> {
+    future: ContextFut<A, actix::Context<A>>,
+    /// Of the future's own mailbox. Without it, a context that has no other future ends by itself.
+    _own: Addr<A>,
+}
+
 impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
-    type Incarnation = ContextFut<A, actix::Context<A>>;
+    type Incarnation = Adoptee<A>;
 
     fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
         let queue = Queue {
             mailbox: RefCell::new(mailbox),
             gate: Cell::new(Gate::Closed),
+            attended: Cell::new(false),
         };
         Self {
             queue: Rc::new(queue),
@@ -93,24 +103,25 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         self.queue.gate.set(Gate::Closed);
     }
 
-    fn incarnate(&mut self, actor: A) -> Self::Incarnation {
+    fn incarnate(&mut self, actor: A) -> Adoptee<A> {
         let mut ctx = actix::Context::new();
+        let own = ctx.address();
         *ctx.parts() = ContextParts::new(self.queue.mailbox.borrow().sender_producer());
-        ctx.spawn(Delivery {
-            queue: Rc::clone(&self.queue),
-            link: Arc::clone(&self.link),
-        });
-        ctx.into_future(actor)
+        ctx.spawn(self.delivery());
+        Adoptee {
+            future: ctx.into_future(actor),
+            _own: own,
+        }
     }
 
     fn run(
         &mut self,
-        incarnation: &mut Self::Incarnation,
+        incarnation: &mut Adoptee<A>,
         _always_on_start: Readiness,
         cx: &mut Context<'_>,
         _message_stays_inside: &mut Option<Envelope<A>>,
     ) -> Step {
-        let polled = Pin::new(&mut *incarnation).poll(cx);
+        let polled = Pin::new(&mut incarnation.future).poll(cx);
         if self.queue.gate.replace(Gate::Open) == Gate::Closed {
             self.notify_supervisor(NoticeKind::Ready);
             cx.waker().wake_by_ref();
@@ -118,27 +129,32 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         if polled.is_ready() {
             return Step::Ended;
         }
+        let ctx = incarnation.future.ctx();
+        if !self.queue.attended.get() {
+            ctx.spawn(self.delivery());
+            cx.waker().wake_by_ref();
+        }
         // `stopping` has answered that there is work to finish.
-        if self.stop == StopRequest::Asked && incarnation.ctx().state() == ActorState::Running {
+        if self.stop == StopRequest::Asked && ctx.state() == ActorState::Running {
             self.stop = StopRequest::Acknowledged;
             self.notify_supervisor(NoticeKind::StopAcknowledged);
         }
         Step::Pending
     }
 
-    fn ask_to_stop(&mut self, incarnation: &mut Self::Incarnation) {
+    fn ask_to_stop(&mut self, incarnation: &mut Adoptee<A>) {
         if self.stop == StopRequest::None {
             self.stop = StopRequest::Asked;
         }
-        incarnation.ctx().stop();
+        incarnation.future.ctx().stop();
     }
 
     fn take_exit(&mut self) -> Exit {
         self.stop.exit()
     }
 
-    fn tear_down(&mut self, mut incarnation: Self::Incarnation) -> Option<ExitReason> {
-        incarnation.ctx().terminate();
+    fn tear_down(&mut self, mut incarnation: Adoptee<A>) -> Option<ExitReason> {
+        incarnation.future.ctx().terminate();
         let mut first = None;
         drop_guarded(incarnation, &mut first);
         first
@@ -146,6 +162,16 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
 
     fn drain(&mut self) {
         drain(&mut self.queue.mailbox.borrow_mut());
+    }
+}
+
+impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
+    fn delivery(&self) -> Delivery<A> {
+        self.queue.attended.set(true);
+        Delivery {
+            queue: Rc::clone(&self.queue),
+            link: Arc::clone(&self.link),
+        }
     }
 }
 
@@ -180,5 +206,11 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl<A: Actor> Drop for Delivery<A> {
+    fn drop(&mut self) {
+        self.queue.attended.set(false);
     }
 }

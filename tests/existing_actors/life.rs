@@ -32,7 +32,7 @@ impl Actor for Plain {
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
         self.note("stopping");
         if self.stop == Running::Continue {
-            ctx.run_later(ms(100), |plain, ctx| {
+            ctx.run_later(ms(5000), |plain, ctx| {
                 plain.stop = Running::Stop;
                 ctx.stop();
             });
@@ -81,6 +81,7 @@ impl Handler<Count> for Plain {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 enum Do {
+    CancelItself,
     Panic,
     PanicLater,
     Stop,
@@ -92,6 +93,9 @@ impl Handler<Do> for Plain {
 
     fn handle(&mut self, msg: Do, ctx: &mut Context<Self>) {
         match msg {
+            Do::CancelItself => {
+                ctx.cancel_future(ctx.handle());
+            }
             Do::Panic => panic!("on request"),
             Do::PanicLater => {
                 ctx.run_later(ms(10), |_, _| panic!("later"));
@@ -125,6 +129,19 @@ impl Handler<Hold> for Plain {
 
     fn handle(&mut self, msg: Hold, ctx: &mut Context<Self>) {
         msg.0.into_actor(self).map(|_, _, _| ()).wait(ctx);
+    }
+}
+
+/// Blocks the actor's thread until the sender is used or dropped.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Block(std::sync::mpsc::Receiver<()>);
+
+impl Handler<Block> for Plain {
+    type Result = ();
+
+    fn handle(&mut self, msg: Block, _: &mut Context<Self>) {
+        let _sent_or_dropped = msg.0.recv();
     }
 }
 
@@ -309,7 +326,7 @@ async fn removal_waits_for_one_that_goes_on_when_it_is_asked_to_stop() {
     let reason = subject.root.remove(subject.plain.token()).await;
 
     assert_eq!(reason, Ok(ExitReason::Shutdown));
-    assert!(before.elapsed() >= ms(100));
+    assert!(before.elapsed() >= ms(5000));
     assert_eq!(
         subject.log_until("dropped").await,
         ["started", "stopping", "stopping", "stopped", "dropped"]
@@ -341,6 +358,28 @@ async fn kill_drops_it_without_its_hooks() {
 
     assert!(matches!(reason, ExitReason::Killed(_)), "{reason}");
     assert_eq!(subject.log_until("dropped").await, ["started", "dropped"]);
+}
+
+#[actix::test]
+async fn no_message_is_handled_after_a_kill() {
+    let subject = Subject::run(|spec| {
+        spec.placement(Placement::Dedicated)
+            .shutdown(Shutdown::BrutalKill)
+    })
+    .await;
+    let (release, block) = std::sync::mpsc::channel();
+    subject.plain.do_send(Block(block));
+    let behind = subject.plain.send(Count);
+
+    let removal = subject.root.remove(subject.plain.token());
+    let released = async {
+        subject.root.report().await.unwrap(); // behind the removal
+        release.send(()).unwrap();
+    };
+    let (reason, ()) = futures::join!(removal, released);
+
+    assert!(matches!(reason, Ok(ExitReason::Killed(_))), "{reason:?}");
+    assert_eq!(behind.await, Err(MailboxError::Closed));
 }
 
 #[actix::test]
@@ -468,30 +507,57 @@ async fn panic_in_started_is_a_failed_start() {
 
 #[actix::test]
 async fn it_is_ready_before_its_first_message() {
+    let mut root = SupervisorActor::with_defaults("root");
     let (log, _) = mpsc::unbounded_channel();
-    let root = SupervisorActor::with_defaults("root")
-        .start()
-        .await
-        .unwrap();
-    let mut events = root.events();
     let spec = ServiceSpec::actor("plain", move || Plain {
         count: 0,
         log: log.clone(),
         stop: Running::Stop,
     });
+    let plain = root.add(spec).unwrap();
+    plain.do_send(Do::Panic);
 
-    let plain = root.add(spec.restart(RestartType::Temporary)).await;
-    plain.unwrap().do_send(Do::Panic);
+    let root = root.start().await.expect("the start is over by then");
 
-    let mut seen = Vec::new();
-    while seen.last() != Some(&"panicked") {
-        match events.next().await.unwrap().kind() {
-            EventKind::ServiceReady => seen.push("ready"),
-            EventKind::ServicePanicked { .. } => seen.push("panicked"),
-            _ => {}
-        }
+    assert_eq!(plain.send(Count).await, Ok(1));
+    drop(root);
+}
+
+#[actix::test]
+async fn those_that_go_on_when_they_are_asked_to_stop_do_so_at_the_same_time() {
+    time::pause();
+    let mut root = SupervisorActor::with_defaults("root");
+    let mut tokens = Vec::new();
+    for name in ["a", "b", "c"] {
+        let (log, _) = mpsc::unbounded_channel();
+        let spec = ServiceSpec::actor(name, move || Plain {
+            count: 0,
+            log: log.clone(),
+            stop: Running::Continue,
+        });
+        tokens.push(root.add(spec).unwrap().token());
     }
-    assert_eq!(seen, ["ready", "panicked"]);
+    let root = root.start().await.unwrap();
+    for token in tokens {
+        root.restart(token).await.unwrap(); // and asked to stop once before
+    }
+    let before = time::Instant::now();
+
+    root.shutdown().await.unwrap();
+
+    // One that does not say so is waited for, for a while.
+    assert!(before.elapsed() < ms(5050), "{:?}", before.elapsed());
+}
+
+#[actix::test]
+async fn handler_that_cancels_what_its_context_names_as_the_running_future_loses_no_messages() {
+    let subject = Subject::run(|spec| spec).await;
+    assert_eq!(subject.plain.send(Count).await, Ok(1));
+
+    for count in 2..5 {
+        subject.plain.send(Do::CancelItself).await.unwrap();
+        assert_eq!(subject.plain.send(Count).await, Ok(count));
+    }
 }
 
 #[actix::test]
