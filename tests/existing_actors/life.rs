@@ -132,16 +132,17 @@ impl Handler<Hold> for Plain {
     }
 }
 
-/// Blocks the actor's thread until the sender is used or dropped.
+/// Says that it is handled, and blocks the actor's thread until the other sender is used or dropped.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Block(std::sync::mpsc::Receiver<()>);
+struct Block(oneshot::Sender<()>, std::sync::mpsc::Receiver<()>);
 
 impl Handler<Block> for Plain {
     type Result = ();
 
     fn handle(&mut self, msg: Block, _: &mut Context<Self>) {
-        let _sent_or_dropped = msg.0.recv();
+        msg.0.send(()).unwrap();
+        let _sent_or_dropped = msg.1.recv();
     }
 }
 
@@ -367,9 +368,11 @@ async fn no_message_is_handled_after_a_kill() {
             .shutdown(Shutdown::BrutalKill)
     })
     .await;
+    let (blocks, blocked) = oneshot::channel();
     let (release, block) = std::sync::mpsc::channel();
-    subject.plain.do_send(Block(block));
+    subject.plain.do_send(Block(blocks, block));
     let behind = subject.plain.send(Count);
+    blocked.await.unwrap();
 
     let removal = subject.root.remove(subject.plain.token());
     let released = async {
