@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures::{FutureExt, future::join_all};
 use resurgam::{
-    EventKind, ExitReason, KillCause, Readiness, ServiceContext, ServiceSpec, Shutdown, StartError,
-    SupervisorActor, SupervisorRef, SupervisorSpec,
+    AddError, EventKind, ExitReason, KillCause, Readiness, ServiceContext, ServiceSpec, Shutdown,
+    StartError, SupervisorActor, SupervisorRef, SupervisorSpec, message,
 };
 use tokio::time;
 
@@ -193,4 +193,24 @@ async fn time_of_a_subtree_is_enough_to_say_which_of_its_services_was_late() {
     assert!(before.elapsed() < Duration::from_secs(3));
     let paths: Vec<_> = report.failures().iter().map(|(path, _)| &**path).collect();
     assert_eq!(paths, ["root/tier/slow"], "{report}");
+}
+
+#[actix::test]
+async fn end_with_a_limit_overtakes_what_is_queued_for_the_supervisor() {
+    time::pause();
+    let root = root().await;
+    let adds: Vec<_> = (0..100)
+        .map(|number| {
+            let spec = ServiceSpec::new(format!("late{number}"), Quiet::default);
+            root.addr().send(message::Add::new(spec))
+        })
+        .collect();
+
+    let report = root.shutdown_within(Duration::from_secs(2)).await.unwrap();
+
+    assert!(report.is_clean(), "{report}");
+    for add in join_all(adds).await {
+        let refused = add.map_or(Some(AddError::SupervisorGone), Result::err);
+        assert!(refused.is_some(), "added by a supervisor that was to end");
+    }
 }

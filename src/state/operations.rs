@@ -157,17 +157,17 @@ impl SupervisorState {
         self.settle(now);
     }
 
-    /// Follows other rules from now on. Services are left alone; refused rules change nothing.
+    /// Follows other rules from now on, and returns the ones before. Services are left alone; refused rules change nothing.
     pub(crate) fn reconfigure(
         &mut self,
         rules: super::SupervisorRules,
         now: Instant,
-    ) -> Result<(), SpecError> {
+    ) -> Result<super::SupervisorRules, SpecError> {
         rules.validate()?;
-        self.rules = rules;
+        let before = std::mem::replace(&mut self.rules, rules);
         self.report_self(EventKind::Reconfigured, now);
         self.settle(now);
-        Ok(())
+        Ok(before)
     }
 
     /// The slot of a service that can be operated on.

@@ -6,7 +6,7 @@ use super::{Deferred, ShutdownError, SupervisorActor, clock::now, core::Core, me
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
-    service::{ServiceRef, StartError},
+    service::{ServiceRef, StartError, guard},
     state::{
         AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError, Waiter,
     },
@@ -136,7 +136,10 @@ impl Handler<message::Reconfigure> for SupervisorActor {
     type Result = Result<(), SpecError>;
 
     fn handle(&mut self, msg: message::Reconfigure, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| core.state.reconfigure(msg.0.rules, now()))
+        let before = self.decide(ctx, |core| core.state.reconfigure(msg.0.rules, now()))?;
+        // The user's closures are in it: what they hold may panic when it is dropped.
+        let _nobody_to_tell = guard(move || drop(before));
+        Ok(())
     }
 }
 

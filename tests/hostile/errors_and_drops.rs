@@ -3,7 +3,9 @@
 use std::{error::Error, fmt};
 
 use actix::prelude::*;
-use resurgam::{AddError, EventKind, Placement, ServiceRef, ServiceSpec, SupervisorRef};
+use resurgam::{
+    AddError, EventKind, Placement, ServiceRef, ServiceSpec, SupervisorRef, SupervisorSpec,
+};
 use tokio::time;
 use tracing::{Level, Metadata, Subscriber, field, span};
 
@@ -243,4 +245,25 @@ async fn failure_with_a_panicking_drop_and_then_a_panic_does_not_lose_the_servic
         root.services().await
     );
     root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn rules_that_panic_when_they_are_replaced_do_not_end_their_supervisor() {
+    time::pause();
+    let root = root().await;
+    let service = root
+        .add_and_wait(ServiceSpec::new("plain", Plain::default))
+        .await
+        .unwrap();
+    let bomb = Bomb::armed();
+    let hostile = SupervisorSpec::default().fatal(move |_| {
+        let _held = &bomb;
+        false
+    });
+
+    root.reconfigure(hostile).await.unwrap();
+    root.reconfigure(SupervisorSpec::default()).await.unwrap();
+
+    assert_eq!(service.send(Generation).await, Ok(0));
+    assert_alive(&root).await;
 }
