@@ -136,10 +136,16 @@ impl Handler<message::Reconfigure> for SupervisorActor {
     type Result = Result<(), SpecError>;
 
     fn handle(&mut self, msg: message::Reconfigure, ctx: &mut Self::Context) -> Self::Result {
-        let before = self.decide(ctx, |core| core.state.reconfigure(msg.0.rules, now()))?;
+        let rules = msg.0.rules;
+        let refused = rules.clone();
+        let replaced = self.decide(ctx, |core| core.state.reconfigure(rules, now()));
+        let (before, done) = match replaced {
+            Ok(before) => (before, Ok(())),
+            Err(error) => (refused, Err(error)),
+        };
         // The user's closures are in it: what they hold may panic when it is dropped.
         let _nobody_to_tell = guard(move || drop(before));
-        Ok(())
+        done
     }
 }
 

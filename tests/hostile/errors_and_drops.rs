@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, EventKind, Placement, ServiceRef, ServiceSpec, SupervisorRef, SupervisorSpec,
+    AddError, EventKind, OnLimit, Placement, ServiceRef, ServiceSpec, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 use tracing::{Level, Metadata, Subscriber, field, span};
@@ -255,13 +255,17 @@ async fn rules_that_panic_when_they_are_replaced_do_not_end_their_supervisor() {
         .add_and_wait(ServiceSpec::new("plain", Plain::default))
         .await
         .unwrap();
-    let bomb = Bomb::armed();
-    let hostile = SupervisorSpec::default().fatal(move |_| {
-        let _held = &bomb;
-        false
-    });
+    let hostile = || {
+        let bomb = Bomb::armed();
+        SupervisorSpec::default().fatal(move |_| {
+            let _held = &bomb;
+            false
+        })
+    };
 
-    root.reconfigure(hostile).await.unwrap();
+    root.reconfigure(hostile()).await.unwrap();
+    let refused = root.reconfigure(hostile().on_limit(OnLimit::GiveUp)).await;
+    assert!(refused.is_err());
     root.reconfigure(SupervisorSpec::default()).await.unwrap();
 
     assert_eq!(service.send(Generation).await, Ok(0));
