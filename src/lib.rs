@@ -138,6 +138,7 @@ mod policy;
 #[cfg_attr(docsrs, doc(cfg(feature = "process")))]
 pub mod process;
 mod registry;
+pub mod scope;
 mod service;
 mod state;
 mod supervisor;

@@ -2,14 +2,14 @@
 
 use std::{error::Error, fmt};
 
-use super::{ExitReason, ServiceError, Verdict, exit::MAX_CHAIN};
+use super::{ExitReason, ScopeEnding, ServiceError, Verdict, exit::MAX_CHAIN};
 
 /// What a function of a service may fail with: what [`ServiceError::new`] takes, or a `Box<dyn Error>`.
 ///
 /// The compiler finds the parameter, which only keeps the two apart.
 ///
 /// A plain `Box<dyn Error>` may not be sent to another thread, as events are. Its texts and those of its sources are kept, and a [`Verdict`],
-/// [`ServiceError`] or [`ExitReason`] among them; other types are lost. Use `Box<dyn Error + Send + Sync>` to keep them all.
+/// [`ServiceError`], [`ExitReason`] or [`ScopeEnding`](crate::scope::ScopeEnding) among them; other types are lost. Use `Box<dyn Error + Send + Sync>` to keep them all.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a service",
     note = "a service fails with an error that is `Send + Sync + 'static`, with a text, or with a `Box<dyn Error>`"
@@ -48,6 +48,9 @@ fn retell(error: &(dyn Error + 'static), sources: usize) -> Box<dyn Error + Send
     }
     if let Some(verdict) = error.downcast_ref::<Verdict>() {
         return Box::new(*verdict);
+    }
+    if let Some(ending) = error.downcast_ref::<ScopeEnding>() {
+        return Box::new(ending.clone());
     }
     // A transparent wrapper says nothing of its own, and its sources begin behind what it holds.
     let held = error

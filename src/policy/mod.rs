@@ -16,6 +16,7 @@ mod local;
 pub(crate) mod order;
 mod readiness;
 mod restart;
+mod scope;
 mod shutdown;
 mod strategy;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use self::{
     local::IntoServiceError,
     readiness::Readiness,
     restart::RestartType,
+    scope::ScopeEnding,
     shutdown::Shutdown,
     strategy::{AutoShutdown, Strategy},
     verdict::Verdict,
@@ -37,4 +39,5 @@ pub use self::{
 pub(crate) use self::{
     limit::{LimitCounter, Tally},
     order::Cycle,
+    verdict::{find_source, sources},
 };

@@ -34,21 +34,37 @@ impl Verdict {
     ///
     /// The first one found counts; a chain is followed for 64 sources.
     pub fn find(error: &(dyn Error + 'static)) -> Option<Self> {
-        let mut next = Some(error);
-        for _ in 0..MAX_CHAIN {
-            let error = next?;
-            if let Some(verdict) = error.downcast_ref::<Self>() {
-                return Some(*verdict);
-            }
-            next = inner(error).or_else(|| error.source());
-        }
-        None
+        sources(error)
+            .find_map(|error| error.downcast_ref())
+            .copied()
     }
 
     /// As [`find`](Self::find); an error that panics meanwhile has no verdict.
     pub(crate) fn find_quietly(error: &(dyn Error + 'static)) -> Option<Self> {
         quietly(|| Self::find(error)).flatten()
     }
+}
+
+/// An error and its sources, as far as a chain is followed.
+pub(crate) fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        inner(error).or_else(|| error.source())
+    })
+    .take(MAX_CHAIN)
+}
+
+/// Reports whether an error or one of its sources is a `T` that is wanted; one that panics meanwhile has none.
+pub(crate) fn find_source<T: Error + 'static>(
+    error: &(dyn Error + 'static),
+    wanted: impl Fn(&T) -> bool,
+) -> bool {
+    let found = || {
+        let mut typed = sources(error).filter_map(|error| error.downcast_ref());
+        typed.any(wanted)
+    };
+    quietly(found).unwrap_or(false)
 }
 
 /// What a transparent wrapper holds: its `source` is that of the wrapped error, which would be passed over.

@@ -5,6 +5,7 @@ use std::{any::Any, fmt, sync::OnceLock};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{
+    policy::ServiceError,
     state::{Exit, ShutdownReport},
     token::ServiceToken,
 };
@@ -55,7 +56,7 @@ impl fmt::Debug for Parent {
     }
 }
 
-/// What a cell tells its supervisor about one incarnation.
+/// What a cell tells its supervisor about one incarnation, or a scope itself about its own.
 #[derive(Debug)]
 pub(crate) struct Notice {
     pub(crate) token: ServiceToken,
@@ -74,6 +75,8 @@ pub(crate) enum NoticeKind {
     Ready,
     /// The incarnation was a supervisor, and this went wrong below it while it stopped.
     ReportedBelow(Box<ShutdownReport>),
+    /// The supervisor itself is a scope that is to end, with an error or without.
+    ScopeEnds(Option<ServiceError>),
     /// The incarnation's `started` has returned, and it will say itself when it is ready.
     Started,
     /// The incarnation was asked to stop, and its `stopping` answered that it has work to finish.

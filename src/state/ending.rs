@@ -123,6 +123,9 @@ impl SupervisorState {
 
     /// The error of an exit, if it ends the whole tree.
     pub(super) fn fatal_error(&self, reason: &ExitReason) -> Option<ServiceError> {
+        if self.is_bound() {
+            return self.bound_error(reason);
+        }
         let fatal = self.rules.fatal.as_ref()?;
         // A panic or a kill is asked about as well, as the error that an exit reason is.
         let error = match reason {
@@ -135,12 +138,22 @@ impl SupervisorState {
 
     /// Ends with a fatal error, or compares it with the one with which the supervisor ends already.
     pub(super) fn end_fatally(&mut self, slot: u32, error: ServiceError, now: Instant) {
-        let path = Arc::clone(&self.services[slot].path);
+        self.end_with_error(Arc::clone(&self.services[slot].path), error, now);
+    }
+
+    /// As [`end_fatally`](Self::end_fatally), whoever the error is from.
+    pub(super) fn end_with_error(&mut self, path: Arc<str>, error: ServiceError, now: Instant) {
+        let bound = self.is_bound();
         if let Some(ending) = &mut self.ending {
-            if let Cause::Fatal { error: kept, .. } = &ending.cause
-                && let Some(more_important) = &self.rules.more_important
-                && more_important(&error, kept)
-            {
+            let outweighs = match &ending.cause {
+                Cause::Fatal { error: kept, .. } => {
+                    let compare = self.rules.more_important.as_ref();
+                    compare.is_some_and(|more_important| more_important(&error, kept))
+                }
+                Cause::Stopped | Cause::AutoShutdown => bound,
+                _ => false,
+            };
+            if outweighs {
                 ending.cause = Cause::Fatal { path, error };
             }
             return;
@@ -181,6 +194,7 @@ impl SupervisorState {
         let Some(ending) = self.ending.take() else {
             return;
         };
+        self.release_bound(now);
         let (kind, ended) = ending.conclude();
         self.report_self(kind, now);
         self.effects.push_back(Effect::End(ended));

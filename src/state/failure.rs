@@ -116,6 +116,12 @@ impl SupervisorState {
         self.report_lost(slot, &reason, after, now);
         self.bounce_dependents(slot);
         self.set_phase(slot, Phase::Lost);
+        if live
+            && self.is_bound()
+            && let Some(error) = self.bound_error(&reason)
+        {
+            self.end_fatally(slot, error, now);
+        }
         let awaited = self
             .waiters
             .has(self.services[slot].serial, Want::FirstReady);

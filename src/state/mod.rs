@@ -15,6 +15,7 @@
 //! 3. Whoever waits for an operation is answered once, whatever happens.
 //! 4. Every failure is reported before what follows from it.
 
+mod bound;
 mod effect;
 mod ending;
 mod error;
@@ -46,6 +47,7 @@ use std::{
 };
 
 pub(crate) use self::{
+    bound::Binding,
     effect::{Answer, Effect, Ended, Exit, Waiter},
     error::BlockedError,
     rules::{Announces, ServiceRules, Significance, SupervisorRules},

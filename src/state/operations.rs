@@ -160,10 +160,15 @@ impl SupervisorState {
     /// Follows other rules from now on, and returns the ones before. Services are left alone; refused rules change nothing.
     pub(crate) fn reconfigure(
         &mut self,
-        rules: super::SupervisorRules,
+        mut rules: super::SupervisorRules,
         now: Instant,
     ) -> Result<super::SupervisorRules, SpecError> {
         rules.validate()?;
+        // A scope stays one.
+        rules.binding = self.rules.binding;
+        if self.is_bound() {
+            rules.auto_shutdown = self.rules.auto_shutdown;
+        }
         let before = std::mem::replace(&mut self.rules, rules);
         self.report_self(EventKind::Reconfigured, now);
         self.settle(now);

@@ -31,7 +31,7 @@ impl SupervisorState {
 
     /// A service has ended for good: one that was there at the start is kept as stopped, any other is forgotten.
     pub(super) fn retire(&mut self, slot: u32, reason: &ExitReason, now: Instant) {
-        if self.is_static(slot) {
+        if self.is_static(slot) && !self.is_bound() {
             self.set_phase(slot, Phase::Finished);
             self.answer(slot, Outcome::Failed(reason));
             self.block_dependents(slot, now);

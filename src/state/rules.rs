@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use super::Binding;
 use crate::policy::{
     AutoShutdown, Backoff, OnLimit, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
     SpecError, Strategy,
@@ -31,6 +32,8 @@ pub(crate) struct SupervisorRules {
     pub(crate) fatal: Option<Fatal>,
     /// Which of two fatal errors counts: the first.
     pub(crate) more_important: Option<MoreImportant>,
+    /// Whether the supervisor is a scope: it is not.
+    pub(crate) binding: Binding,
 }
 
 impl SupervisorRules {
@@ -58,6 +61,7 @@ impl Default for SupervisorRules {
             auto_shutdown: AutoShutdown::default(),
             fatal: None,
             more_important: None,
+            binding: Binding::default(),
         }
     }
 }
@@ -71,6 +75,7 @@ impl fmt::Debug for SupervisorRules {
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("resume_spacing", &self.resume_spacing)
             .field("auto_shutdown", &self.auto_shutdown)
+            .field("binding", &self.binding)
             .finish_non_exhaustive()
     }
 }

@@ -30,12 +30,13 @@ impl SupervisorState {
     /// Takes a service in, and starts it if the supervisor was started.
     pub(crate) fn add(
         &mut self,
-        rules: ServiceRules,
+        mut rules: ServiceRules,
         now: Instant,
     ) -> Result<ServiceToken, AddError> {
         if self.is_ending() {
             return Err(AddError::ShuttingDown);
         }
+        self.bind(&mut rules);
         rules.validate(&self.path, self.rules.auto_shutdown)?;
         if let Some(slot) = self.services.named(rules.name()) {
             return Err(AddError::DuplicateName {

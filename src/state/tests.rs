@@ -1,5 +1,6 @@
 //! Tests of the decisions, without a runtime.
 
+mod bound;
 mod dependencies;
 mod failures;
 mod generate;

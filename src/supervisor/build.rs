@@ -19,7 +19,7 @@ use crate::{
 
 /// What a [build function](crate::SupervisorSpec::build) adds its services and its clean-up to.
 pub struct Build<'a> {
-    core: &'a mut Core,
+    pub(super) core: &'a mut Core,
 }
 
 /// A build function. A mutex because a spec is cloned and shared; it is called on the supervisor's turn only.

@@ -21,6 +21,7 @@ use super::{
     build::{BuildFn, Built},
     cells::is_supervisor,
     clock::now,
+    life::Life,
     random::Random,
     tree::Tree,
     upward::Upward,
@@ -85,6 +86,8 @@ pub(crate) struct Core {
     pub(super) supervisors: usize,
     pub(super) build_fn: Option<BuildFn>,
     pub(super) built: Built,
+    /// Of a scope: what its handles share, while it runs.
+    pub(super) scope: Option<Arc<Life>>,
     /// What went wrong below those services that are supervisors, while this one stops.
     pub(super) below: ShutdownReport,
 }
@@ -121,8 +124,13 @@ impl Core {
             supervisors: 0,
             build_fn: spec.build,
             built: Built::default(),
+            scope: None,
             below: ShutdownReport::default(),
         }
+    }
+
+    pub(super) fn parent(&self) -> &Arc<Parent> {
+        &self.parent
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -209,6 +217,7 @@ impl Core {
     pub(super) fn leave(&mut self) {
         self.ended = None;
         self.ending.clear();
+        self.drop_scope();
         if !self.state.has_ended() {
             for entry in self.entries.iter().flatten() {
                 let core = entry.link.core();
@@ -316,6 +325,7 @@ impl Core {
                 self.below.append(*report);
             }
             NoticeKind::ReportedBelow(_) => {}
+            NoticeKind::ScopeEnds(error) => self.end_scope(generation, error),
             NoticeKind::Started => self.state.started(token, generation, now()),
             NoticeKind::StopAcknowledged => {
                 self.state.stop_acknowledged(token, generation, now());
@@ -369,6 +379,7 @@ impl Core {
     /// Carries out everything that the state has decided.
     pub(super) fn carry_out(&mut self, ctx: &mut ServiceContext<SupervisorActor>) {
         self.close_what_is_down();
+        self.tell_scope();
         while let Some(effect) = self.state.next_effect() {
             match effect {
                 Effect::Start { token, generation } => self.start(token, generation),
@@ -405,6 +416,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        self.drop_scope();
         self.clean_up();
         let tokens: Vec<_> = self
             .entries

@@ -1,9 +1,9 @@
 //! Why an operation of a supervisor as a whole fails.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use crate::{
-    policy::{ExitReason, ServiceError, SpecError},
+    policy::{ExitReason, ServiceError, SpecError, sources},
     service::StartError,
 };
 
@@ -97,6 +97,83 @@ impl JoinError {
             Self::Fatal { error, .. } => ExitReason::Failed(error.clone()),
             Self::NotStarted { .. } | Self::SystemStopped => ExitReason::Shutdown,
         }
+    }
+}
+
+/// Why a scope ended, where it did not end as planned.
+///
+/// Names the scope and, where there is one, the member that ended it. Of a [`ServiceSpec::scope`](crate::ServiceSpec::scope) it is the
+/// error that its supervisor sees, and a [`Verdict`](crate::Verdict) among its sources counts for the whole scope.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopeError {
+    /// The supervisor of the scope was dropped before the scope was over: it was killed, or the actix system was stopped.
+    #[error("scope `{path}` was dropped before it was over")]
+    Dropped {
+        /// The scope.
+        path: Arc<str>,
+    },
+    /// Somebody ended the scope with an error, see [`Scope::fail`](crate::scope::Scope::fail), or its
+    /// [build function](crate::scope::ScopeSpec::build) failed.
+    #[error("scope `{path}` failed")]
+    Failed {
+        /// The scope.
+        path: Arc<str>,
+        /// That error.
+        #[source]
+        error: ServiceError,
+    },
+    /// A member, or the work, failed, panicked, failed to start or did not stop in time. The first one, or the most important one.
+    #[error("service `{member}` ended scope `{path}`")]
+    Member {
+        /// The scope.
+        path: Arc<str>,
+        /// The names from the root to the member.
+        member: Arc<str>,
+        /// How it ended.
+        #[source]
+        reason: ExitReason,
+    },
+    /// The scope could not be started at all.
+    #[error("scope `{path}` did not start")]
+    NotStarted {
+        /// The scope.
+        path: Arc<str>,
+        /// Why.
+        #[source]
+        error: StartError,
+    },
+    /// Somebody ended the scope, or removed its work, before the work had a result.
+    #[error("scope `{path}` was stopped before its work was done")]
+    Stopped {
+        /// The scope.
+        path: Arc<str>,
+    },
+}
+
+impl ScopeError {
+    /// The names from the root to the scope.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Dropped { path }
+            | Self::Failed { path, .. }
+            | Self::Member { path, .. }
+            | Self::NotStarted { path, .. }
+            | Self::Stopped { path } => path,
+        }
+    }
+
+    /// The member that ended the scope, by the names from the root.
+    pub fn member(&self) -> Option<&str> {
+        match self {
+            Self::Member { member, .. } => Some(member),
+            _ => None,
+        }
+    }
+
+    /// The first error of type `E` among the sources: what the work or the member has returned, also one of a scope below.
+    pub fn find<E: Error + 'static>(&self) -> Option<&E> {
+        sources(self).find_map(|error| error.downcast_ref())
     }
 }
 

@@ -11,6 +11,7 @@ mod deferred;
 mod driver;
 mod error;
 mod handler;
+mod life;
 pub mod message;
 mod random;
 mod reference;
@@ -28,16 +29,19 @@ use std::{
 
 use actix::prelude::*;
 
-pub(crate) use self::upward::Upward;
 pub use self::{
     build::Build,
     deferred::Deferred,
-    error::{JoinError, ReconfigureError, ShutdownError, SupervisorGone},
+    error::{JoinError, ReconfigureError, ScopeError, ShutdownError, SupervisorGone},
     reference::SupervisorRef,
     report::{Report, ServiceReport},
     spec::SupervisorSpec,
 };
 use self::{core::Core, driver::Driver, random::Random};
+pub(crate) use self::{
+    life::{AddMember, Life, LifeStage},
+    upward::Upward,
+};
 use crate::{
     policy::{Readiness, Shutdown},
     service::{ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
@@ -169,8 +173,12 @@ impl Actor for SupervisorActor {
 
     fn stopped(&mut self, ctx: &mut Self::Context) {
         if let Some((ended, below)) = self.core_mut().take_ended() {
-            let report = root::conclude(ctx, ended, below);
+            let (life, error) = self.core_mut().end_of_scope(&ended);
+            let report = root::conclude(ctx, ended, below, error.as_ref());
             self.core_mut().tell_end(&report);
+            if let Some(life) = life {
+                life.end(error.map_or(Ok(()), Err));
+            }
         }
     }
 }

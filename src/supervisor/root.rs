@@ -6,12 +6,12 @@ use actix::System;
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot, watch};
 
 use super::{
-    JoinError, SupervisorActor, SupervisorRef,
+    JoinError, ScopeError, SupervisorActor, SupervisorRef,
     tree::{Tree, TreeHandle},
     upward::Upward,
 };
 use crate::{
-    policy::{ExitReason, Readiness, Verdict},
+    policy::{ExitReason, Readiness, ServiceError, Verdict},
     registry::Register,
     service::{
         AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceSpec,
@@ -154,6 +154,7 @@ impl Keeper {
             match notice.kind {
                 NoticeKind::Ready => self.started(),
                 NoticeKind::ReportedBelow(_)
+                | NoticeKind::ScopeEnds(_)
                 | NoticeKind::Started
                 | NoticeKind::StopAcknowledged => {}
                 NoticeKind::Exited(exit) => return self.ended(&exit),
@@ -304,6 +305,7 @@ pub(super) fn conclude(
     ctx: &mut ServiceContext<SupervisorActor>,
     ended: Ended,
     below: ShutdownReport,
+    scope: Option<&ScopeError>,
 ) -> ShutdownReport {
     let link = Arc::clone(ctx.link());
     let on_request = matches!(ended, Ended::Stopped { .. });
@@ -311,6 +313,9 @@ pub(super) fn conclude(
     if on_request && !ctx.was_asked_to_stop() {
         // Somebody has shut this supervisor down, and not through its own supervisor.
         exit.verdict = Some(Verdict::Uninstall);
+    }
+    if let Some(error) = scope {
+        exit.reason = ExitReason::Failed(ServiceError::new(error.clone()));
     }
     outcome.report.append(below);
     let report = outcome.report.clone();

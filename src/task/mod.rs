@@ -19,6 +19,7 @@ mod spawn;
 
 use std::{future::Future, sync::Arc};
 
+pub(crate) use self::spawn::run_once;
 pub use self::{
     actor::TaskActor,
     blocking::{BlockingContext, BlockingError, BlockingWork},

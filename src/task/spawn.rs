@@ -162,6 +162,17 @@ impl Spawn {
     }
 }
 
+/// A service whose function runs once, and that no other service has spawned.
+pub(crate) fn run_once<F, T, E, B>(name: Arc<str>, function: F) -> ServiceSpec<TaskActor>
+where
+    F: FnOnce(TaskContext) -> T + Send + 'static,
+    T: Future<Output = Result<(), E>> + 'static,
+    E: IntoServiceError<B>,
+{
+    let function = Box::new(|shared| TaskActor::new(shared, function));
+    once(name, function, None)
+}
+
 /// A service whose function runs once.
 fn once(name: Arc<str>, function: Once, tie: Option<Arc<Tie>>) -> ServiceSpec<TaskActor> {
     let lineage = Arc::<Lineage>::default();

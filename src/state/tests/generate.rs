@@ -55,6 +55,11 @@ pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
         } else {
             AutoShutdown::Never
         },
+        binding: if random.chance(6) {
+            Binding::Bound
+        } else {
+            Binding::Loose
+        },
         ..SupervisorRules::default()
     }
 }

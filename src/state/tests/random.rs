@@ -332,6 +332,15 @@ impl World {
         let waiter = self.waiter();
         let now = self.bench.now;
         let which = self.random.below(4);
+        let ends = self.random.below(30);
+        let state = self.state();
+        if state.is_bound() && ends < 2 {
+            match ends {
+                0 => state.fail_scope(ServiceError::new("told"), now),
+                _ => state.finish_scope(now),
+            }
+            self.carry_out();
+        }
         let state = self.state();
         let accepted = match which {
             0 => state.remove(token, waiter, now).is_ok(),

@@ -1,0 +1,76 @@
+//! Futures as members of a scope.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+};
+
+use super::{AddMemberError, Scope};
+use crate::{
+    policy::IntoServiceError,
+    service::{ServiceRef, ServiceSpec},
+    task::{TaskActor, TaskContext, run_once},
+};
+
+/// A member to be started by [`Scope::spawn`] or [`Scope::spawn_named`], once this is awaited.
+///
+/// Resolves with the reference of the member, as soon as it is registered.
+///
+/// # Errors
+///
+/// Those of [`Scope::add`].
+///
+/// # Cancel safety
+///
+/// If the future is dropped before it is done the member may have been added.
+#[must_use = "nothing is started before it is awaited"]
+pub struct SpawnMember {
+    scope: Scope,
+    spec: ServiceSpec<TaskActor>,
+}
+
+impl SpawnMember {
+    pub(super) fn new<F, T, E, B>(scope: &Scope, name: Arc<str>, function: F) -> Self
+    where
+        F: FnOnce(TaskContext) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        Self {
+            scope: scope.clone(),
+            spec: run_once(name, function),
+        }
+    }
+
+    /// Changes the spec of the member: its placement, stop timeout, requirements and whatever else a spec says.
+    ///
+    /// With [`Shutdown::BrutalKill`](crate::Shutdown::BrutalKill) the future is dropped as soon as it is its turn to stop, and
+    /// that is no error: for futures that hold nothing that needs an orderly end.
+    pub fn spec(
+        mut self,
+        change: impl FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor>,
+    ) -> Self {
+        self.spec = change(self.spec);
+        self
+    }
+}
+
+impl IntoFuture for SpawnMember {
+    type Output = Result<ServiceRef<TaskActor>, AddMemberError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.scope.add(self.spec).await })
+    }
+}
+
+impl fmt::Debug for SpawnMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpawnMember")
+            .field("scope", &self.scope.path())
+            .field("name", &self.spec.name())
+            .finish_non_exhaustive()
+    }
+}

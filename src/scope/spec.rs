@@ -1,0 +1,356 @@
+//! How users describe a scope.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, pending},
+    pin::pin,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use futures::future::{Either, select};
+
+use super::{Scope, ScopeError};
+use crate::{
+    policy::{AutoShutdown, IntoServiceError, Readiness, ServiceError},
+    service::{ServiceSpec, StartError},
+    state::Binding,
+    supervisor::{Build, Life, SupervisorActor, SupervisorSpec},
+    task::{TaskActor, run_once},
+};
+
+/// A scope that is not started yet, with its initial members and its rules.
+///
+/// # Default
+///
+/// No initial members; 10 s to stop for each member; the first error counts.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix::prelude::*;
+/// use resurgam::{AddError, ServiceContext, ServiceSpec, scope::{Scope, ScopeSpec}};
+///
+/// struct Cache;
+///
+/// impl Actor for Cache {
+///     type Context = ServiceContext<Self>;
+/// }
+///
+/// # #[actix::main]
+/// # async fn main() {
+/// let import = ScopeSpec::new("import")
+///     .shutdown_timeout(Duration::from_secs(2))
+///     .build(|members| {
+///         members.add(ServiceSpec::new("cache", || Cache))?;
+///         Ok::<_, AddError>(())
+///     });
+/// let done = import.run(|scope: Scope| async move {
+///     let cache = scope.supervisor().lookup::<Cache>("import/cache").await;
+///     cache.map(|cache| cache.connected())
+/// });
+/// assert!(done.await.unwrap());
+/// # }
+/// ```
+#[must_use = "a spec does nothing until it is run, or made a service"]
+pub struct ScopeSpec {
+    name: Arc<str>,
+    supervisor: SupervisorSpec,
+    build: Option<BuildMembers>,
+    work: Option<ChangeWork>,
+}
+
+type BuildMembers = Box<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>;
+
+type ChangeWork = Box<dyn FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
+
+impl ScopeSpec {
+    /// A scope with this name and the defaults.
+    ///
+    /// The name is as that of a [`ServiceSpec`]: not empty, and without `/`.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        let mut supervisor = SupervisorSpec::default().auto_shutdown(AutoShutdown::AnySignificant);
+        supervisor.rules.binding = Binding::Bound;
+        Self {
+            name: name.into(),
+            supervisor,
+            build: None,
+            work: None,
+        }
+    }
+
+    /// Sets how long a member may take to stop, unless it says otherwise. 10 s by default.
+    ///
+    /// One that takes longer is dropped, and has failed.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.supervisor = self.supervisor.shutdown_timeout(timeout);
+        self
+    }
+
+    /// Ranks errors: reports whether the first argument outweighs the second, with which the scope ends so far.
+    ///
+    /// By default the first error counts. A panic, or a kill at a stop timeout, is given as the [`ExitReason`](crate::ExitReason)
+    /// that it is. Runs on the scope's turn and should be quick; if it panics the new error does not outweigh.
+    pub fn more_important(
+        mut self,
+        outweighs: impl Fn(&ServiceError, &ServiceError) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.supervisor = self.supervisor.more_important(outweighs);
+        self
+    }
+
+    /// Has a function add the initial members, each time the scope is started.
+    ///
+    /// They are started in order, each when the one before is ready, and before the work. If one fails to start the work is never
+    /// called, and those that were started are stopped again. As [`SupervisorSpec::build`](SupervisorSpec::build), with
+    /// [`Build::on_cleanup`] for what is to be cleaned up when the scope is over. The last call counts.
+    pub fn build<F, E, B>(mut self, mut build: F) -> Self
+    where
+        F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
+        E: IntoServiceError<B>,
+    {
+        self.build = Some(Box::new(move |members| {
+            build(members).map_err(E::into_service_error)
+        }));
+        self
+    }
+
+    /// Changes the spec of the work: its placement, its stop timeout.
+    ///
+    /// Work that does not look at [`Scope::ending`] and holds nothing that needs an orderly end wants
+    /// [`Shutdown::BrutalKill`](crate::Shutdown::BrutalKill): it is dropped then when it is its turn to stop, as in Trio and
+    /// Kotlin, instead of at its stop timeout, and that is no error. The name and the readiness of the work cannot be changed.
+    /// Called for each start; the last call counts.
+    pub fn work_spec(
+        mut self,
+        change: impl FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send + 'static,
+    ) -> Self {
+        self.work = Some(Box::new(change));
+        self
+    }
+
+    /// Runs the scope, as [`Scope::run`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Scope::run`], and [`ScopeError::NotStarted`] for a name that is refused, or outside of an actix system.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Scope::run`].
+    pub async fn run<F, T, V, E, B>(self, work: F) -> Result<V, ScopeError>
+    where
+        F: FnOnce(Scope) -> T + Send + 'static,
+        T: Future<Output = Result<V, E>> + 'static,
+        V: Send + 'static,
+        E: IntoServiceError<B>,
+    {
+        let path = Arc::clone(&self.name);
+        let value = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&value);
+        let work = |scope| async move {
+            let result = work(scope).await.map_err(E::into_service_error)?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            Ok::<_, ServiceError>(())
+        };
+        let opened = Arc::new(OnceLock::new());
+        let supervisor = self.supervisor_once(work, &opened);
+        // From here on: the scope ends when this call does.
+        let _end = EndOnDrop(Arc::clone(&opened));
+        let joined = match supervisor.start().await {
+            // Until the names and addresses are gone, too.
+            Ok(root) => {
+                let _scope_says_it_better = root.join().await;
+                None
+            }
+            Err(error) => Some(error),
+        };
+        let ended = opened.get().and_then(|life| life.result());
+        match (ended, joined) {
+            (Some(result), _) => result?,
+            (None, Some(error)) => return Err(ScopeError::NotStarted { path, error }),
+            (None, None) => return Err(ScopeError::Dropped { path }),
+        }
+        let value = value.lock().unwrap_or_else(PoisonError::into_inner).take();
+        value.ok_or(ScopeError::Stopped { path })
+    }
+
+    /// A service that is the scope, for [`ServiceSpec::scope`].
+    pub fn service<F, T, E, B>(self, work: F) -> ServiceSpec<SupervisorActor>
+    where
+        F: FnMut(Scope) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        // A mutex because the work of each start shares the function; one start runs at a time, and it is held for the call only.
+        let work = Arc::new(Mutex::new(work));
+        let supervisor = self.supervisor(
+            move |scope| {
+                let work = Arc::clone(&work);
+                let call = move |scope| {
+                    let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+                    work(scope)
+                };
+                Some(work_of(scope, call))
+            },
+            None,
+        );
+        ServiceSpec::supervisor(supervisor)
+    }
+
+    fn supervisor_once<F, T, E, B>(self, work: F, opened: &Opened) -> SupervisorActor
+    where
+        F: FnOnce(Scope) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        let mut work = Some(work);
+        // A root is started once.
+        let work = move |scope| work.take().map(|work| work_of(scope, work));
+        self.supervisor(work, Some(Arc::clone(opened)))
+    }
+
+    fn supervisor<W>(self, mut work: W, opened: Option<Opened>) -> SupervisorActor
+    where
+        W: FnMut(Scope) -> Option<ServiceSpec<TaskActor>> + Send + 'static,
+    {
+        let (mut build, mut change) = (self.build, self.work);
+        let spec = self.supervisor.build(move |members| {
+            let gone = || ServiceError::new(StartError::SupervisorGone);
+            let life = members.open_scope().ok_or_else(gone)?;
+            if let Some(opened) = &opened {
+                let _started_once = opened.set(Arc::clone(&life));
+            }
+            if let Some(build) = &mut build {
+                build(members)?;
+            }
+            let mut work = work(Scope::new(life)).ok_or_else(gone)?;
+            if let Some(change) = &mut change {
+                work = change(work);
+            }
+            let work = work.significant().readiness(Readiness::OnStart);
+            members.add(work).map_err(ServiceError::new)?;
+            Ok::<_, ServiceError>(())
+        });
+        SupervisorActor::new(self.name, spec)
+    }
+}
+
+impl fmt::Debug for ScopeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeSpec")
+            .field("name", &self.name)
+            .field("supervisor", &self.supervisor)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServiceSpec<SupervisorActor> {
+    /// A [scope](crate::scope) as a service: its work is called for each start of the scope.
+    ///
+    /// It is ready when its initial members are and its work is running, ends when its work returns or the first of its members
+    /// fails, and is treated then as its restart type says: with the default [`RestartType::Permanent`](crate::RestartType) work
+    /// that returns is called again, in a scope without any member of the one before. The error that its supervisor sees is a
+    /// [`ScopeError`](crate::scope::ScopeError). Stopped by its supervisor, it stops its members and its work, and has as long as
+    /// that takes ([`Shutdown::Infinity`](crate::Shutdown::Infinity)). With initial members, or rules of its own, a scope is made
+    /// a service by [`ScopeSpec::service`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resurgam::{RestartType, ServiceSpec, SupervisorActor, scope::Scope};
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let import = ServiceSpec::scope("import", |scope: Scope| async move {
+    ///     scope
+    ///         .spawn_named("reader", |cx| async move {
+    ///             assert_eq!(cx.path(), "root/import/reader");
+    ///             cx.shutdown().await;
+    ///             Ok::<_, std::io::Error>(())
+    ///         })
+    ///         .await?;
+    ///     scope.ending().await;
+    ///     Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    /// });
+    /// root.add_and_wait(import.restart(RestartType::Transient)).await?;
+    /// root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scope<F, T, E, B>(name: impl Into<Arc<str>>, work: F) -> Self
+    where
+        F: FnMut(Scope) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        ScopeSpec::new(name).service(work)
+    }
+}
+
+/// The life of a scope, once its supervisor has begun to start.
+type Opened = Arc<OnceLock<Arc<Life>>>;
+
+/// The work of a scope, as a service.
+fn work_of<F, T, E, B>(scope: Scope, work: F) -> ServiceSpec<TaskActor>
+where
+    F: FnOnce(Scope) -> T + Send + 'static,
+    T: Future<Output = Result<(), E>> + 'static,
+    E: IntoServiceError<B>,
+{
+    let mut end = EndUnlessDone(Some(scope.clone()));
+    run_once(Arc::from(WORK), |cx| async move {
+        let whole = scope.clone();
+        // The work looks at the scope, so who stops the work alone stops the scope.
+        let stopped = async move {
+            cx.shutdown().await;
+            whole.stop();
+            pending::<Infallible>().await
+        };
+        // `select` asks its first future first.
+        let result = match select(pin!(work(scope)), pin!(stopped)).await {
+            Either::Left((result, _)) => result,
+            Either::Right((never, _)) => match never {},
+        };
+        end.disarm();
+        result
+    })
+}
+
+/// What the work of a scope is called.
+const WORK: &str = "work";
+
+/// Ends a scope whose work is dropped before it has returned: somebody has removed it, and it is to be dropped then.
+struct EndUnlessDone(Option<Scope>);
+
+impl EndUnlessDone {
+    fn disarm(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndUnlessDone {
+    fn drop(&mut self) {
+        // A panic ends the scope by itself, with an error.
+        if let Some(scope) = self.0.take()
+            && !std::thread::panicking()
+        {
+            scope.stop();
+        }
+    }
+}
+
+/// Ends a scope that is not waited for any more.
+struct EndOnDrop(Opened);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(life) = self.0.get() {
+            Scope::new(Arc::clone(life)).stop();
+        }
+    }
+}
