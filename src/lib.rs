@@ -127,6 +127,8 @@
 //! None is on by default.
 //!
 //! - `process`: services that are OS processes, in the module `process`. Unix only; adds `rustix`, and signals, pipes and sockets of tokio.
+//! - `sd-notify`: `SupervisorRef::run_under_systemd`, which tells systemd when a program is ready, alive and stopping. Changes nothing
+//!   elsewhere; adds `sd-notify` on Unix.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

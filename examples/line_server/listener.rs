@@ -1,82 +1,55 @@
-//! Waits for clients, and adds a service for each.
+//! Waits for clients, and spawns a service for each.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use actix::prelude::*;
-use futures::stream;
-use resurgam::{RestartType, ServiceContext, ServiceRef, ServiceSpec, Shutdown};
-use tokio::net::{TcpListener, TcpStream};
+use resurgam::{Lifetime, Readiness, ServiceRef, ServiceSpec, Shutdown, TaskActor, TaskContext};
+use tokio::net::TcpListener;
 
-use crate::{connection::Connection, statistics::Statistics};
+use crate::{connection, statistics::Statistics};
 
-/// The service that listens.
-pub(crate) struct Listener {
-    socket: Option<TcpListener>,
-    address: SocketAddr,
+/// Where to listen, and where that is: port 0 becomes a real one, which is kept through restarts.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) wanted: SocketAddr,
+    pub(crate) bound: Arc<OnceLock<SocketAddr>>,
+}
+
+/// The service that listens. It is ready when clients can connect.
+pub(crate) fn spec(place: Place, statistics: ServiceRef<Statistics>) -> ServiceSpec<TaskActor> {
+    ServiceSpec::task("listener", move |cx| {
+        listen(cx, place.clone(), statistics.clone())
+    })
+    .readiness(Readiness::Explicit)
+}
+
+/// Accepts clients until it is asked to stop.
+///
+/// An error is for the supervisor, which starts this again and pauses if that is no help: the port is taken, say, or there are no file
+/// descriptors left.
+async fn listen(
+    cx: TaskContext,
+    place: Place,
     statistics: ServiceRef<Statistics>,
-}
-
-type Accepted = io::Result<(TcpStream, SocketAddr)>;
-
-impl Listener {
-    /// Binds the address. An error is a start that has failed.
-    pub(crate) async fn bind(
-        address: SocketAddr,
-        statistics: ServiceRef<Statistics>,
-    ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
-        Ok(Self {
-            address: socket.local_addr()?,
-            socket: Some(socket),
-            statistics,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let Place { wanted, bound } = place;
+    let socket = TcpListener::bind(bound.get().unwrap_or(&wanted)).await?;
+    let address = socket.local_addr()?;
+    bound.get_or_init(|| address);
+    cx.ready();
+    while let Some(accepted) = cx.run_until_shutdown(socket.accept()).await {
+        let (client, peer) = accepted?;
+        let statistics = statistics.clone();
+        cx.spawn_named(&peer.to_string(), |cx| {
+            connection::serve(cx, client, statistics)
         })
+        .lifetime(Lifetime::Independent) // a client is served also while the listener restarts
+        .spec(|spec| spec.shutdown(Shutdown::Timeout(Duration::from_secs(1))))
+        .await?;
     }
-}
-
-impl Actor for Listener {
-    type Context = ServiceContext<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(socket) = self.socket.take() {
-            ctx.add_stream(stream::poll_fn(move |cx| socket.poll_accept(cx).map(Some)));
-        }
-    }
-}
-
-impl StreamHandler<Accepted> for Listener {
-    fn handle(&mut self, accepted: Accepted, ctx: &mut Self::Context) {
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
-            // Out of file descriptors, say. The supervisor knows what to do: bind again, and pause if that is no help.
-            Err(error) => return ctx.fail(error),
-        };
-        let statistics = self.statistics.clone();
-        let mut socket = Some(socket);
-        let connection = ServiceSpec::try_new(peer.to_string(), move |_| {
-            let socket = socket.take().ok_or("a connection has one life")?;
-            Ok::<_, &str>(Connection::new(socket, statistics.clone()))
-        })
-        .restart(RestartType::Temporary)
-        .shutdown(Shutdown::Timeout(Duration::from_secs(1)));
-        let supervisor = ctx.supervisor();
-        let adding = async move { supervisor.add(connection).await };
-        ctx.spawn(adding.into_actor(self).map(|added, _, ctx| {
-            if let Err(error) = added {
-                ctx.fail(error);
-            }
-        }));
-    }
-}
-
-/// Asks for the address that the service listens on.
-#[derive(Message)]
-#[rtype(result = "SocketAddr")]
-pub(crate) struct LocalAddress;
-
-impl Handler<LocalAddress> for Listener {
-    type Result = MessageResult<LocalAddress>;
-
-    fn handle(&mut self, _: LocalAddress, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.address)
-    }
+    Ok(())
 }

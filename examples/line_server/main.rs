@@ -1,10 +1,12 @@
 //! A TCP server of which every part is a service, and which goes on through the panics of one of them.
 //!
 //! ```text
-//! root ── statistics                 folds each line into running figures, and has a bug
-//!      ├─ listener                   adds a service for each client
-//!      └─ 127.0.0.1:54321 …          one client: reads lines, asks the statistics, answers
+//! root ── statistics                     folds each line into running figures, and has a bug
+//!      ├─ listener                       spawns a service for each client
+//!      └─ listener.127.0.0.1:54321 …     one client: reads lines, asks the statistics, answers
 //! ```
+//!
+//! The statistics are an actor, since they handle messages. The others only run, so they are async functions.
 //!
 //! Without arguments it drives itself: eight clients send 4000 lines over real sockets, 112 of them malformed. It prints
 //! the events as they happen. Look for the twelve panics and the two pauses among them, and for the table:

@@ -1,11 +1,16 @@
 //! Puts the server together.
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use resurgam::{Placement, RestartLimit, ServiceSpec, SupervisorRef, SupervisorSpec};
 
 use crate::{
-    listener::{Listener, LocalAddress},
+    listener::{self, Place},
     statistics::Statistics,
 };
 
@@ -24,9 +29,11 @@ pub(crate) async fn start(
         .placement(Placement::Dedicated) // parsing holds up no socket
         .mailbox_capacity(1024);
     let statistics = root.add_and_wait(statistics).await?;
-    let listener = ServiceSpec::new_async("listener", move |_| {
-        Listener::bind(address, statistics.clone())
-    });
-    let listener = root.add_and_wait(listener).await?;
-    Ok(listener.send(LocalAddress).await?)
+    let bound = Arc::<OnceLock<SocketAddr>>::default();
+    let place = Place {
+        wanted: address,
+        bound: Arc::clone(&bound),
+    };
+    root.add_and_wait(listener::spec(place, statistics)).await?;
+    Ok(*bound.get().ok_or("the listener is ready")?)
 }

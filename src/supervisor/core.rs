@@ -6,11 +6,7 @@
 //! 2. `entries[slot]` is there from `add` until the state releases the service.
 //! 3. The core outlives the incarnations of its supervisor; when it goes, every cell that is left is released.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext};
 use actix_rt::Arbiter;
@@ -363,8 +359,8 @@ impl Core {
         };
         // Set before those below are asked to stop, so that they see it when they are.
         if self.last_end == LastEnd::Ahead {
-            tree.closing.store(true, Ordering::Release);
-        } else if !tree.closing.load(Ordering::Acquire) {
+            tree.closing.send_replace(true);
+        } else if !*tree.closing.borrow() {
             return;
         }
         self.last_end = LastEnd::Begun;

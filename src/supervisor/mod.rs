@@ -19,6 +19,9 @@ mod report;
 mod root;
 mod signal;
 mod spec;
+#[cfg(feature = "sd-notify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sd-notify")))]
+mod systemd;
 mod tree;
 mod upward;
 

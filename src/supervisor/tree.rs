@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread::available_parallelism,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Tree {
     pub(crate) outcome: watch::Receiver<Option<Outcome>>,
     pub(super) ending: OutcomeSlot,
     /// Set once the root begins to end: no service of the tree will be started again.
-    pub(super) closing: AtomicBool,
+    pub(super) closing: watch::Sender<bool>,
     pool: OnceLock<Pool>,
     handle: OnceLock<Weak<TreeHandle>>,
 }
@@ -43,7 +43,7 @@ impl Tree {
             events: EventHub::default(),
             outcome,
             ending: OutcomeSlot::default(),
-            closing: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
             pool: OnceLock::new(),
             handle: OnceLock::new(),
         }

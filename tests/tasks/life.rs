@@ -4,8 +4,8 @@ use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use actix::Arbiter;
 use resurgam::{
-    EventKind, ExitReason, Placement, Readiness, RestartType, ServiceRef, ServiceSpec,
-    ServiceState, StartError, TaskActor, TaskContext, Verdict,
+    EventKind, ExitReason, Placement, Readiness, RestartType, ServiceError, ServiceRef,
+    ServiceSpec, ServiceState, StartError, TaskActor, TaskContext, Verdict,
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -205,6 +205,27 @@ async fn verdict_in_the_error_of_a_task_decides() {
     root.add(task).await.unwrap();
     removed(&mut events, "root/task").await;
     assert!(names(&root).await.is_empty());
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn error_of_a_task_is_found_by_its_type() {
+    time::pause();
+    let root = root().await;
+    let task = ServiceSpec::task("task", |_| async {
+        Err::<(), _>(io::Error::from(io::ErrorKind::AddrInUse))
+    });
+    let task = task.readiness(Readiness::Explicit);
+    let error = root.add_and_wait(task).await.unwrap_err();
+    let StartError::Failed { reason, .. } = &error else {
+        panic!("{error}");
+    };
+    let found: Option<&io::Error> = reason.error().and_then(ServiceError::downcast_ref);
+    assert_eq!(
+        found.map(io::Error::kind),
+        Some(io::ErrorKind::AddrInUse),
+        "{error:?}"
+    );
     root.shutdown().await.unwrap();
 }
 
