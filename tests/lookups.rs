@@ -60,6 +60,28 @@ async fn service_is_found_by_token_and_by_path() {
 }
 
 #[actix::test]
+async fn path_is_found_whether_its_service_was_added_before_or_after_the_first_look_up_by_path() {
+    time::pause();
+    let root = root().await;
+    let spec = |name: &str| ServiceSpec::new(name, Quiet::default);
+    let gone = root.add(spec("gone")).await.unwrap();
+    let before = root.add(spec("before")).await.unwrap();
+    root.remove(gone.token()).await.unwrap();
+    let found: ServiceRef<Quiet> = root.lookup("root/before").await.unwrap();
+    assert_eq!(found, before);
+    let unknown = root.lookup::<Quiet>("root/gone").await;
+    assert!(matches!(unknown, Err(LookupError::UnknownPath { .. })));
+
+    let after = root.add(spec("after")).await.unwrap();
+    let found: ServiceRef<Quiet> = root.lookup("root/after").await.unwrap();
+    assert_eq!(found, after);
+    root.remove(before.token()).await.unwrap();
+    let unknown = root.lookup::<Quiet>("root/before").await;
+    assert!(matches!(unknown, Err(LookupError::UnknownPath { .. })));
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
 async fn look_up_of_another_type_names_both() {
     time::pause();
     let root = root().await;

@@ -177,13 +177,23 @@ impl ServiceSummary {
     }
 }
 
-/// Adds services of the supervisor that `owner` names.
+/// Adds a service of the supervisor that `owner` names.
 pub(crate) struct Register {
+    pub(crate) owner: ServiceToken,
+    pub(crate) link: Arc<dyn AnyLink>,
+}
+
+impl Message for Register {
+    type Result = ();
+}
+
+/// Adds services that the supervisor starts with which `owner` names.
+pub(crate) struct RegisterAll {
     pub(crate) owner: ServiceToken,
     pub(crate) links: Vec<Arc<dyn AnyLink>>,
 }
 
-impl Message for Register {
+impl Message for RegisterAll {
     type Result = ();
 }
 

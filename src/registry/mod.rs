@@ -13,17 +13,17 @@ mod message;
 
 use std::{
     borrow::Borrow,
-    collections::{HashMap, HashSet},
     fmt,
     hash::{Hash, Hasher},
     sync::Arc,
 };
 
 use actix::prelude::*;
+use hashbrown::{HashMap, HashSet};
 use tokio::sync::oneshot;
 
 pub(crate) use self::message::{
-    Changed, Close, Forget, Located, Lookup, Register, Siblings, WhenDown, WhenReady,
+    Changed, Close, Forget, Located, Lookup, Register, RegisterAll, Siblings, WhenDown, WhenReady,
 };
 pub use self::message::{LookupError, ServiceKey, ServiceSummary};
 use crate::{
@@ -42,7 +42,8 @@ pub struct RegistryActor {
     families: HashMap<SupervisorId, Family>,
     /// Which family is that of the supervisor with this token.
     heads: HashMap<ServiceToken, SupervisorId>,
-    paths: HashSet<ByPath>,
+    /// Made by the first look-up by path, so that a tree without one does not pay for it whenever a service is added.
+    paths: Option<HashSet<ByPath>>,
     waiting: HashMap<ServiceToken, Vec<oneshot::Sender<Result<Located, LookupError>>>>,
     /// Those who wait until a service is down.
     down: HashMap<ServiceToken, Vec<oneshot::Sender<()>>>,
@@ -103,19 +104,56 @@ impl PartialEq for ByPath {
 impl Eq for ByPath {}
 
 impl RegistryActor {
-    fn find(&self, key: &ServiceKey) -> Result<&Arc<dyn AnyLink>, LookupError> {
+    fn find(&mut self, key: &ServiceKey) -> Result<&Arc<dyn AnyLink>, LookupError> {
         match key {
             ServiceKey::Token(token) => self
-                .families
-                .get(&token.supervisor())
-                .and_then(|family| family.get(*token))
+                .by_token(*token)
                 .ok_or(LookupError::UnknownToken { token: *token }),
-            ServiceKey::Path(path) => match self.paths.get(&**path) {
+            ServiceKey::Path(path) => match self.paths().get(&**path) {
                 Some(ByPath(link)) => Ok(link),
                 None => Err(LookupError::UnknownPath {
                     path: Arc::clone(path),
                 }),
             },
+        }
+    }
+
+    fn by_token(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
+        self.families.get(&token.supervisor())?.get(token)
+    }
+
+    fn paths(&mut self) -> &HashSet<ByPath> {
+        let families = &self.families;
+        self.paths.get_or_insert_with(|| {
+            let members = families.values().map(|family| family.members).sum();
+            let mut paths = HashSet::with_capacity(members);
+            let slots = families.values().flat_map(|family| &family.slots);
+            for link in slots.flatten() {
+                // Of two with one path, the one with the smaller token is being forgotten.
+                if let Some(other) = paths.replace(ByPath(Arc::clone(link)))
+                    && other.0.core().token() > link.core().token()
+                {
+                    paths.replace(other);
+                }
+            }
+            paths
+        })
+    }
+
+    /// Adds services of one supervisor.
+    fn register(&mut self, owner: ServiceToken, links: impl IntoIterator<Item = Arc<dyn AnyLink>>) {
+        for link in links {
+            let token = link.core().token();
+            // A root names itself, and is nobody's service.
+            if token != owner {
+                self.heads.insert(owner, token.supervisor());
+            }
+            if let Some(paths) = &mut self.paths {
+                // `replace`, since a path may be given again while the one before is being forgotten.
+                paths.replace(ByPath(Arc::clone(&link)));
+            }
+            let family = self.families.entry(token.supervisor()).or_default();
+            family.insert(link);
         }
     }
 
@@ -134,10 +172,11 @@ impl RegistryActor {
         self.down.remove(&token);
         let path = link.core().path();
         // The name may have been given to another service meanwhile.
-        if let Some(ByPath(known)) = self.paths.take(&**path)
+        if let Some(paths) = &mut self.paths
+            && let Some(ByPath(known)) = paths.take(&**path)
             && known.core().token() != token
         {
-            self.paths.insert(ByPath(known));
+            paths.insert(ByPath(known));
         }
         for waiter in self.waiting.remove(&token).unwrap_or_default() {
             let gone = LookupError::Removed {
@@ -149,14 +188,14 @@ impl RegistryActor {
     }
 
     fn answer_if_down(&mut self, token: ServiceToken) {
-        let link = self.find(&ServiceKey::Token(token));
-        if link.is_ok_and(|link| !link.core().state().is_live()) {
+        let link = self.by_token(token);
+        if link.is_some_and(|link| !link.core().state().is_live()) {
             self.down.remove(&token);
         }
     }
 
     fn answer_if_ready(&mut self, token: ServiceToken) {
-        let Ok(link) = self.find(&ServiceKey::Token(token)) else {
+        let Some(link) = self.by_token(token) else {
             return;
         };
         if link.core().state() != ServiceState::Ready {
@@ -177,24 +216,15 @@ impl Handler<Register> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: Register, _: &mut Context<Self>) {
-        let Some(first) = msg.links.first() else {
-            return;
-        };
-        let supervisor = first.core().token().supervisor();
-        // A root names itself, and is nobody's service.
-        if msg
-            .links
-            .iter()
-            .all(|link| link.core().token() != msg.owner)
-        {
-            self.heads.insert(msg.owner, supervisor);
-        }
-        let family = self.families.entry(supervisor).or_default();
-        for link in msg.links {
-            // `replace`, since a path may be given again while the one before is being forgotten.
-            self.paths.replace(ByPath(Arc::clone(&link)));
-            family.insert(link);
-        }
+        self.register(msg.owner, [msg.link]);
+    }
+}
+
+impl Handler<RegisterAll> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: RegisterAll, _: &mut Context<Self>) {
+        self.register(msg.owner, msg.links);
     }
 }
 
@@ -219,7 +249,7 @@ impl Handler<WhenDown> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: WhenDown, _: &mut Context<Self>) {
-        let Ok(link) = self.find(&ServiceKey::Token(msg.token)) else {
+        let Some(link) = self.by_token(msg.token) else {
             return;
         };
         link.core().watch();
@@ -291,8 +321,9 @@ impl Handler<Siblings> for RegistryActor {
 
 impl fmt::Debug for RegistryActor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services: usize = self.families.values().map(|family| family.members).sum();
         f.debug_struct("RegistryActor")
-            .field("services", &self.paths.len())
+            .field("services", &services)
             .finish_non_exhaustive()
     }
 }

@@ -30,17 +30,13 @@ use super::{
     panic::guard,
     parent::NoticeKind,
 };
-use crate::{
-    policy::{ExitReason, Readiness},
-    state::Exit,
-};
+use crate::{policy::ExitReason, state::Exit};
 
 /// The future that owns a service's mailbox and factory, from the first start until the service is forgotten.
 pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
     host: H,
     life: Life<A, H::Incarnation>,
     factory: Box<dyn Factory<A>>,
-    readiness: Readiness,
 }
 
 enum Life<A, I> {
@@ -58,13 +54,11 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         mailbox: AddressReceiver<A>,
         link: Arc<Link<A>>,
         factory: Box<dyn Factory<A>>,
-        readiness: Readiness,
     ) -> Self {
         Self {
             host: H::new(mailbox, link),
             life: Life::Parked,
             factory,
-            readiness,
         }
     }
 
@@ -134,7 +128,8 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         let Life::Running(incarnation) = &mut self.life else {
             return Poll::Pending;
         };
-        match self.host.run(incarnation, self.readiness, cx, handling) {
+        let readiness = self.host.link().core().readiness();
+        match self.host.run(incarnation, readiness, cx, handling) {
             Step::Pending => Poll::Pending,
             Step::Ended => Poll::Ready(self.host.take_exit()),
         }

@@ -80,7 +80,6 @@ pub struct ServiceContext<A: Actor<Context = Self>> {
     /// What user code has spawned since the incarnation last looked. Boxed, since most services spawn nothing: an idle one is
     /// a third smaller.
     pub(super) arrived: Option<Box<Arrived<A>>>,
-    latest: SpawnHandle,
     pub(super) current: SpawnHandle,
     /// Why the incarnation ends, where that is not told by how it was stopped.
     ending: Option<Box<Exit>>,
@@ -96,6 +95,8 @@ pub(super) struct Arrived<A: Actor> {
     /// In the order in which they were awaited.
     pub(super) waits: Vec<Task<A>>,
     pub(super) cancelled: Vec<SpawnHandle>,
+    /// What was spawned last in this incarnation.
+    latest: SpawnHandle,
 }
 
 impl<A: Actor> Arrived<A> {
@@ -110,6 +111,7 @@ impl<A: Actor> Default for Arrived<A> {
             items: Vec::new(),
             waits: Vec::new(),
             cancelled: Vec::new(),
+            latest: SpawnHandle::default(),
         }
     }
 }
@@ -275,7 +277,6 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
             link,
             generation: 0,
             arrived: None,
-            latest: SpawnHandle::default(),
             current: SpawnHandle::default(),
             ending: None,
             phase: Phase::Running,
@@ -294,7 +295,6 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
 
     fn begin(&mut self, generation: u64) {
         self.generation = generation;
-        self.latest = SpawnHandle::default();
         self.current = SpawnHandle::default();
         self.ending = None;
         self.phase = Phase::Running;
@@ -368,10 +368,10 @@ impl<A: Actor<Context = Self>> AsyncContext<A> for ServiceContext<A> {
     where
         F: ActorFuture<A, Output = ()> + 'static,
     {
-        self.latest = self.latest.next();
-        let item = (self.latest, Box::pin(future) as Task<A>);
-        self.arrived.get_or_insert_default().items.push(item);
-        self.latest
+        let arrived = self.arrived.get_or_insert_default();
+        arrived.latest = arrived.latest.next();
+        arrived.items.push((arrived.latest, Box::pin(future)));
+        arrived.latest
     }
 
     fn wait<F>(&mut self, future: F)

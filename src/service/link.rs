@@ -19,7 +19,11 @@ use std::{
 use actix::{Actor, Addr, WeakAddr};
 
 use super::Parent;
-use crate::{policy::KillCause, state::ServiceState, token::ServiceToken};
+use crate::{
+    policy::{KillCause, Readiness},
+    state::ServiceState,
+    token::ServiceToken,
+};
 
 /// The state of one service that its cell, its supervisor, the registry and its references share.
 pub(crate) struct Link<A: Actor> {
@@ -32,10 +36,9 @@ pub(crate) struct LinkCore {
     token: ServiceToken,
     /// The path that its supervisor gave it, which is the whole path below a root.
     path: Arc<str>,
-    /// The path in the tree, where that is another one.
-    moved: OnceLock<Box<Arc<str>>>,
     position: AtomicU64,
     parent: Arc<Parent>,
+    readiness: Readiness,
     // Shared mutable state outside an actor, which house style forbids without a proof. Commands must
     // overtake any number of queued messages, also those of a service on another thread, and look-ups must
     // not wait for a busy supervisor; a mailbox can do neither. Invariant 1 gives each word one writer.
@@ -44,13 +47,21 @@ pub(crate) struct LinkCore {
     watched: AtomicBool,
     generation: AtomicU64,
     waker: OnceLock<Waker>,
-    // Written by the supervisor before a start, read by the factory after it.
-    rare: OnceLock<Box<Mutex<Rare>>>,
+    rare: OnceLock<Box<Rare>>,
 }
 
-/// What a supervisor hands to a cell with a start, for the few services that need it.
+/// What few services need.
 #[derive(Default)]
 struct Rare {
+    /// The path in the tree, where that is another one than it was before.
+    moved: OnceLock<Arc<str>>,
+    // Written by the supervisor before a start, read by the factory after it.
+    handed: Mutex<Handed>,
+}
+
+/// What a supervisor hands to a cell with a start.
+#[derive(Default)]
+struct Handed {
     requirements: Requirements,
     /// A factory that takes the place of the cell's own.
     factory: Option<Box<dyn Any + Send>>,
@@ -72,14 +83,15 @@ impl<A: Actor> Link<A> {
         path: Arc<str>,
         parent: Arc<Parent>,
         address: WeakAddr<A>,
+        readiness: Readiness,
     ) -> Self {
         Self {
             core: LinkCore {
                 token,
                 path,
-                moved: OnceLock::new(),
                 position: AtomicU64::new(u64::MAX),
                 parent,
+                readiness,
                 commands: AtomicU8::new(0),
                 state: AtomicU8::new(ServiceState::Waiting.to_bits()),
                 watched: AtomicBool::new(false),
@@ -118,7 +130,8 @@ impl LinkCore {
 
     /// The path from the root, or from its supervisor while that is not part of a tree.
     pub(crate) fn path(&self) -> &Arc<str> {
-        self.moved.get().map_or(&self.path, |moved| &**moved)
+        let moved = self.rare.get().and_then(|rare| rare.moved.get());
+        moved.unwrap_or(&self.path)
     }
 
     /// Where the service stands in the start order of its supervisor.
@@ -127,11 +140,16 @@ impl LinkCore {
     }
 
     /// Gives the service its place in a tree, before it is registered or started.
-    pub(crate) fn set_place(&self, path: Arc<str>, position: u64) {
-        if *path != *self.path {
-            let _first_call_counts = self.moved.set(Box::new(path));
+    pub(crate) fn set_place(&self, path: &Arc<str>, position: u64) {
+        if *path != self.path {
+            let _first_call_counts = self.rare().moved.set(Arc::clone(path));
         }
         self.position.store(position, Ordering::Relaxed);
+    }
+
+    /// When an incarnation counts as ready.
+    pub(crate) fn readiness(&self) -> Readiness {
+        self.readiness
     }
 
     pub(crate) fn parent(&self) -> &Arc<Parent> {
@@ -166,32 +184,29 @@ impl LinkCore {
 
     /// Says where the services are that the next incarnation requires.
     pub(crate) fn set_requirements(&self, requirements: Requirements) {
-        self.rare().requirements = requirements;
+        self.rare().handed().requirements = requirements;
     }
 
     /// A service that this one requires.
     pub(crate) fn requirement(&self, name: &str) -> Option<Arc<dyn AnyLink>> {
-        let rare = self.rare.get()?.lock();
-        let rare = rare.unwrap_or_else(PoisonError::into_inner);
-        let mut required = rare.requirements.iter();
+        let handed = self.rare.get()?.handed();
+        let mut required = handed.requirements.iter();
         let (_, link) = required.find(|(known, _)| **known == *name)?;
         Some(Arc::clone(link))
     }
 
     /// Leaves a factory for the next incarnation, and those after it.
     pub(crate) fn set_factory(&self, factory: Box<dyn Any + Send>) {
-        self.rare().factory = Some(factory);
+        self.rare().handed().factory = Some(factory);
     }
 
     /// Takes a factory that was left, if one was.
     pub(crate) fn take_factory(&self) -> Option<Box<dyn Any + Send>> {
-        let rare = self.rare.get()?.lock();
-        rare.unwrap_or_else(PoisonError::into_inner).factory.take()
+        self.rare.get()?.handed().factory.take()
     }
 
-    fn rare(&self) -> MutexGuard<'_, Rare> {
-        let rare = self.rare.get_or_init(Box::default);
-        rare.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 
     /// Tells the cell to begin incarnation `generation`.
@@ -266,6 +281,12 @@ impl LinkCore {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
+    }
+}
+
+impl Rare {
+    fn handed(&self) -> MutexGuard<'_, Handed> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

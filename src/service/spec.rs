@@ -218,20 +218,20 @@ impl<A: Actor> ServiceSpec<A> {
     ///
     /// Over it, the incarnation is dropped and the start has failed.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.rules.start_timeout = Some(timeout);
+        self.rules.rare().start_timeout = Some(timeout);
         self
     }
 
     /// Sets how long to wait before a restart. [`Backoff::none`] by default.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.rules.backoff = backoff;
+        self.rules.rare().backoff = backoff;
         self
     }
 
     /// Sets the service's own limit of restarts, and what happens over it. None by default: only the supervisor's limit
     /// holds.
     pub fn limit(mut self, limit: RestartLimit, on_limit: OnLimit) -> Self {
-        self.rules.limit = Some((limit, on_limit));
+        self.rules.rare().limit = Some((limit, on_limit));
         self
     }
 
@@ -240,7 +240,7 @@ impl<A: Actor> ServiceSpec<A> {
     /// May be called several times. A later restart of the sibling leaves this service alone;
     /// see [`binds_to`](Self::binds_to).
     pub fn requires(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.rules.requires.push(name.into());
+        self.rules.rare().requires.push(name.into());
         self
     }
 
@@ -248,7 +248,7 @@ impl<A: Actor> ServiceSpec<A> {
     ///
     /// Such a restart is a bounce: it is not counted as a failure.
     pub fn binds_to(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.rules.binds_to.push(name.into());
+        self.rules.rare().binds_to.push(name.into());
         self
     }
 
@@ -279,12 +279,10 @@ impl<A: Actor> ServiceSpec<A> {
     /// Opens the mailbox.
     pub(crate) fn open(self) -> (ServiceRules, Placement, Open<A>) {
         let (sender, mailbox) = channel(self.capacity);
-        let readiness = self.rules.readiness;
         let open = Open {
             address: Addr::new(sender),
             mailbox,
             factory: self.factory,
-            readiness,
             launch: self.launch,
         };
         (self.rules, self.placement, open)
@@ -321,19 +319,16 @@ pub(crate) struct Open<A: Actor> {
     pub(crate) address: Addr<A>,
     mailbox: AddressReceiver<A>,
     factory: Box<dyn Factory<A>>,
-    readiness: Readiness,
     launch: fn(Parts<A>),
 }
 
 impl<A: Actor> Open<A> {
     /// Ties the mailbox to its link; what comes out grows into a cell on whichever arbiter it is launched.
-    pub(crate) fn seed(self, link: Arc<Link<A>>, placement: Placement) -> (Addr<A>, Seed<A>) {
+    pub(crate) fn seed(self, link: Arc<Link<A>>) -> (Addr<A>, Seed<A>) {
         let parts = Parts {
             mailbox: self.mailbox,
             link,
             factory: self.factory,
-            readiness: self.readiness,
-            placement,
             launch: self.launch,
         };
         (self.address, Seed { parts: Some(parts) })
@@ -351,8 +346,6 @@ struct Parts<A: Actor> {
     mailbox: AddressReceiver<A>,
     link: Arc<Link<A>>,
     factory: Box<dyn Factory<A>>,
-    readiness: Readiness,
-    placement: Placement,
     /// Knows the kind of context.
     launch: fn(Self),
 }
@@ -363,17 +356,14 @@ fn launch<A: Actor, H: Host<A>>(parts: Parts<A>) {
         mailbox,
         link,
         factory,
-        readiness,
         ..
     } = parts;
-    actix_rt::spawn(ServiceCell::<A, H>::new(mailbox, link, factory, readiness));
+    // Boxed, since a task takes its memory in steps of 128 bytes, with the future in it.
+    actix_rt::spawn(Box::pin(ServiceCell::<A, H>::new(mailbox, link, factory)));
 }
 
 /// A [`Seed`] whose actor type is not known here.
 pub(crate) trait Launch: Send {
-    /// Where the cell is to run.
-    fn placement(&self) -> Placement;
-
     /// Runs the cell on this thread's arbiter.
     fn launch_here(self: Box<Self>);
 
@@ -382,13 +372,6 @@ pub(crate) trait Launch: Send {
 }
 
 impl<A: Actor> Launch for Seed<A> {
-    fn placement(&self) -> Placement {
-        self.parts
-            .as_ref()
-            .map(|parts| parts.placement.clone())
-            .unwrap_or_default()
-    }
-
     fn launch_here(mut self: Box<Self>) {
         if let Some(parts) = self.parts.take() {
             (parts.launch)(parts);

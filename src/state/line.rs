@@ -59,6 +59,16 @@ impl SupervisorState {
         self.set_phase(slot, phase);
     }
 
+    /// Puts services into the line that are in start order.
+    pub(super) fn enqueue_all(&mut self, slots: &[u32]) {
+        // Made of a sorted list, a set costs a fraction of what it costs piece by piece.
+        let places = slots.iter().map(|slot| (self.services[*slot].order, *slot));
+        self.line.queue.append(&mut places.collect());
+        for slot in slots {
+            self.set_phase(*slot, Phase::InLine);
+        }
+    }
+
     /// Takes a service out of whatever it waits in without an incarnation.
     pub(super) fn cancel_waiting(&mut self, slot: u32) {
         self.line.queue.remove(&(self.services[slot].order, slot));

@@ -84,7 +84,7 @@ impl SupervisorState {
 
     /// Starts those that waited for this service.
     pub(super) fn wake_dependents(&mut self, slot: u32, now: Instant) {
-        if self.is_ending() {
+        if self.is_ending() || !self.services.has_requirements() {
             return;
         }
         for dependent in self.services.dependents(self.services[slot].name()) {

@@ -91,9 +91,20 @@ pub(crate) struct ServiceRules {
     pub(crate) shutdown: Option<Shutdown>,
     /// When it counts as ready.
     pub(crate) readiness: Readiness,
+    /// Whether its end may end its supervisor.
+    pub(crate) significance: Significance,
+    /// Whether it can say when it is ready.
+    pub(crate) announces: Announces,
+    /// Apart, since rules are moved often until their service is there.
+    pub(super) rare: Option<Box<RareRules>>,
+}
+
+/// The rules that few services have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RareRules {
     /// How long it may take to become ready: as long as it likes.
     pub(crate) start_timeout: Option<Duration>,
-    /// How long it waits before it is started again.
+    /// How long it waits before it is started again: not at all.
     pub(crate) backoff: Backoff,
     /// A limit of its own.
     pub(crate) limit: Option<(RestartLimit, OnLimit)>,
@@ -101,10 +112,6 @@ pub(crate) struct ServiceRules {
     pub(crate) requires: Vec<Arc<str>>,
     /// The names that it is restarted with; each is required as well.
     pub(crate) binds_to: Vec<Arc<str>>,
-    /// Whether its end may end its supervisor.
-    pub(crate) significance: Significance,
-    /// Whether it can say when it is ready.
-    pub(crate) announces: Announces,
 }
 
 impl ServiceRules {
@@ -115,14 +122,15 @@ impl ServiceRules {
             restart: RestartType::default(),
             shutdown: None,
             readiness: Readiness::default(),
-            start_timeout: None,
-            backoff: Backoff::none(),
-            limit: None,
-            requires: Vec::new(),
-            binds_to: Vec::new(),
             significance: Significance::default(),
             announces: Announces::default(),
+            rare: None,
         }
+    }
+
+    /// The rules that few services have, to be set.
+    pub(crate) fn rare(&mut self) -> &mut RareRules {
+        self.rare.get_or_insert_default()
     }
 
     /// The name among its siblings.
@@ -137,16 +145,8 @@ impl ServiceRules {
         auto_shutdown: AutoShutdown,
     ) -> Result<(), SpecError> {
         self.validate_path(parent)?;
-        self.backoff.validate()?;
-        if let Some((limit, _)) = &self.limit {
-            limit.validate()?;
-        }
-        if self.start_timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(SpecError::value(
-                "start_timeout",
-                &"0ns",
-                "a duration above zero",
-            ));
+        if let Some(rare) = &self.rare {
+            rare.validate()?;
         }
         if self.readiness == Readiness::Explicit && self.announces == Announces::Never {
             return Err(SpecError::value(
@@ -207,8 +207,30 @@ impl ServiceRules {
     }
 
     /// All names that must be ready before it is started; one may come twice.
+    pub(crate) fn required(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rare.iter().flat_map(|rare| rare.required())
+    }
+}
+
+impl RareRules {
+    /// All names that must be ready before it is started; one may come twice.
     pub(super) fn required(&self) -> impl Iterator<Item = &Arc<str>> {
         self.requires.iter().chain(&self.binds_to)
+    }
+
+    fn validate(&self) -> Result<(), SpecError> {
+        self.backoff.validate()?;
+        if let Some((limit, _)) = &self.limit {
+            limit.validate()?;
+        }
+        if self.start_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(SpecError::value(
+                "start_timeout",
+                &"0ns",
+                "a duration above zero",
+            ));
+        }
+        Ok(())
     }
 }
 

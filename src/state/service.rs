@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::rules::{ServiceRules, Significance, name_of};
+use super::rules::{RareRules, ServiceRules, Significance, name_of};
 use crate::policy::{
     Backoff, ExitReason, LimitCounter, OnLimit, RestartLimit, RestartType, Shutdown,
 };
@@ -258,8 +258,8 @@ impl Service {
             shutdown: rules.shutdown,
             restart: rules.restart,
             significance: rules.significance,
-            path: Arc::clone(&rules.path),
-            extras: Extras::of(rules).map(Box::new),
+            path: rules.path,
+            extras: rules.rare.map(|rare| Box::new(Extras::new(*rare))),
             serial: 0,
             order: 0,
             starts: 0,
@@ -333,23 +333,14 @@ impl LastExit {
 }
 
 impl Extras {
-    /// What is not the default of `rules`, if anything is.
-    fn of(rules: ServiceRules) -> Option<Self> {
-        let default = rules.start_timeout.is_none()
-            && rules.backoff.is_none()
-            && rules.limit.is_none()
-            && rules.requires.is_empty()
-            && rules.binds_to.is_empty();
-        if default {
-            return None;
-        }
+    fn new(rules: RareRules) -> Self {
         let mut requires: Vec<Arc<str>> = Vec::new();
         for name in rules.required() {
             if !requires.contains(name) {
                 requires.push(Arc::clone(name));
             }
         }
-        Some(Self {
+        Self {
             start_timeout: rules.start_timeout,
             backoff: rules.backoff,
             limit: rules.limit.map(|(limit, on_limit)| OwnLimit {
@@ -359,6 +350,6 @@ impl Extras {
             }),
             requires: requires.into_boxed_slice(),
             binds_to: rules.binds_to.into_boxed_slice(),
-        })
+        }
     }
 }

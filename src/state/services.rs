@@ -3,20 +3,22 @@
 //! # Invariants
 //!
 //! 1. A service comes after all that it requires in start order, also if they were added later.
-//! 2. Every operation on one service takes logarithmic time in the number of services.
+//! 2. Every operation on one service takes logarithmic time in the number of services, some of them spread over many.
 //! 3. A slot is used again after its service is gone; a serial never is.
 
 use std::{
-    borrow::Borrow,
-    collections::{BTreeMap, BTreeSet, HashMap},
-    hash::{Hash, Hasher},
+    collections::BTreeSet,
     ops::{Index, IndexMut},
     sync::Arc,
     time::Instant,
 };
 
+use hashbrown::HashMap;
+
 use super::{
-    rules::{Significance, name_of},
+    names::Names,
+    order::StartOrder,
+    rules::Significance,
     service::{Phase, Service, ServiceState},
 };
 use crate::{
@@ -34,9 +36,8 @@ pub(super) struct Services {
     slots: Vec<Slot>,
     /// The first free slot.
     free: Option<u32>,
-    names: HashMap<Name, u32>,
-    order: BTreeMap<u64, u32>,
-    next_order: u64,
+    names: Names,
+    order: StartOrder,
     /// By the name that is required, which need not exist.
     dependents: HashMap<Arc<str>, Dependents>,
     deadlines: BTreeSet<(Instant, u32)>,
@@ -76,9 +77,8 @@ impl Services {
             supervisor,
             slots: Vec::new(),
             free: None,
-            names: HashMap::new(),
-            order: BTreeMap::new(),
-            next_order: 0,
+            names: Names::default(),
+            order: StartOrder::default(),
             dependents: HashMap::new(),
             deadlines: BTreeSet::new(),
             counts: [0; 8],
@@ -92,19 +92,20 @@ impl Services {
         let behind = self.behind(&service)?;
         let slot = self.free_slot();
         service.serial = ServiceToken::issue(self.supervisor, slot).serial();
-        service.order = self.end_of_order(slot);
-        self.names.insert(Name(Arc::clone(&service.path)), slot);
+        service.order = self.order.push(slot);
         for required in service.required() {
             let dependents = self.dependents.entry(Arc::clone(required)).or_default();
             dependents.slots.insert(slot);
         }
         self.count(&service, Counting::In);
+        let name_at = |slot| name_at(&self.slots, slot);
+        self.names.insert(service.name(), slot, name_at);
         self.slots[slot as usize] = Slot::Taken(service);
         let mut moved = Vec::new();
         for dependent in behind {
-            let order = self.end_of_order(dependent);
+            let order = self.order.push(dependent);
             let before = std::mem::replace(&mut self[dependent].order, order);
-            self.order.remove(&before);
+            self.order.remove(before);
             moved.push((dependent, before));
         }
         Ok(Inserted { slot, moved })
@@ -122,8 +123,8 @@ impl Services {
         };
         self.free = Some(slot);
         self.count(&service, Counting::Out);
-        self.names.remove(service.name());
-        self.order.remove(&service.order);
+        self.names.remove(service.name(), slot);
+        self.order.remove(service.order);
         for required in service.required() {
             if let Some(dependents) = self.dependents.get_mut(required) {
                 dependents.slots.remove(&slot);
@@ -160,11 +161,9 @@ impl Services {
 
     /// Gives every service its path below `parent`.
     pub(super) fn relocate(&mut self, parent: &str) {
-        self.names.clear();
-        for (slot, place) in (0_u32..).zip(&mut self.slots) {
+        for place in &mut self.slots {
             if let Slot::Taken(service) = place {
                 service.path = Arc::from(format!("{parent}/{}", service.name()));
-                self.names.insert(Name(Arc::clone(&service.path)), slot);
             }
         }
     }
@@ -186,7 +185,7 @@ impl Services {
                 Leaving::Left => dependents.leaving -= 1,
             }
             if dependents.leaving == 0 {
-                free.extend(self.names.get(&**required));
+                free.extend(self.names.get(required, |slot| name_at(&self.slots, slot)));
             }
         }
         free
@@ -219,7 +218,12 @@ impl Services {
 
     /// The slot of the service of this name.
     pub(super) fn named(&self, name: &str) -> Option<u32> {
-        self.names.get(name).copied()
+        self.names.get(name, |slot| name_at(&self.slots, slot))
+    }
+
+    /// Reports whether any service requires another one.
+    pub(super) fn has_requirements(&self) -> bool {
+        !self.dependents.is_empty()
     }
 
     /// The slots of those that require this name, in start order.
@@ -234,12 +238,12 @@ impl Services {
 
     /// All slots in start order.
     pub(super) fn in_order(&self) -> impl DoubleEndedIterator<Item = u32> {
-        self.order.values().copied()
+        self.order.slots()
     }
 
     /// The slots from this place in start order on.
     pub(super) fn starting_at(&self, order: u64) -> impl DoubleEndedIterator<Item = u32> {
-        self.order.range(order..).map(|(_, slot)| *slot)
+        self.order.slots_from(order)
     }
 
     pub(super) fn next_deadline(&self) -> Option<(Instant, u32)> {
@@ -267,6 +271,9 @@ impl Services {
 
     /// Those that must move behind a new service, because they require it, in their new order.
     fn behind(&self, service: &Service) -> Result<Vec<u32>, Cycle> {
+        if !self.has_requirements() && service.required().is_empty() {
+            return Ok(Vec::new());
+        }
         let name = service.name();
         if !self.dependents.contains_key(name) && !service.required().iter().any(|r| **r == *name) {
             return Ok(Vec::new());
@@ -300,13 +307,6 @@ impl Services {
         slot
     }
 
-    fn end_of_order(&mut self, slot: u32) -> u64 {
-        let order = self.next_order;
-        self.next_order += 1;
-        self.order.insert(order, slot);
-        order
-    }
-
     fn count(&mut self, service: &Service, counting: Counting) {
         self.count_phase(service.phase, service.significance, counting);
     }
@@ -326,6 +326,14 @@ impl Services {
                 self.significant -= usize::from(significant);
             }
         }
+    }
+}
+
+/// The name of the service in a slot.
+fn name_at(slots: &[Slot], slot: u32) -> &str {
+    match slots.get(slot as usize) {
+        Some(Slot::Taken(service)) => service.name(),
+        _ => "",
     }
 }
 
@@ -369,27 +377,3 @@ enum Counting {
     In,
     Out,
 }
-
-/// A path that is found by its last name: the path is shared, so that an entry costs no text of its own.
-#[derive(Debug)]
-struct Name(Arc<str>);
-
-impl Borrow<str> for Name {
-    fn borrow(&self) -> &str {
-        name_of(&self.0)
-    }
-}
-
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        name_of(&self.0).hash(hasher);
-    }
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        name_of(&self.0) == name_of(&other.0)
-    }
-}
-
-impl Eq for Name {}

@@ -61,9 +61,9 @@ impl SupervisorState {
     }
 
     /// The names of a service from the root.
-    pub(crate) fn service_path(&self, token: ServiceToken) -> Option<Arc<str>> {
+    pub(crate) fn service_path(&self, token: ServiceToken) -> Option<&Arc<str>> {
         let slot = self.services.slot(token)?;
-        Some(Arc::clone(&self.services[slot].path))
+        Some(&self.services[slot].path)
     }
 
     /// When a service that was asked to stop is dropped, if it has not ended until then.

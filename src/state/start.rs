@@ -83,9 +83,7 @@ impl SupervisorState {
         let missing = registered
             .iter()
             .find_map(|slot| Some((*slot, self.missing_requirement(*slot)?)));
-        for slot in registered {
-            self.enqueue(slot, Phase::InLine);
-        }
+        self.enqueue_all(&registered);
         if let Some((slot, on)) = missing {
             let why = Blocked::Missing;
             let reason = self.park(slot, on, why, now);

@@ -99,7 +99,7 @@ impl Core {
 
     /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
     fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>) {
-        match seed.placement() {
+        match self.placements.remove(&token.slot()).unwrap_or_default() {
             Placement::Inherit => seed.launch_here(),
             Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),
             Placement::Pool => {
@@ -130,6 +130,7 @@ impl Core {
             tree.registry.do_send(Forget(token));
         }
         self.requirements.remove(&slot);
+        self.placements.remove(&slot);
         if let Some(arbiter) = self.arbiters.remove(&slot) {
             // Queued behind the launch; a cell that is still there is dropped with its thread.
             arbiter.stop();

@@ -6,10 +6,11 @@
 //! 2. `entries[slot]` is there from `add` until the state releases the service.
 //! 3. The core outlives the incarnations of its supervisor; when it goes, every cell that is left is released.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext};
 use actix_rt::Arbiter;
+use hashbrown::HashMap;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
@@ -24,10 +25,10 @@ use super::{
 };
 use crate::{
     policy::{KillCause, SpecError},
-    registry::Register,
+    registry::{Register, RegisterAll},
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceRef, ServiceSpec,
-        guard,
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceRef,
+        ServiceSpec, guard,
     },
     state::{
         AddError, Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport,
@@ -60,14 +61,18 @@ pub(crate) struct Core {
     /// What is wrong with the spec, to be said when the supervisor is started.
     refused: Option<SpecError>,
     name: Arc<str>,
+    /// Where paths are put together.
+    path: String,
     parent: Arc<Parent>,
     pub(super) notices: UnboundedReceiver<Notice>,
     /// By slot of the token.
     pub(super) entries: Vec<Option<Entry>>,
     /// The names that a service requires, for those that do, by slot.
-    pub(super) requirements: HashMap<u32, Vec<Arc<str>>>,
+    pub(super) requirements: BTreeMap<u32, Vec<Arc<str>>>,
+    /// Where services are to run that were not launched yet, for those that do not run here, by slot.
+    pub(super) placements: BTreeMap<u32, Placement>,
     /// The threads of dedicated services, by slot.
-    pub(super) arbiters: HashMap<u32, Arbiter>,
+    pub(super) arbiters: BTreeMap<u32, Arbiter>,
     waiters: HashMap<Waiter, Box<dyn FnOnce(Answer) + Send>>,
     next_waiter: u64,
     /// Those who wait for the end of the supervisor.
@@ -104,11 +109,13 @@ impl Core {
             refused,
             state,
             name,
+            path: String::new(),
             parent: Arc::new(parent),
             notices,
             entries: Vec::new(),
-            requirements: HashMap::new(),
-            arbiters: HashMap::new(),
+            requirements: BTreeMap::new(),
+            placements: BTreeMap::new(),
+            arbiters: BTreeMap::new(),
             waiters: HashMap::new(),
             next_waiter: 0,
             ending: Vec::new(),
@@ -138,16 +145,12 @@ impl Core {
     where
         A: Actor,
     {
-        let name = Arc::clone(&spec.name);
         let (mut rules, placement, open) = spec.open();
-        let path: Arc<str> = Arc::from([self.state.path(), "/", &*name].concat());
+        // Until here, the path is the name.
+        let path = self.path_of(&rules.path);
         rules.path = Arc::clone(&path);
-        let requirements: Vec<_> = rules
-            .requires
-            .iter()
-            .chain(&rules.binds_to)
-            .cloned()
-            .collect();
+        let readiness = rules.readiness;
+        let requirements: Vec<_> = rules.required().cloned().collect();
         let token = match self.state.add(rules, now()) {
             Ok(token) => token,
             Err(refused) => {
@@ -159,23 +162,29 @@ impl Core {
         if !requirements.is_empty() {
             self.requirements.insert(token.slot(), requirements);
         }
+        if !matches!(placement, Placement::Inherit) {
+            self.placements.insert(token.slot(), placement);
+        }
         let link = Arc::new(Link::new(
             token,
             path,
             Arc::clone(&self.parent),
             open.address.downgrade(),
+            readiness,
         ));
-        let (address, seed) = open.seed(Arc::clone(&link), placement);
+        let (address, seed) = open.seed(Arc::clone(&link));
         let slot = token.slot();
         let index = slot as usize;
-        if index >= self.entries.len() {
-            self.entries.resize_with(index + 1, || None);
-        }
         self.supervisors += usize::from(is_supervisor(&*link));
-        self.entries[index] = Some(Entry {
+        let entry = Some(Entry {
             link: Arc::clone(&link) as Arc<dyn AnyLink>,
             seed: Some(Box::new(seed)),
         });
+        match self.entries.get_mut(index) {
+            Some(place) => *place = entry,
+            // The state uses the slots in turn, so this is the next one.
+            None => self.entries.push(entry),
+        }
         if let (Some(tree), Some(owner)) = (&self.tree, self.owner) {
             if let Some(path) = self.state.service_path(token) {
                 link.core().set_place(path, self.next_position);
@@ -183,10 +192,19 @@ impl Core {
             self.next_position += 1;
             tree.registry.do_send(Register {
                 owner,
-                links: vec![Arc::clone(&link) as Arc<dyn AnyLink>],
+                link: Arc::clone(&link) as Arc<dyn AnyLink>,
             });
         }
         Ok(ServiceRef::new(address, link))
+    }
+
+    /// The path of a service of this name.
+    fn path_of(&mut self, name: &str) -> Arc<str> {
+        self.path.clear();
+        self.path.push_str(self.state.path());
+        self.path.push('/');
+        self.path.push_str(name);
+        Arc::from(&*self.path)
     }
 
     /// Begins an incarnation of the supervisor: the first, or one that takes over the services of the one before.
@@ -246,7 +264,7 @@ impl Core {
             }
             self.next_position += 1;
         }
-        tree.registry.do_send(Register {
+        tree.registry.do_send(RegisterAll {
             owner: link.core().token(),
             links,
         });

@@ -14,8 +14,8 @@ use crate::{
     policy::{ExitReason, Readiness, ServiceError, Verdict},
     registry::Register,
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceSpec,
-        StartError, install_hook,
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceSpec, StartError,
+        install_hook,
     },
     state::{Ended, Exit, ServiceState, ShutdownReport},
     token::{ServiceToken, SupervisorId},
@@ -111,12 +111,13 @@ fn launch_root(
         Arc::clone(&name),
         parent,
         open.address.downgrade(),
+        Readiness::Explicit,
     ));
-    link.core().set_place(name, 0);
-    let (address, seed) = open.seed(Arc::clone(&link), Placement::Inherit);
+    link.core().set_place(&name, 0);
+    let (address, seed) = open.seed(Arc::clone(&link));
     tree.registry.do_send(Register {
         owner: token,
-        links: vec![Arc::clone(&link) as Arc<dyn AnyLink>],
+        link: Arc::clone(&link) as Arc<dyn AnyLink>,
     });
     let _nobody_watches_yet = link.core().set_state(ServiceState::Starting);
     link.core().start(0);

@@ -4,13 +4,13 @@ use super::*;
 
 fn requiring(name: &str, requires: &[&str]) -> ServiceRules {
     let mut rules = named(name);
-    rules.requires = requires.iter().map(|name| Arc::from(*name)).collect();
+    rules.rare().requires = requires.iter().map(|name| Arc::from(*name)).collect();
     rules
 }
 
 fn bound(name: &str, binds_to: &[&str]) -> ServiceRules {
     let mut rules = named(name);
-    rules.binds_to = binds_to.iter().map(|name| Arc::from(*name)).collect();
+    rules.rare().binds_to = binds_to.iter().map(|name| Arc::from(*name)).collect();
     rules
 }
 

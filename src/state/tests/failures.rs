@@ -194,7 +194,7 @@ fn terminated_tree_stops_in_reverse_order_and_says_whether_it_goes_on_above() {
 #[test]
 fn service_that_misses_something_waits_until_a_requirement_becomes_ready() {
     let mut api = named("api");
-    api.requires = vec![Arc::from("db")];
+    api.rare().requires = vec![Arc::from("db")];
     let mut bench = Bench::running(SupervisorRules::default(), vec![named("db"), api]);
     bench.exit_with("api", Verdict::Missing);
     bench.pass(seconds(3600));
@@ -257,7 +257,7 @@ fn fatal_error_waits_out_no_delay_and_beats_the_restart_type_and_the_verdict() {
     let mut once = named("once");
     once.restart = RestartType::Temporary;
     let mut slow = named("slow");
-    slow.backoff = Backoff::constant(seconds(60));
+    slow.rare().backoff = Backoff::constant(seconds(60));
     let mut bench = Bench::running(fatal_rules(None), vec![once, slow]);
     bench.exit("slow", error("later"));
     bench.exit("once", error("fatal"));

@@ -79,20 +79,20 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
         Some(Shutdown::Timeout(Duration::ZERO)),
     ]);
     if random.chance(3) {
-        rules.start_timeout = Some(seconds(2));
+        rules.rare().start_timeout = Some(seconds(2));
     }
     if random.chance(3) {
-        rules.backoff = Backoff::exponential(millis(300), seconds(4)).jitter(0.1);
+        rules.rare().backoff = Backoff::exponential(millis(300), seconds(4)).jitter(0.1);
     }
     if random.chance(5) {
         let on_limit = random.pick(&[OnLimit::GiveUp, OnLimit::Pause, OnLimit::Pause]);
-        rules.limit = Some((RestartLimit::window(1, seconds(4)), on_limit));
+        rules.rare().limit = Some((RestartLimit::window(1, seconds(4)), on_limit));
     }
     for _ in 0..random.below(3) {
-        rules.requires.push(Arc::from(random.pick(&NAMES)));
+        rules.rare().requires.push(Arc::from(random.pick(&NAMES)));
     }
     for _ in 0..random.below(2) {
-        rules.binds_to.push(Arc::from(random.pick(&NAMES)));
+        rules.rare().binds_to.push(Arc::from(random.pick(&NAMES)));
     }
     if random.chance(4) {
         rules.significance = Significance::Significant;

@@ -281,7 +281,7 @@ fn failed_start_during_a_restart_counts() {
 
 fn limited(on_limit: OnLimit) -> ServiceRules {
     let mut rules = named("a");
-    rules.limit = Some((RestartLimit::window(1, seconds(60)), on_limit));
+    rules.rare().limit = Some((RestartLimit::window(1, seconds(60)), on_limit));
     rules
 }
 
@@ -335,7 +335,7 @@ fn service_may_wait_alone_until_its_window_frees() {
 
 fn delayed(backoff: Backoff) -> ServiceRules {
     let mut rules = named("a");
-    rules.backoff = backoff;
+    rules.rare().backoff = backoff;
     rules
 }
 
@@ -415,7 +415,7 @@ fn reconfigured_limit_holds_from_then_on() {
 #[test]
 fn huge_durations_never_end_and_never_overflow() {
     let mut rules = delayed(Backoff::constant(Duration::MAX));
-    rules.start_timeout = Some(Duration::MAX);
+    rules.rare().start_timeout = Some(Duration::MAX);
     rules.shutdown = Some(Shutdown::Timeout(Duration::MAX));
     let mut bench = Bench::running(unlimited(), vec![rules]);
     bench.fail("a");

@@ -10,11 +10,11 @@ fn in_state(state: ServiceState) -> Bench {
     };
     let mut service = named("a");
     match state {
-        ServiceState::BackingOff => service.backoff = Backoff::constant(seconds(5)),
+        ServiceState::BackingOff => service.rare().backoff = Backoff::constant(seconds(5)),
         ServiceState::Failed => {
-            service.limit = Some((RestartLimit::window(0, seconds(5)), OnLimit::GiveUp));
+            service.rare().limit = Some((RestartLimit::window(0, seconds(5)), OnLimit::GiveUp));
         }
-        ServiceState::Waiting => service.requires = vec![Arc::from("nobody")],
+        ServiceState::Waiting => service.rare().requires = vec![Arc::from("nobody")],
         _ => {}
     }
     let mut bench = Bench::running(rules, vec![named("other")]);

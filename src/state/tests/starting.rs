@@ -47,7 +47,7 @@ fn supervisor_without_services_is_started_at_once() {
 fn service_comes_after_what_it_requires_though_it_was_added_before() {
     let mut bench = Bench::new(unlimited());
     let mut api = named("api");
-    api.requires = vec![Arc::from("db")];
+    api.rare().requires = vec![Arc::from("db")];
     bench.add(api).unwrap();
     bench.add(named("x")).unwrap();
     bench.add(named("db")).unwrap();
@@ -116,7 +116,7 @@ fn requirement_that_nobody_has_fails_the_start_before_anything_has_begun() {
     let mut bench = Bench::new(unlimited());
     bench.add(named("a")).unwrap();
     let mut api = named("api");
-    api.requires = vec![Arc::from("db")];
+    api.rare().requires = vec![Arc::from("db")];
     bench.add(api).unwrap();
     bench.state.start(bench.now);
     bench.run();
@@ -159,7 +159,7 @@ fn failure_of_a_ready_service_during_the_start_is_handled_after_it() {
 fn service_that_is_not_ready_in_time_is_killed_and_has_failed_to_start() {
     let mut bench = Bench::new(unlimited());
     let mut slow = named("slow");
-    slow.start_timeout = Some(seconds(5));
+    slow.rare().start_timeout = Some(seconds(5));
     bench.add(slow).unwrap();
     bench.state.start(bench.now);
     bench.run();
@@ -181,7 +181,7 @@ fn service_that_is_not_ready_in_time_is_killed_and_has_failed_to_start() {
 fn start_that_cannot_even_be_killed_is_abandoned_after_a_second() {
     let mut bench = Bench::running(unlimited(), vec![]);
     let mut slow = named("slow");
-    slow.start_timeout = Some(seconds(5));
+    slow.rare().start_timeout = Some(seconds(5));
     bench.add(slow).unwrap();
     bench.pass(seconds(6));
     assert_eq!(
@@ -258,11 +258,11 @@ fn services_that_require_each_other_are_refused_with_their_names_in_order() {
     let mut bench = Bench::new(unlimited());
     for (name, requires) in [("a", "b"), ("b", "c")] {
         let mut rules = named(name);
-        rules.requires = vec![Arc::from(requires)];
+        rules.rare().requires = vec![Arc::from(requires)];
         bench.add(rules).unwrap();
     }
     let mut last = named("c");
-    last.binds_to = vec![Arc::from("a")];
+    last.rare().binds_to = vec![Arc::from("a")];
     let refused = bench.add(last).unwrap_err();
     assert_eq!(
         refused.to_string(),
@@ -271,7 +271,7 @@ fn services_that_require_each_other_are_refused_with_their_names_in_order() {
     assert!(bench.state.named("c").is_none());
 
     let mut own = named("d");
-    own.requires = vec![Arc::from("d")];
+    own.rare().requires = vec![Arc::from("d")];
     let refused = bench.add(own).unwrap_err();
     assert_eq!(refused.to_string(), "services require each other: d -> d");
     bench.add(named("c")).unwrap();

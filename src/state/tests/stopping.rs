@@ -65,7 +65,7 @@ fn round_trips_to_healthy_services_cost_no_patience() {
 #[test]
 fn service_is_asked_only_when_all_that_require_it_have_ended() {
     let mut api = named("api");
-    api.requires = vec![Arc::from("db")];
+    api.rare().requires = vec![Arc::from("db")];
     let mut bench = Bench::running(unlimited(), vec![named("x"), named("db"), api]);
     bench.shutdown();
     bench.acknowledge("api");
@@ -257,7 +257,7 @@ fn hub_that_many_services_require_is_stopped_after_all_of_them() {
     let mut services = vec![named("hub")];
     for number in 0..20_000 {
         let mut rules = named(&format!("s{number}"));
-        rules.requires = vec![Arc::from("hub")];
+        rules.rare().requires = vec![Arc::from("hub")];
         services.push(rules);
     }
     let mut bench = Bench::new(unlimited());

@@ -200,7 +200,7 @@ fn ready_member_that_fails_while_the_group_starts_begins_it_anew() {
 #[test]
 fn whole_group_waits_for_the_delay_of_the_one_that_failed() {
     let mut delayed = named("b");
-    delayed.backoff = Backoff::constant(seconds(5));
+    delayed.rare().backoff = Backoff::constant(seconds(5));
     let mut bench = Bench::running(
         strategy(Strategy::OneForAll),
         vec![named("a"), delayed, named("c")],
@@ -271,7 +271,7 @@ fn one_removed_while_its_group_stops_is_forgotten() {
 #[test]
 fn group_without_a_delay_takes_in_one_that_waits_for_a_delay() {
     let mut delayed = named("b");
-    delayed.backoff = Backoff::constant(seconds(60));
+    delayed.rare().backoff = Backoff::constant(seconds(60));
     let mut bench = Bench::running(
         strategy(Strategy::RestForOne),
         vec![named("a"), delayed, named("c")],
@@ -322,7 +322,7 @@ fn member_that_finishes_before_it_is_asked_is_not_revived() {
 /// A group of all that is being stopped, with `d` before `c`; what `d` requires was removed before.
 fn group_without_a_requirement() -> Bench {
     let mut d = named("d");
-    d.requires = vec![Arc::from("x")];
+    d.rare().requires = vec![Arc::from("x")];
     let mut bench = Bench::running(
         strategy(Strategy::OneForAll),
         vec![named("z"), named("x"), d, named("a"), named("c")],
