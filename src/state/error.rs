@@ -31,7 +31,7 @@ pub enum AddError {
     /// The spec is wrong.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// The supervisor is gone.
+    /// The supervisor has ended, or is down until somebody starts it again.
     #[error("supervisor is gone")]
     SupervisorGone,
 }
@@ -68,7 +68,7 @@ macro_rules! refusals {
             /// The supervisor is stopping, and stops the service with it.
             #[error("supervisor is shutting down")]
             ShuttingDown,
-            /// The supervisor is gone.
+            /// The supervisor has ended, or is down until somebody starts it again.
             #[error("supervisor is gone")]
             SupervisorGone,
             $($extra)*

@@ -7,7 +7,7 @@ use crate::{
     service::StartError,
 };
 
-/// The supervisor has ended. Nothing more can be asked of it.
+/// The supervisor has ended, or is down until somebody starts it again. Nothing can be asked of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the supervisor is gone")]
 #[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]
@@ -184,7 +184,7 @@ pub enum ReconfigureError {
     /// The new spec is refused.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// The supervisor has ended.
+    /// The supervisor has ended, or is down until somebody starts it again.
     #[error("the supervisor is gone")]
     SupervisorGone,
 }

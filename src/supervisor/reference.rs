@@ -2,7 +2,7 @@
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, MailboxError};
+use actix::{Actor, Addr, Handler, MailboxError, Message};
 use futures::future::{Either, select};
 use tokio::sync::oneshot;
 
@@ -20,14 +20,18 @@ use crate::{
         Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown, WhenReady,
     },
     service::{AnyLink, Link, ServiceRef, ServiceSpec, StartError},
-    state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    state::{
+        AddError, Counts, RemoveError, ResetError, RestartError, ServiceState, ShutdownReport,
+        StopError,
+    },
     token::ServiceToken,
 };
 
 /// A handle of a running supervisor.
 ///
 /// Cheap to clone; every method may be called from any thread, by any number of callers at once. A caller that goes away loses
-/// its answer and nothing else: what it asked for is done all the same.
+/// its answer and nothing else: what it asked for is done all the same. A supervisor that is being restarted answers when it is back; one
+/// that is down until somebody starts it again refuses with `SupervisorGone`, as one that has ended does.
 ///
 /// # Dropping
 ///
@@ -87,8 +91,7 @@ impl SupervisorRef {
     where
         A: Actor,
     {
-        self.address
-            .send(message::Add::new(service))
+        self.ask(message::Add::new(service))
             .await
             .unwrap_or(Err(AddError::SupervisorGone))
     }
@@ -109,8 +112,7 @@ impl SupervisorRef {
     where
         A: Actor,
     {
-        self.address
-            .send(message::AddAndWait::new(service))
+        self.ask(message::AddAndWait::new(service))
             .await
             .unwrap_or(Err(StartError::SupervisorGone))
     }
@@ -125,8 +127,7 @@ impl SupervisorRef {
     ///
     /// The service is removed all the same once this was polled.
     pub async fn remove(&self, token: ServiceToken) -> Result<ExitReason, RemoveError> {
-        self.address
-            .send(message::Remove(token))
+        self.ask(message::Remove(token))
             .await
             .unwrap_or(Err(RemoveError::SupervisorGone))
     }
@@ -135,8 +136,7 @@ impl SupervisorRef {
     ///
     /// [`restart`](Self::restart) starts it again.
     pub async fn stop(&self, token: ServiceToken) -> Result<(), StopError> {
-        self.address
-            .send(message::Stop(token))
+        self.ask(message::Stop(token))
             .await
             .unwrap_or(Err(StopError::SupervisorGone))
     }
@@ -145,16 +145,14 @@ impl SupervisorRef {
     ///
     /// Not counted as a failure. A pending backoff is cut short.
     pub async fn restart(&self, token: ServiceToken) -> Result<(), RestartError> {
-        self.address
-            .send(message::Restart(token))
+        self.ask(message::Restart(token))
             .await
             .unwrap_or(Err(RestartError::SupervisorGone))
     }
 
     /// Clears the failures of a service, and starts it if it had given up or was waiting for a restart.
     pub async fn reset(&self, token: ServiceToken) -> Result<(), ResetError> {
-        self.address
-            .send(message::Reset(token))
+        self.ask(message::Reset(token))
             .await
             .unwrap_or(Err(ResetError::SupervisorGone))
     }
@@ -172,7 +170,7 @@ impl SupervisorRef {
 
     /// Counts the services of this supervisor.
     pub async fn counts(&self) -> Result<Counts, SupervisorGone> {
-        Ok(self.address.send(message::Count).await?)
+        self.ask(message::Count).await
     }
 
     /// Finds a service of the tree by its token, or by its path from the root.
@@ -219,7 +217,7 @@ impl SupervisorRef {
 
     /// A picture of the supervisor and its services, which prints as a tree.
     pub async fn report(&self) -> Result<Report, SupervisorGone> {
-        Ok(self.address.send(message::Report).await?)
+        self.ask(message::Report).await
     }
 
     /// Subscribes to the events of the tree; up to 1024 are kept for a reader that is behind.
@@ -238,7 +236,7 @@ impl SupervisorRef {
     ///
     /// The value that was refused, and its field; everything is then as it was.
     pub async fn reconfigure(&self, spec: SupervisorSpec) -> Result<(), ReconfigureError> {
-        match self.address.send(message::Reconfigure(spec)).await {
+        match self.ask(message::Reconfigure(spec)).await {
             Ok(done) => Ok(done?),
             Err(_) => Err(ReconfigureError::SupervisorGone),
         }
@@ -327,6 +325,21 @@ impl SupervisorRef {
             Ok(_) => Ok(ShutdownReport::default()),
             Err(_) => Err(SupervisorGone.into()),
         }
+    }
+
+    /// Sends a message, unless the supervisor is down until somebody starts it again: it might never read it.
+    ///
+    /// One that is stopped before it has read the message reads it when it is started again.
+    async fn ask<M>(&self, message: M) -> Result<M::Result, SupervisorGone>
+    where
+        SupervisorActor: Handler<M>,
+        M: Message<Result: Send> + Send + 'static,
+    {
+        let state = self.link.core().state();
+        if matches!(state, ServiceState::Stopped | ServiceState::Failed) {
+            return Err(SupervisorGone);
+        }
+        Ok(self.address.send(message).await?)
     }
 
     pub(super) async fn outcome(&self) -> Result<Outcome, ShutdownError> {

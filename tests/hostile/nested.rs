@@ -11,8 +11,10 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    Backoff, EventKind, OnLimit, Placement, Readiness, RestartLimit, RestartType, ServiceContext,
-    ServiceRef, ServiceSpec, Shutdown, SupervisorActor, SupervisorRef, SupervisorSpec,
+    AddError, Backoff, EventKind, OnLimit, Placement, Readiness, ReconfigureError, RemoveError,
+    ResetError, RestartError, RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec,
+    Shutdown, StartError, StopError, SupervisorActor, SupervisorGone, SupervisorRef,
+    SupervisorSpec,
 };
 use tokio::{join, time};
 
@@ -162,6 +164,44 @@ async fn shutdown_of_a_nested_supervisor_that_is_stopped_is_answered() {
     tree.root.stop(tree.service.token()).await.unwrap();
     let answer = time::timeout(SOON, tree.nested.shutdown()).await;
     assert!(answer.is_ok(), "shutdown hangs");
+    tree.root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn nested_supervisor_that_is_stopped_refuses_every_operation_until_it_is_restarted() {
+    time::pause();
+    let tree = Tree::new(nested()).await;
+    let plain = ServiceSpec::new("plain", Plain::default);
+    let token = tree.nested.add_and_wait(plain).await.unwrap().token();
+    tree.root.stop(tree.service.token()).await.unwrap();
+
+    let nested = &tree.nested;
+    let refused = time::timeout(SOON, async {
+        let spec = || ServiceSpec::new("late", Plain::default);
+        let added = nested.add(spec()).await;
+        assert!(matches!(added, Err(AddError::SupervisorGone)), "{added:?}");
+        let added = nested.add_and_wait(spec()).await;
+        assert!(
+            matches!(added, Err(StartError::SupervisorGone)),
+            "{added:?}"
+        );
+        assert_eq!(nested.remove(token).await, Err(RemoveError::SupervisorGone));
+        assert_eq!(nested.stop(token).await, Err(StopError::SupervisorGone));
+        assert_eq!(
+            nested.restart(token).await,
+            Err(RestartError::SupervisorGone)
+        );
+        assert_eq!(nested.reset(token).await, Err(ResetError::SupervisorGone));
+        assert_eq!(nested.counts().await, Err(SupervisorGone));
+        assert!(nested.report().await.is_err());
+        let spec = SupervisorSpec::default();
+        let refused = nested.reconfigure(spec).await;
+        assert_eq!(refused, Err(ReconfigureError::SupervisorGone));
+    });
+    refused.await.expect("an operation hangs");
+
+    tree.root.restart(tree.service.token()).await.unwrap();
+    assert_eq!(nested.stop(token).await, Ok(()));
     tree.root.shutdown().await.unwrap();
 }
 
