@@ -173,6 +173,9 @@ impl Scope {
 
     /// Waits until the scope is over: every member has ended and is dropped.
     ///
+    /// The factory of one on another thread, and what it holds, is dropped as soon as that thread comes to it: that may be later. So may
+    /// the member itself with [`ScopeError::Dropped`], since nobody has waited for it then.
+    ///
     /// A member that waits for this waits for itself: it is dropped at its stop timeout.
     ///
     /// # Errors
@@ -199,6 +202,9 @@ impl Scope {
     }
 
     /// The supervisor that the scope is, for look-ups, events and reports, and to remove or stop single members.
+    ///
+    /// One that is [stopped](SupervisorRef::stop) is kept, and its name with it, until it is removed or the scope is over. One that was
+    /// spawned runs once: if it is [restarted](SupervisorRef::restart) it is gone.
     ///
     /// Holding what this returns keeps the tree running, see [`SupervisorRef`], but not the scope.
     ///

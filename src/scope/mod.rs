@@ -2,7 +2,7 @@
 //!
 //! A [`Scope`] is a supervisor with other rules. Its *members* are services like any other: they have a path below the scope's,
 //! they are in events, reports and look-ups, have placements, requirements and stop timeouts, and are asked to stop in reverse
-//! start order. But no member is started again. One that ends without an error is forgotten, and nothing else happens. One that
+//! start order. But no member is started again by itself. One that ends without an error is forgotten, and nothing else happens. One that
 //! fails, panics, or does not stop in time ends the scope with that error. The scope also ends when its *work* returns: an async
 //! function, which is a member too, named `work`. Whichever way it ends, the scope is over when every member is.
 //!

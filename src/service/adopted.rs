@@ -10,6 +10,8 @@
 //! 2. No message is handed over before the supervisor was told that the incarnation is ready.
 //! 3. A future is dropped only once its context is terminated: otherwise its `Drop` would call the hooks, and poll what has
 //!    panicked.
+//! 4. The context's own loop goes on for as long as its futures spawn others. Its first one counts the rounds, and has it wait for
+//!    the next poll of the host when the budget is spent.
 
 use std::{
     cell::{Cell, RefCell},
@@ -54,6 +56,8 @@ struct Queue<A: Actor> {
     /// Borrowed for as long as it takes to poll it, which runs no code of the actor.
     mailbox: RefCell<AddressReceiver<A>>,
     gate: Cell<Gate>,
+    /// What is left of the budget of this poll of the host.
+    budget: Cell<u32>,
     /// False once the actor has cancelled the delivery: within a handler, that is the future that its context names as its own.
     attended: Cell<bool>,
 }
@@ -79,6 +83,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         let queue = Queue {
             mailbox: RefCell::new(mailbox),
             gate: Cell::new(Gate::Closed),
+            budget: Cell::new(0),
             attended: Cell::new(false),
         };
         Self {
@@ -121,6 +126,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         cx: &mut Context<'_>,
         _message_stays_inside: &mut Option<Envelope<A>>,
     ) -> Step {
+        self.queue.budget.set(BUDGET);
         let polled = Pin::new(&mut incarnation.future).poll(cx);
         if self.queue.gate.replace(Gate::Open) == Gate::Closed {
             self.notify_supervisor(NoticeKind::Ready);
@@ -191,20 +197,24 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let this = self.get_mut();
-        if this.queue.gate.get() == Gate::Closed {
-            return Poll::Pending;
-        }
-        for _ in 0..BUDGET {
-            if ctx.waiting() || this.link.core().is_overruled() {
-                return Poll::Pending;
+        let queue = &this.queue;
+        while !ctx.waiting() {
+            let Some(left) = queue.budget.get().checked_sub(1) else {
+                cx.waker().wake_by_ref();
+                ctx.wait(Pause(Rc::clone(queue)));
+                break;
+            };
+            // A round without a message costs as much: it is there because another future has spawned something.
+            queue.budget.set(left);
+            if queue.gate.get() == Gate::Closed || this.link.core().is_overruled() {
+                break;
             }
-            let next = Pin::new(&mut *this.queue.mailbox.borrow_mut()).poll_next(cx);
+            let next = Pin::new(&mut *queue.mailbox.borrow_mut()).poll_next(cx);
             let Poll::Ready(Some(mut envelope)) = next else {
-                return Poll::Pending;
+                break;
             };
             envelope.handle(actor, ctx);
         }
-        cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
@@ -212,5 +222,25 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
 impl<A: Actor> Drop for Delivery<A> {
     fn drop(&mut self) {
         self.queue.attended.set(false);
+    }
+}
+
+/// Holds up a context until its host polls it again.
+struct Pause<A: Actor>(Rc<Queue<A>>);
+
+impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Pause<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        _: &mut A,
+        _: &mut actix::Context<A>,
+        _: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.0.budget.get() == 0 {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 }

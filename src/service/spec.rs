@@ -124,10 +124,12 @@ impl<A: Actor<Context = actix::Context<A>>> ServiceSpec<A> {
     /// - its token, path, generation and supervisor: what it needs of them, `factory` can give it.
     ///
     /// Some things differ from a plain actix actor. [`Supervised::restarting`](actix::Supervised::restarting) is never called, since
-    /// a new incarnation is a new value that has not lived before. After a panic none of the hooks is called. Its messages
-    /// are handed over by a future, the first that its context has: that is the one which [`ctx.handle()`](actix::Context::handle) names in a
-    /// message handler, and after a wait other futures may be polled before it. And one limit comes with actix's own context: an actor, or
-    /// futures of it, of which *two* panic in `Drop` at the same end abort the process, as two panics at once do everywhere in Rust.
+    /// a new incarnation is a new value that has not lived before. None of the hooks is called after a panic, when it is killed, or
+    /// when its arbiter ends. Its messages are handed over by a future, the first that its context has: that is the one which
+    /// [`ctx.handle()`](actix::Context::handle) names in a message handler, and after a wait, or much work at once, other futures may be
+    /// polled before it. Two limits come with actix's own context: waits that are each over at once, and await the next one, hold
+    /// their thread for as long as they go on; and an actor, or futures of it, of which *two* panic in `Drop` at the same end abort
+    /// the process, as two panics at once do everywhere in Rust.
     ///
     /// [`SyncContext`](actix::SyncContext) actors cannot be supervised as they are: actix lets nobody but its own
     /// [`SyncArbiter`](actix::SyncArbiter) make their context, feed their queue or see their thread end. Let a service own the

@@ -1,6 +1,7 @@
 //! What is different for a supervisor that is a scope: its services live and end together.
 //!
-//! 1. Every service is temporary, and forgotten as soon as it has ended, also one that was there at the start.
+//! 1. Every service is temporary, and forgotten as soon as it has ended, also one that was there at the start; but not one that was
+//!    stopped on request, which is kept until the end.
 //! 2. Every failure ends the supervisor, before any verdict in it; a service that was dropped on request has not failed, nor has one
 //!    whose error is a bare [`Verdict`] or says that this scope ends.
 //! 3. The first error is how the supervisor ends, unless a later one outweighs it. A clean end is replaced by any error until

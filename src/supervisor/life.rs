@@ -95,9 +95,10 @@ impl Life {
 
     /// Has the scope end. What one thread asks for is decided in that order, and before what follows from it.
     pub(crate) fn request_end(&self, error: Option<ServiceError>) {
-        self.begin_to_end();
         let kind = NoticeKind::ScopeEnds(error);
         self.parent.notify(self.token, self.generation, kind);
+        // Only now: who sees that on another thread may end in return, and that comes behind the notice.
+        self.begin_to_end();
     }
 
     /// Says that the scope ends.

@@ -146,7 +146,7 @@ impl fmt::Display for ServiceReport {
             write!(f, ", starts in {next:.1?}")?;
         }
         if let Some(reason) = &self.last_exit {
-            write!(f, ", last exit: {reason}")?;
+            write!(f, ", last exit: {reason:#}")?;
         }
         Ok(())
     }

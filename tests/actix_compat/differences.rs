@@ -6,7 +6,10 @@ use actix::prelude::*;
 use futures::future;
 use tokio::{sync::oneshot, time};
 
-use crate::support::{Act, Note, Probe, Script, Subject, idle, ms};
+use crate::{
+    kind::SubjectContext,
+    support::{Act, Note, Probe, Script, Subject, idle, ms},
+};
 
 #[actix::test]
 async fn service_outlives_its_addresses() {
@@ -110,6 +113,30 @@ fn end_of_the_system_calls_no_hooks() {
 
 #[actix::test]
 async fn flooded_service_lets_its_arbiter_do_other_things() {
+    assert_yields_when_flooded(|_, _| {}).await;
+}
+
+#[actix::test]
+async fn service_flooded_with_messages_that_spawn_futures_lets_its_arbiter_do_other_things() {
+    assert_yields_when_flooded(|probe, ctx| {
+        future::ready(()).into_actor(probe).spawn(ctx);
+    })
+    .await;
+}
+
+#[actix::test]
+async fn service_flooded_with_messages_that_wait_lets_its_arbiter_do_other_things() {
+    assert_yields_when_flooded(|probe, ctx| {
+        future::ready(()).into_actor(probe).wait(ctx);
+    })
+    .await;
+}
+
+/// Asserts that another future of the arbiter gets its turns while many messages are handled.
+async fn assert_yields_when_flooded(act: fn(&mut Probe, &mut SubjectContext<Probe>)) {
+    /// A plain actor handles them all before anything else gets its turn.
+    const MESSAGES: u64 = 100_000;
+
     let subject = Subject::with_defaults().await;
     let turns = Rc::new(Cell::new(0));
     let counted = Rc::clone(&turns);
@@ -120,15 +147,40 @@ async fn flooded_service_lets_its_arbiter_do_other_things() {
         Poll::<()>::Pending
     }));
 
-    for _ in 0..100_000 {
-        subject.do_send(Act::new(|probe, _| probe.count += 1));
+    for _ in 0..MESSAGES {
+        subject.do_send(Act::new(move |probe, ctx| {
+            probe.count += 1;
+            act(probe, ctx);
+        }));
     }
     let handled = subject.act(|probe, _| probe.count).await;
     other.abort();
 
-    // A plain actor handles them all before anything else gets its turn.
-    assert_eq!(handled, 100_000);
+    assert_eq!(handled, MESSAGES);
     assert!(turns.get() > 500, "{} turns", turns.get());
+}
+
+#[actix::test]
+async fn service_whose_futures_go_on_spawning_others_ends_when_it_is_removed() {
+    /// A plain actor does nothing else, until this has come to its end.
+    const ENOUGH: u64 = 1_000_000;
+
+    fn go_on(probe: &mut Probe, ctx: &mut SubjectContext<Probe>) {
+        probe.count += 1;
+        if probe.count == ENOUGH {
+            probe.note("enough");
+            return;
+        }
+        let ready = future::ready(()).into_actor(probe);
+        ctx.spawn(ready.map(|(), probe, ctx| go_on(probe, ctx)));
+    }
+
+    let mut subject = Subject::with_defaults().await;
+    subject.act(go_on).await;
+
+    subject.root.remove(subject.service.token()).await.unwrap();
+
+    assert_eq!(subject.entries.so_far(), ["stopping", "stopped", "dropped"]);
 }
 
 #[actix::test]

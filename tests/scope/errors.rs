@@ -1,6 +1,12 @@
 //! Which error counts.
 
-use std::time::Duration;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Wake, Waker},
+    thread,
+    time::Duration,
+};
 
 use resurgam::scope::{Scope, ScopeSpec};
 use tokio::{sync::oneshot, time};
@@ -180,4 +186,40 @@ async fn one_error_wins_of_five_hundred_racing_pairs_of_add_and_fail() {
         }
     };
     time::timeout(Duration::from_secs(60), all).await.unwrap();
+}
+
+#[actix::test]
+async fn error_counts_although_the_work_sees_the_end_and_returns_before_fail_does() {
+    // Real time: the error is given on another thread, which is held up as soon as the scope is ending.
+    let (go_on, hold) = mpsc::channel();
+    let run = Scope::run("s", |scope| async move {
+        let fails = scope.clone();
+        thread::spawn(move || {
+            let held = Waker::from(Arc::new(Hold(Mutex::new(hold))));
+            let mut ending = pin!(fails.ending());
+            assert!(
+                ending
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&held))
+                    .is_pending()
+            );
+            fails.fail(Boom("on another thread"));
+        });
+        while !scope.is_ending() {
+            tokio::task::yield_now().await;
+        }
+        Ok::<_, AnyError>(())
+    });
+    let result = time::timeout(Duration::from_secs(60), run).await.unwrap();
+    drop(go_on);
+    assert_eq!(blame(result), ("s".into(), "on another thread".into()));
+}
+
+/// Holds up whoever wakes it until the other end is dropped.
+struct Hold(Mutex<mpsc::Receiver<()>>);
+
+impl Wake for Hold {
+    fn wake(self: Arc<Self>) {
+        let _until_it_is_dropped = self.0.lock().unwrap().recv();
+    }
 }
