@@ -14,7 +14,7 @@
 use std::{error::Error, thread, time::Duration};
 
 use resurgam::{
-    BlockingContext, EventKind, RestartType, ServiceSpec, SupervisorActor, TaskContext,
+    Backoff, BlockingContext, EventKind, RestartType, ServiceSpec, SupervisorActor, TaskContext,
 };
 use tokio::time::sleep;
 
@@ -77,8 +77,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     std::panic::set_hook(Box::new(|_| {})); // events say it all
     let mut events = root.events();
-    root.add(ServiceSpec::task("sums", sum).restart(RestartType::Transient))
-        .await?;
+    // Time to print the panic before the next try prints its result.
+    let pause = Backoff::constant(Duration::from_millis(5));
+    let sums = ServiceSpec::task("sums", sum).restart(RestartType::Transient);
+    root.add(sums.backoff(pause)).await?;
     while let Some(event) = events.next().await {
         match event.kind() {
             EventKind::ServicePanicked { message, .. } => {

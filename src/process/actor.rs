@@ -1,6 +1,6 @@
 //! The actor that a process has for a service.
 
-use std::{fmt, os::fd::OwnedFd, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, os::fd::OwnedFd, pin::Pin, sync::Arc};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, ActorStreamExt, AsyncContext, Handler, Message, Running,
@@ -13,7 +13,7 @@ use super::{
     error::{SignalError, SpawnError},
     group::{Exit, ExitWatch, Group},
     keeper::Spawned,
-    output::{Line, LineReader, Origin, Output, feed},
+    output::{DRAIN, Drain, Line, LineReader, Origin, Output, feed},
     readiness::{Ready, http_answers, port_accepts},
     signal::Signal,
 };
@@ -50,6 +50,7 @@ pub struct ProcessActor {
     /// What `started` sets to work.
     parts: Option<Parts>,
     output: Flow,
+    drain: Drain,
     exit: Option<Exit>,
     /// The signal that was sent to stop the process.
     asked: Option<Signal>,
@@ -102,12 +103,14 @@ impl ProcessActor {
             group,
             parts: Some(parts),
             output: Flow::Open,
+            drain: Drain::default(),
             exit: None,
             asked: None,
         })
     }
 
     fn line(&mut self, output: Output, bytes: &[u8], ctx: &mut ServiceContext<Self>) {
+        self.drain.read(bytes);
         let line = Line::new(self.origin.clone(), output, bytes);
         let is_awaited = match &self.ready {
             Ready::Match(matches) => matches(line.text()),
@@ -141,9 +144,18 @@ impl ProcessActor {
         self.group.kill();
         match self.output {
             Flow::Open => {
-                ctx.run_later(DRAIN, Self::finish);
+                self.drain.begin();
+                ctx.run_later(DRAIN, Self::drained);
             }
             Flow::Over => self.finish(ctx),
+        }
+    }
+
+    fn drained(&mut self, ctx: &mut ServiceContext<Self>) {
+        if self.drain.goes_on() {
+            ctx.run_later(DRAIN, Self::drained);
+        } else {
+            self.finish(ctx);
         }
     }
 
@@ -194,6 +206,8 @@ impl Actor for ProcessActor {
                 // It cannot be asked, nor killed. Its service does not wait for it.
                 return Running::Stop;
             }
+            // One that is suspended takes the signal only when it goes on.
+            self.group.resume();
         }
         Running::Continue
     }
@@ -256,7 +270,3 @@ impl Handler<SendSignal> for ProcessActor {
         }
     }
 }
-
-/// How long output is read after the process has ended and its group was killed: until its end, unless a process that has left the
-/// group holds it open.
-pub(super) const DRAIN: Duration = Duration::from_millis(500);

@@ -1,17 +1,16 @@
 //! Runs a command once, and returns what it writes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::{self, Either};
 use tokio::time;
 use tracing::{Level, event};
 
 use super::{
-    actor::DRAIN,
     command::{Command, Merge, Stdin},
     error::{CaptureError, SpawnError},
     keeper::Spawned,
-    output::{Line, LineReader, Origin, Output, feed},
+    output::{DRAIN, Drain, Line, LineReader, Origin, Output, feed},
 };
 
 impl Command {
@@ -75,6 +74,7 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
     } = spawned;
     event!(target: "resurgam::process", Level::DEBUG, path = program, generation = 0, "started `{command}`");
 
+    let drain = Mutex::new(Drain::default());
     let mut captured = Vec::new();
     let mut readers = Vec::new();
     for (output, pipe) in outputs {
@@ -89,7 +89,7 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
                 Output::Stdout => stdout.take(),
                 Output::Stderr => None,
             };
-            read(&command, &origin, output, reader, kept)
+            read(&command, &origin, output, reader, kept, &drain)
         });
         let reading = future::join_all(reading);
         let feeding = async {
@@ -100,9 +100,10 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
         let streams = Box::pin(future::join(feeding, reading));
         match future::select(streams, Box::pin(watch.wait(leader))).await {
             Either::Left((_, end)) => end.await,
-            Either::Right((exit, streams)) => {
+            Either::Right((exit, mut streams)) => {
                 group.kill();
-                let _held_open_by_others = time::timeout(DRAIN, streams).await;
+                lock(&drain).begin();
+                while time::timeout(DRAIN, &mut streams).await.is_err() && lock(&drain).goes_on() {}
                 exit
             }
         }
@@ -128,11 +129,18 @@ async fn read(
     output: Output,
     mut reader: LineReader,
     mut kept: Option<&mut Vec<u8>>,
+    drain: &Mutex<Drain>,
 ) {
     while let Some(line) = reader.next().await {
+        lock(drain).read(&line);
         command.publish(Line::new(origin.clone(), output, &line));
         if let Some(kept) = &mut kept {
             kept.extend_from_slice(&line);
         }
     }
+}
+
+/// A panic of somebody else's subscriber to `tracing` does not make the count wrong.
+fn lock(drain: &Mutex<Drain>) -> MutexGuard<'_, Drain> {
+    drain.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -123,7 +123,8 @@ impl Command {
 
     /// Sets what the process can read. [`Stdin::Null`] by default.
     ///
-    /// Text and bytes are written to each process that is started, and end with the end of the input.
+    /// Text and bytes are written to each process that is started, and end with the end of the input. Line by line they also go to
+    /// `tracing`, as `debug`.
     pub fn stdin(mut self, stdin: impl Into<Stdin>) -> Self {
         self.stdin = stdin.into();
         self
@@ -328,7 +329,7 @@ enum Variable {
 pub enum Stdin {
     /// These bytes, then the end.
     Bytes(Arc<[u8]>),
-    /// What this program can read.
+    /// What this program can read. Not of use with a terminal: outside of its foreground group, the system suspends who reads from it.
     Inherit,
     /// Nothing: the end at once. The default.
     #[default]

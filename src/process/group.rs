@@ -49,6 +49,13 @@ impl Group {
         self.unless_reaped(|leader| kill_process_group(leader, signal.to_rustix()))
     }
 
+    /// Has the leader and all members go on if they are suspended.
+    pub(super) fn resume(&self) {
+        let go_on = rustix::process::Signal::CONT;
+        // Who cannot be signalled is not waited for either.
+        let _gone_or_forbidden = self.unless_reaped(|leader| kill_process_group(leader, go_on));
+    }
+
     /// Sends a signal to the leader alone.
     pub(super) fn signal_leader(&self, signal: Signal) -> Result<(), SignalError> {
         self.unless_reaped(|leader| kill_process(leader, signal.to_rustix()))

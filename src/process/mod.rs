@@ -46,19 +46,24 @@
 //! - A descendant that calls `setsid` or `setpgid` leaves the group and is not killed with it. To find such a one, the program would have to be
 //!   a child subreaper (`prctl(PR_SET_CHILD_SUBREAPER)`), which is the program's to decide: it inherits every orphan below it. Orphans
 //!   of the group that the program inherits, as a subreaper or as process 1 of a container, are reaped.
-//! - If this program itself dies of SIGKILL, or calls [`std::process::exit`], nobody kills the processes. On Linux, start them through
-//!   `setpriv --pdeathsig KILL -- program`: all processes are started by one thread that lives as long as the program, since that signal also comes
-//!   when the *thread* that started a process ends. (To set it from here takes `unsafe`, which this crate forbids.)
+//! - If this program itself dies of SIGKILL, or calls [`std::process::exit`], nobody kills the processes; nor, if `main` returns without a
+//!   [`shutdown`](crate::SupervisorRef::shutdown), those of services on other threads than its own
+//!   ([`Placement`](crate::Placement)). On Linux, start them through `setpriv --pdeathsig KILL -- program`: all processes are
+//!   started by one thread that lives as long as the program, since that signal also comes when the *thread* that started a process
+//!   ends. (To set it from here takes `unsafe`, which this crate forbids.)
 //! - If the service's thread is blocked by another service, so is the care for the process, until that thread goes on. A
 //!   [`Placement::Dedicated`](crate::Placement::Dedicated) rules that out.
 //! - A process that changes its user (as `sudo` does) can be neither asked nor killed by an ordinary user; its service ends without it.
+//! - A kill takes effect in its own time: what a process holds that was killed, its port for example, may still be taken when the next one
+//!   is started. Give such a service a [backoff](crate::ServiceSpec::backoff).
 //! - Signals that this program ignores (SIGINT, if a script has started it in the background) its processes ignore from the start. Only SIGPIPE is
 //!   set right.
 //! - Something else in the program that waits for *any* process (`waitpid(-1)`) takes the exit status away: [`ExitError::Lost`].
 //!
 //! # Invariants
 //!
-//! 1. A group is signalled only while its leader is not reaped: until then its number cannot be given to another process.
+//! 1. A group is signalled only while this module has not reaped its leader: until then its number cannot be given to another process,
+//!    unless something else in the program has reaped it a moment ago ([`ExitError::Lost`]).
 //! 2. Every process is owned by one `Group`, whose `Drop` kills what has not been reaped, and leaves the reaping to the keeper.
 //! 3. The keeper's thread starts every process, never blocks on one, and never ends.
 

@@ -1,6 +1,6 @@
 //! What a process writes, line by line.
 
-use std::{fmt, os::fd::OwnedFd, sync::Arc};
+use std::{fmt, mem, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use tokio::{
@@ -46,12 +46,14 @@ pub struct Line {
 
 impl Line {
     pub(super) fn new(origin: Origin, output: Output, bytes: &[u8]) -> Self {
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let text = match bytes.strip_suffix(b"\n") {
+            Some(ended) => ended.strip_suffix(b"\r").unwrap_or(ended),
+            None => bytes,
+        };
         Self {
             origin,
             output,
-            text: Arc::from(String::from_utf8_lossy(bytes)),
+            text: Arc::from(String::from_utf8_lossy(text)),
         }
     }
 
@@ -173,12 +175,54 @@ impl LineReader {
             task::yield_now().await;
         }
         let mut line = Vec::new();
-        let mut limited = (&mut self.pipe).take(LONGEST_LINE);
+        let mut limited = (&mut self.pipe).take(LONGEST_LINE as u64);
         // Reading a pipe fails only if it is not one; then there is nothing more to read.
         let _end = limited.read_until(b'\n', &mut line).await;
+        if line.len() == LONGEST_LINE && line.last() != Some(&b'\n') {
+            // Not too long if its end comes next: that is no line of its own.
+            if let Ok([b'\n', ..]) = self.pipe.fill_buf().await {
+                self.pipe.consume(1);
+                line.push(b'\n');
+            }
+        }
         (!line.is_empty()).then_some(line)
     }
 }
+
+/// How much is read after the process has ended and its group was killed.
+///
+/// Until the end of the output, unless a process that has left the group holds it open: then as long as something comes within
+/// [`DRAIN`]. The time alone does not tell, since a busy thread may need longer for what is in the pipes.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    /// Bytes since the end, and those of them since the last look.
+    total: usize,
+    latest: usize,
+}
+
+impl Drain {
+    /// The process has ended.
+    pub(super) fn begin(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Counts what was read.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        self.latest += bytes.len();
+    }
+
+    /// Says, after each [`DRAIN`], whether what is read may still be the process's.
+    pub(super) fn goes_on(&mut self) -> bool {
+        let latest = mem::take(&mut self.latest);
+        self.total += latest;
+        latest > 0 && self.total <= MOST_LEFT
+    }
+}
+
+/// How long nothing is to come before what holds the output open is taken for another process.
+pub(super) const DRAIN: Duration = Duration::from_millis(500);
+/// More than the two pipes and their buffers hold: the rest was written after the end of the process.
+const MOST_LEFT: usize = 256 * 1024;
 
 /// Writes a process's input, and ends it.
 pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>, origin: Origin) {
@@ -203,5 +247,5 @@ pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>, origin: Origin) {
 }
 
 /// Bytes after which a line is cut.
-const LONGEST_LINE: u64 = 64 * 1024;
+const LONGEST_LINE: usize = 64 * 1024;
 const LINES_BETWEEN_YIELDS: u32 = 32;

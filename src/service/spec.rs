@@ -240,7 +240,8 @@ impl<A: Actor> ServiceSpec<A> {
     /// Declares that the service needs a sibling: it is started when that one is ready, and stopped before it.
     ///
     /// May be called several times. A later restart of the sibling leaves this service alone;
-    /// see [`binds_to`](Self::binds_to).
+    /// see [`binds_to`](Self::binds_to). A supervisor that starts with this service and without the sibling fails to start; a service that
+    /// is added later waits until the sibling is there, which its [`ServiceBlocked`](crate::EventKind::ServiceBlocked) event says.
     pub fn requires(mut self, name: impl Into<Arc<str>>) -> Self {
         self.rules.rare().requires.push(name.into());
         self
@@ -255,6 +256,9 @@ impl<A: Actor> ServiceSpec<A> {
     }
 
     /// Makes the end of the service count for the supervisor's [`AutoShutdown`](crate::AutoShutdown).
+    ///
+    /// Refused by [`add`](crate::SupervisorRef::add) for a [`Permanent`](RestartType::Permanent) service, which never ends for
+    /// good, and where that is [`Never`](crate::AutoShutdown::Never).
     pub fn significant(mut self) -> Self {
         self.rules.significance = Significance::Significant;
         self

@@ -1,5 +1,7 @@
 //! A command that runs once.
 
+use std::{thread, time::Duration};
+
 use resurgam::process::{CaptureError, Command, ExitError, Signal};
 
 use crate::support::{group_is_gone, number, sh, soon};
@@ -68,4 +70,17 @@ async fn capture_ends_with_its_process_and_not_with_what_that_left_running() {
 async fn capture_needs_no_supervisor_and_may_run_on_any_thread() {
     let output = tokio::spawn(Command::new("echo").arg("hello").capture());
     assert_eq!(soon(output).await.unwrap().unwrap(), "hello\n");
+}
+
+#[actix::test]
+async fn capture_is_complete_also_if_the_thread_is_busy_with_something_else() {
+    let busy = actix::spawn(async {
+        loop {
+            thread::park_timeout(Duration::from_millis(10));
+            tokio::task::yield_now().await;
+        }
+    });
+    let output = soon(Command::new("seq").arg("3000").capture()).await;
+    busy.abort();
+    assert_eq!(output.unwrap().lines().count(), 3000);
 }

@@ -1,5 +1,7 @@
 //! How a process ends is how its incarnation ends.
 
+use std::{thread, time::Duration};
+
 use resurgam::{
     EventKind, ExitReason, RestartType, StartError,
     process::{Command, ExitError, SendSignal, Signal, SpawnError},
@@ -129,6 +131,39 @@ async fn what_a_process_wrote_before_its_end_is_read_to_the_last_byte() {
         assert_eq!(number(&mut lines).await, expected);
     }
     assert_eq!(text(&mut lines).await, "last");
+    assert_eq!(end(&mut events).await, ExitReason::Normal);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn what_a_process_wrote_is_read_to_the_last_byte_also_if_reading_takes_long() {
+    let root = root().await;
+    let mut events = root.events();
+    // About a second for all of it.
+    let command = Command::new("seq").arg("600").ready_on_match(|line| {
+        thread::park_timeout(Duration::from_millis(2));
+        line == "600"
+    });
+    let spec = command.service("writer").restart(RestartType::Temporary);
+    root.add(spec).await.unwrap();
+    let ready = event(&mut events, |kind| matches!(kind, EventKind::ServiceReady));
+    ready.await;
+    assert_eq!(end(&mut events).await, ExitReason::Normal);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn process_that_has_left_the_group_and_floods_the_output_does_not_hold_up_the_end() {
+    let root = root().await;
+    let mut events = root.events();
+    let flood = "setsid --fork sh -c 'echo left; exec yes'";
+    let script = format!("trap 'exit 0' TERM; {flood}; while :; do sleep 0.01; done");
+    let spec = sh(&script).ready_on_line("left").service("leader");
+    let spec = spec.restart(RestartType::Temporary);
+    let leader = soon(root.add_and_wait(spec)).await.unwrap();
+    let sent = leader.send(SendSignal(Signal::Term)).await;
+    assert_eq!(sent, Ok(Ok(())));
+    // The flood dies of its output, which nobody reads any more.
     assert_eq!(end(&mut events).await, ExitReason::Normal);
     root.shutdown().await.unwrap();
 }

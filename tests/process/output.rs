@@ -73,6 +73,25 @@ async fn line_without_an_end_is_cut_and_takes_bounded_memory() {
 }
 
 #[actix::test]
+async fn end_of_a_longest_line_is_no_line_of_its_own() {
+    let command = sh("head -c 65536 /dev/zero | tr '\\0' x; echo; echo next");
+    let mut lines = command.lines();
+    command.capture().await.unwrap();
+    assert_eq!(text(&mut lines).await.len(), 65536);
+    assert_eq!(text(&mut lines).await, "next");
+}
+
+#[actix::test]
+async fn carriage_return_that_does_not_end_a_line_is_text() {
+    let command = Command::new("printf").arg(r"a\rb\r\nc\r");
+    let mut lines = command.lines();
+    command.capture().await.unwrap();
+    for expected in ["a\rb", "c\r"] {
+        assert_eq!(text(&mut lines).await, expected);
+    }
+}
+
+#[actix::test]
 async fn slow_subscriber_loses_lines_and_is_told_how_many() {
     let command = sh("seq 3000");
     let mut lines = command.lines();

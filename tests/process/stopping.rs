@@ -7,7 +7,7 @@ use resurgam::{
     process::{Command, ExitError, Signal},
 };
 
-use crate::support::{exit_error, group_is_gone, members, number, root, sh, soon, written};
+use crate::support::{entry, exit_error, group_is_gone, members, number, root, sh, soon, written};
 
 #[actix::test]
 async fn process_that_dies_of_the_stop_signal_has_stopped_as_asked() {
@@ -112,6 +112,24 @@ async fn stop_signal_reaches_the_whole_group() {
     assert_eq!(reason, Ok(ExitReason::Shutdown));
     drop(service);
     assert_eq!(written(&mut lines).await, ["up", "inner", "outer"]);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn suspended_process_goes_on_to_stop_as_asked() {
+    let root = root().await;
+    let command = sh("echo $$; kill -STOP $$; exec sleep 60");
+    let mut lines = command.lines();
+    let service = root.add(command.service("suspended")).await.unwrap();
+    let group = number(&mut lines).await;
+    soon(async {
+        while !entry(group).is_some_and(|entry| entry.is_suspended()) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    let reason = soon(root.remove(service.token())).await;
+    assert_eq!(reason, Ok(ExitReason::Shutdown));
     root.shutdown().await.unwrap();
 }
 

@@ -114,6 +114,10 @@ pub(crate) fn entry(id: u32) -> Option<Entry> {
 }
 
 impl Entry {
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.state == "T"
+    }
+
     /// A zombie is the business of its parent: ours if it is this program's child, and not if it was inherited by process 1.
     fn is_left_behind(&self) -> bool {
         self.state != "Z" || self.parent == std::process::id()
