@@ -90,6 +90,7 @@ fn restarts(criterion: &mut Criterion, system: &actix::SystemRunner) {
 fn tells_and_asks(criterion: &mut Criterion, system: &actix::SystemRunner) {
     let plain = system.block_on(async { messages::plain() });
     let (_root, service) = system.block_on(messages::supervised());
+    let (_other_root, existing) = system.block_on(messages::adopted());
     let mut group = criterion.benchmark_group("do_send");
     group.throughput(Throughput::Elements(1));
     group.bench_function("plain actor", |bencher| {
@@ -106,6 +107,13 @@ fn tells_and_asks(criterion: &mut Criterion, system: &actix::SystemRunner) {
             })
         });
     });
+    group.bench_function("plain actor as a service", |bencher| {
+        bencher.iter_custom(|count| {
+            bursts(count, |burst| {
+                system.block_on(messages::tell(&existing, burst))
+            })
+        });
+    });
     group.finish();
 
     let mut group = criterion.benchmark_group("send");
@@ -115,6 +123,9 @@ fn tells_and_asks(criterion: &mut Criterion, system: &actix::SystemRunner) {
     });
     group.bench_function("service", |bencher| {
         bencher.iter_custom(|count| system.block_on(messages::ask(&service, count)));
+    });
+    group.bench_function("plain actor as a service", |bencher| {
+        bencher.iter_custom(|count| system.block_on(messages::ask(&existing, count)));
     });
     group.finish();
 }

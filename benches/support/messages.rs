@@ -20,6 +20,14 @@ pub(crate) async fn supervised() -> (SupervisorRef, ServiceRef<Supervised>) {
     (root, service)
 }
 
+/// The plain actor as a service, with the supervisor that must be held.
+pub(crate) async fn adopted() -> (SupervisorRef, ServiceRef<Plain>) {
+    let root = tireless_root().await;
+    let service = root.add_and_wait(ServiceSpec::actor("existing", || Plain(0)));
+    let service = service.await.expect("its factory does not fail");
+    (root, service)
+}
+
 /// Sends `count` messages with `do_send`, and waits until all are handled.
 pub(crate) async fn tell<A>(addr: &Addr<A>, count: u64) -> Duration
 where
