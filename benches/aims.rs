@@ -126,8 +126,9 @@ fn print_start_and_stop(how: &str, samples: &[[Samples; 2]; 3]) {
 async fn tells_and_asks(rounds: usize) {
     let plain = messages::plain();
     let (root, service) = messages::supervised().await;
-    let mut tells: [Samples; 2] = Default::default();
-    let mut asks: [Samples; 2] = Default::default();
+    let (other_root, existing) = messages::adopted().await;
+    let mut tells: [Samples; 3] = Default::default();
+    let mut asks: [Samples; 3] = Default::default();
     for round in 0..rounds {
         // Each goes first as often as the other.
         if round % 2 == 0 {
@@ -141,13 +142,18 @@ async fn tells_and_asks(rounds: usize) {
             asks[1].add(messages::ask(&service, ASKS).await, ASKS);
             asks[0].add(messages::ask(&plain, ASKS).await, ASKS);
         }
+        tells[2].add(messages::tell(&existing, TELLS).await, TELLS);
+        asks[2].add(messages::ask(&existing, ASKS).await, ASKS);
     }
-    for (name, [plain, service]) in [("do_send", tells), ("send", asks)] {
+    for (name, [plain, service, existing]) in [("do_send", tells), ("send", asks)] {
         plain.print(&format!("{name}, plain"));
         service.print("  service");
         service.print_ratio(&plain, "<= 1.05");
+        existing.print("  plain, as a service");
+        existing.print_ratio(&plain, "");
     }
     root.shutdown().await.expect("the system runs on");
+    other_root.shutdown().await.expect("the system runs on");
 }
 
 async fn restarts(rounds: usize) {

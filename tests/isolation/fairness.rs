@@ -17,7 +17,7 @@ use crate::support::{
     Barrier, Book, Clerk, SLICE, Tally, Write, among_tasks, patiently, placements, root,
 };
 
-/// How often a sibling is asked.
+/// How often a sibling is asked during a flood.
 const ROUNDS: usize = 200;
 
 /// What a busy service gives up after, so that a test that fails ends.
@@ -64,11 +64,14 @@ async fn service_flooded_from_another_thread_delays_its_sibling_by_a_slice() {
         let gaps = on_arbiter(&placement, {
             let (sibling, book) = (sibling.clone(), book.clone());
             move || async move {
-                let mut gaps = Vec::new();
-                for _ in 0..ROUNDS {
+                let (mut gaps, mut floods) = (Vec::new(), 0);
+                // On a busy machine the flooding thread is not always at work.
+                while floods < ROUNDS {
                     let before = book.len();
                     sibling.send(Ask).await.unwrap();
-                    gaps.push(book.len() - before);
+                    let gap = book.len() - before;
+                    floods += usize::from(gap > 0);
+                    gaps.push(gap);
                 }
                 gaps
             }
@@ -77,9 +80,8 @@ async fn service_flooded_from_another_thread_delays_its_sibling_by_a_slice() {
 
         is_over.store(true, Ordering::SeqCst);
         flooder.join().unwrap();
-        assert_eq!(asked.get(), ROUNDS);
+        assert_eq!(asked.get(), gaps.len());
         assert!(gaps.iter().all(|gap| *gap < SLICE), "{gaps:?}");
-        assert!(gaps.iter().sum::<usize>() > ROUNDS, "there was no flood");
         patiently(root.shutdown()).await.unwrap();
     }
 }
