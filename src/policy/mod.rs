@@ -11,8 +11,8 @@
 mod backoff;
 mod error;
 mod exit;
+mod into_error;
 mod limit;
-mod local;
 pub(crate) mod order;
 mod readiness;
 mod restart;
@@ -27,8 +27,8 @@ pub use self::{
     backoff::Backoff,
     error::SpecError,
     exit::{ExitReason, KillCause, ServiceError},
+    into_error::IntoServiceError,
     limit::{OnLimit, RestartLimit},
-    local::IntoServiceError,
     readiness::Readiness,
     restart::RestartType,
     scope::ScopeEnding,

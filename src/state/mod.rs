@@ -15,7 +15,6 @@
 //! 3. Whoever waits for an operation is answered once, whatever happens.
 //! 4. Every failure is reported before what follows from it.
 
-mod bound;
 mod effect;
 mod ending;
 mod error;
@@ -30,6 +29,7 @@ mod removal;
 mod report;
 mod requirement;
 mod rules;
+mod scope;
 mod sequence;
 mod service;
 mod services;
@@ -49,10 +49,10 @@ use std::{
 };
 
 pub(crate) use self::{
-    bound::Binding,
     effect::{Answer, Effect, Ended, Exit, Waiter},
     error::BlockedError,
     rules::{Announces, ServiceRules, Significance, SupervisorRules},
+    scope::Binding,
     snapshot::ServiceView,
 };
 use self::{

@@ -1,12 +1,12 @@
 //! Tests of the decisions, without a runtime.
 
-mod bound;
 mod dependencies;
 mod failures;
 mod generate;
 mod limits;
 mod operations;
 mod random;
+mod scope;
 mod starting;
 mod stopping;
 mod strategies;

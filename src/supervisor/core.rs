@@ -18,8 +18,8 @@ use super::{
     build::{BuildFn, Built},
     cells::is_supervisor,
     clock::now,
-    life::Life,
     random::Random,
+    scope::Life,
     tree::Tree,
     upward::Upward,
 };

@@ -11,12 +11,12 @@ mod deferred;
 mod driver;
 mod error;
 mod handler;
-mod life;
 pub mod message;
 mod random;
 mod reference;
 mod report;
 mod root;
+mod scope;
 mod signal;
 mod spec;
 #[cfg(feature = "sd-notify")]
@@ -42,7 +42,7 @@ pub use self::{
 };
 use self::{core::Core, driver::Driver, random::Random};
 pub(crate) use self::{
-    life::{AddMember, Life, LifeStage},
+    scope::{AddMember, Life, LifeStage},
     upward::Upward,
 };
 use crate::{

@@ -205,6 +205,63 @@ async fn nested_supervisor_that_is_stopped_refuses_every_operation_until_it_is_r
     tree.root.shutdown().await.unwrap();
 }
 
+/// A nested supervisor that fails with its first service that does, and such a service.
+async fn fragile(
+    rules: impl FnOnce(ServiceSpec<SupervisorActor>) -> ServiceSpec<SupervisorActor>,
+) -> (Tree, ServiceRef<Plain>) {
+    let escalates = SupervisorSpec::default()
+        .limit(RestartLimit::window(0, Duration::from_secs(60)))
+        .on_limit(OnLimit::Escalate);
+    let sub = ServiceSpec::supervisor(SupervisorActor::new("sub", escalates));
+    let tree = Tree::new(rules(sub)).await;
+    let plain = ServiceSpec::new("plain", Plain::default);
+    let plain = tree.nested.add_and_wait(plain).await.unwrap();
+    (tree, plain)
+}
+
+#[actix::test]
+async fn nested_supervisor_that_is_being_restarted_answers_when_it_is_back() {
+    time::pause();
+    let delay = Duration::from_secs(3);
+    let (tree, plain) = fragile(|sub| sub.backoff(Backoff::constant(delay))).await;
+    let mut events = tree.root.events();
+    plain.do_send(FailWith("escalates".into()));
+    happened(&mut events, "root/sub", |kind| {
+        matches!(kind, EventKind::RestartScheduled { .. })
+    })
+    .await;
+    let before = time::Instant::now();
+
+    let late = ServiceSpec::new("late", Plain::default);
+    let added = tree.nested.add_and_wait(late).await;
+
+    assert!(added.is_ok(), "{added:?}");
+    assert!(before.elapsed() >= delay, "{:?}", before.elapsed());
+    tree.root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn nested_supervisor_that_has_given_up_refuses_operations_until_it_is_reset() {
+    time::pause();
+    let never = RestartLimit::window(0, Duration::from_secs(60));
+    let (tree, plain) = fragile(|sub| sub.limit(never, OnLimit::GiveUp)).await;
+    let mut events = tree.root.events();
+    plain.do_send(FailWith("escalates".into()));
+    happened(&mut events, "root/sub", |kind| {
+        matches!(kind, EventKind::ServiceGaveUp { .. })
+    })
+    .await;
+
+    let refused = time::timeout(SOON, tree.nested.counts()).await;
+    assert_eq!(refused, Ok(Err(SupervisorGone)));
+    let report = tree.root.report().await.unwrap().to_string();
+    assert!(report.contains("failed: escalates"), "no cause: {report}");
+
+    tree.root.reset(tree.service.token()).await.unwrap();
+    assert!(tree.nested.counts().await.is_ok());
+    tree.root.shutdown().await.unwrap();
+}
+
 #[actix::test]
 async fn shutdown_of_a_nested_supervisor_while_it_is_stopped_is_answered() {
     time::pause();

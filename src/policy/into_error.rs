@@ -1,4 +1,4 @@
-//! Errors that may not leave their thread.
+//! What may become the error of a service, also where it may not leave its thread.
 
 use std::{error::Error, fmt};
 
@@ -8,8 +8,9 @@ use super::{ExitReason, ScopeEnding, ServiceError, Verdict, exit::MAX_CHAIN};
 ///
 /// The compiler finds the parameter, which only keeps the two apart.
 ///
-/// A plain `Box<dyn Error>` may not be sent to another thread, as events are. Its texts and those of its sources are kept, and a [`Verdict`],
-/// [`ServiceError`], [`ExitReason`] or [`ScopeEnding`](crate::scope::ScopeEnding) among them; other types are lost. Use `Box<dyn Error + Send + Sync>` to keep them all.
+/// A plain `Box<dyn Error>` may not be sent to another thread, as events are. Its texts and those of its sources are kept, and a
+/// [`Verdict`], [`ServiceError`], [`ExitReason`] or [`ScopeEnding`](crate::scope::ScopeEnding) among them; other types are lost. Use
+/// `Box<dyn Error + Send + Sync>` to keep them all.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a service",
     note = "a service fails with an error that is `Send + Sync + 'static`, with a text, or with a `Box<dyn Error>`"
