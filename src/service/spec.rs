@@ -57,7 +57,6 @@ use crate::{
 /// ```
 #[must_use = "a spec does nothing until it is added to a supervisor"]
 pub struct ServiceSpec<A: Actor> {
-    pub(crate) name: Arc<str>,
     pub(crate) rules: ServiceRules,
     pub(crate) placement: Placement,
     capacity: usize,
@@ -183,8 +182,7 @@ impl<A: Actor<Context = actix::Context<A>>> ServiceSpec<A> {
 impl<A: Actor> ServiceSpec<A> {
     fn hosted<H: Host<A>>(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
         Self {
-            rules: ServiceRules::new(Arc::clone(&name)),
-            name,
+            rules: ServiceRules::new(name),
             placement: Placement::Inherit,
             capacity: DEFAULT_CAPACITY,
             factory,
@@ -194,7 +192,7 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// The name of the service.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.rules.name
     }
 
     /// Sets when the service is restarted. [`RestartType::Permanent`] by default.
@@ -298,7 +296,7 @@ impl<A: Actor> ServiceSpec<A> {
 impl<A: Actor> fmt::Debug for ServiceSpec<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceSpec")
-            .field("name", &self.name)
+            .field("name", &self.rules.name)
             .field("placement", &self.placement)
             .field("rules", &self.rules)
             .finish_non_exhaustive()

@@ -83,6 +83,8 @@ const ABANDON_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct SupervisorState {
     id: SupervisorId,
     path: Arc<str>,
+    /// Where the paths of services are put together.
+    path_text: String,
     rules: SupervisorRules,
     random: Box<dyn FnMut() -> f64 + Send>,
     reporting: Reporting,
@@ -136,6 +138,7 @@ impl SupervisorState {
         Self {
             id,
             path,
+            path_text: String::new(),
             rules,
             random,
             reporting: Reporting::On,

@@ -83,8 +83,8 @@ impl fmt::Debug for SupervisorRules {
 /// The rules for one service.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceRules {
-    /// The names from the root to the service, joined by `/`; the last one is its name.
-    pub(crate) path: Arc<str>,
+    /// The name among its siblings. Its path is put together when it is added.
+    pub(crate) name: Arc<str>,
     /// When it is started again.
     pub(crate) restart: RestartType,
     /// How it is stopped; its supervisor's `shutdown_timeout` if it does not say.
@@ -115,10 +115,10 @@ pub(crate) struct RareRules {
 }
 
 impl ServiceRules {
-    /// The defaults, for a service at `path`.
-    pub(crate) fn new(path: impl Into<Arc<str>>) -> Self {
+    /// The defaults, for a service of this name.
+    pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
-            path: path.into(),
+            name: name.into(),
             restart: RestartType::default(),
             shutdown: None,
             readiness: Readiness::default(),
@@ -133,18 +133,9 @@ impl ServiceRules {
         self.rare.get_or_insert_default()
     }
 
-    /// The name among its siblings.
-    pub(crate) fn name(&self) -> &str {
-        name_of(&self.path)
-    }
-
-    /// Refuses what makes no sense under a supervisor at `parent` that ends by itself as `auto_shutdown` says.
-    pub(super) fn validate(
-        &self,
-        parent: &str,
-        auto_shutdown: AutoShutdown,
-    ) -> Result<(), SpecError> {
-        self.validate_path(parent)?;
+    /// Refuses what makes no sense under a supervisor that ends by itself as `auto_shutdown` says.
+    pub(super) fn validate(&self, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
+        self.validate_name()?;
         if let Some(rare) = &self.rare {
             rare.validate()?;
         }
@@ -167,18 +158,13 @@ impl ServiceRules {
         self.validate_significance(auto_shutdown)
     }
 
-    fn validate_path(&self, parent: &str) -> Result<(), SpecError> {
-        let name = self
-            .path
-            .strip_prefix(parent)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .unwrap_or(&self.path);
-        if name.is_empty() {
-            return Err(SpecError::name(name, "it is empty"));
+    fn validate_name(&self) -> Result<(), SpecError> {
+        if self.name.is_empty() {
+            return Err(SpecError::name(&self.name, "it is empty"));
         }
-        if name.contains('/') {
+        if self.name.contains('/') {
             return Err(SpecError::name(
-                name,
+                &self.name,
                 "it contains `/`, which separates the names of a path",
             ));
         }

@@ -253,12 +253,12 @@ pub(super) struct OwnLimit {
 }
 
 impl Service {
-    pub(super) fn new(rules: ServiceRules, origin: Origin) -> Self {
+    pub(super) fn new(path: Arc<str>, rules: ServiceRules, origin: Origin) -> Self {
         Self {
             shutdown: rules.shutdown,
             restart: rules.restart,
             significance: rules.significance,
-            path: rules.path,
+            path,
             extras: rules.rare.map(|rare| Box::new(Extras::new(*rare))),
             serial: 0,
             order: 0,

@@ -37,20 +37,21 @@ impl SupervisorState {
             return Err(AddError::ShuttingDown);
         }
         self.bind(&mut rules);
-        rules.validate(&self.path, self.rules.auto_shutdown)?;
-        if let Some(slot) = self.services.named(rules.name()) {
+        rules.validate(self.rules.auto_shutdown)?;
+        if let Some(slot) = self.services.named(&rules.name) {
             return Err(AddError::DuplicateName {
-                name: Arc::from(rules.name()),
+                name: rules.name,
                 token: self.services.token(slot),
             });
         }
+        let path = self.path_of(&rules.name);
         let origin = match self.stage {
             Stage::Idle => Origin::Static,
             _ => Origin::Dynamic,
         };
         let inserted = self
             .services
-            .insert(Service::new(rules, origin))
+            .insert(Service::new(path, rules, origin))
             .map_err(|cycle| AddError::Cycle {
                 members: cycle.members,
             })?;
@@ -66,6 +67,16 @@ impl SupervisorState {
             self.settle(now);
         }
         Ok(token)
+    }
+
+    /// The path of a service of this name.
+    fn path_of(&mut self, name: &str) -> Arc<str> {
+        // In one piece of memory that is kept: a path costs the one allocation that it is.
+        self.path_text.clear();
+        self.path_text.push_str(&self.path);
+        self.path_text.push('/');
+        self.path_text.push_str(name);
+        Arc::from(&*self.path_text)
     }
 
     /// Starts the services that were added, one after the other. All are ready at the end, or none runs.

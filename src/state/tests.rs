@@ -102,7 +102,7 @@ fn just_before(duration: Duration) -> Duration {
 }
 
 fn named(name: &str) -> ServiceRules {
-    ServiceRules::new(format!("root/{name}"))
+    ServiceRules::new(name)
 }
 
 fn failed() -> ExitReason {
@@ -193,7 +193,7 @@ impl Bench {
     }
 
     fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddError> {
-        let name = rules.name().to_owned();
+        let name = rules.name.to_string();
         let token = self.state.add(rules, self.now)?;
         self.names.insert(token, name);
         self.run();

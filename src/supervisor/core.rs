@@ -61,8 +61,6 @@ pub(crate) struct Core {
     /// What is wrong with the spec, to be said when the supervisor is started.
     refused: Option<SpecError>,
     name: Arc<str>,
-    /// Where paths are put together.
-    path: String,
     parent: Arc<Parent>,
     pub(super) notices: UnboundedReceiver<Notice>,
     /// By slot of the token.
@@ -109,7 +107,6 @@ impl Core {
             refused,
             state,
             name,
-            path: String::new(),
             parent: Arc::new(parent),
             notices,
             entries: Vec::new(),
@@ -145,10 +142,7 @@ impl Core {
     where
         A: Actor,
     {
-        let (mut rules, placement, open) = spec.open();
-        // Until here, the path is the name.
-        let path = self.path_of(&rules.path);
-        rules.path = Arc::clone(&path);
+        let (rules, placement, open) = spec.open();
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();
         let token = match self.state.add(rules, now()) {
@@ -159,6 +153,8 @@ impl Core {
                 return Err(refused);
             }
         };
+        let path = self.state.service_path(token);
+        let path = Arc::clone(path.expect("the service was added above"));
         if !requirements.is_empty() {
             self.requirements.insert(token.slot(), requirements);
         }
@@ -196,15 +192,6 @@ impl Core {
             });
         }
         Ok(ServiceRef::new(address, link))
-    }
-
-    /// The path of a service of this name.
-    fn path_of(&mut self, name: &str) -> Arc<str> {
-        self.path.clear();
-        self.path.push_str(self.state.path());
-        self.path.push('/');
-        self.path.push_str(name);
-        Arc::from(&*self.path)
     }
 
     /// Begins an incarnation of the supervisor: the first, or one that takes over the services of the one before.

@@ -207,7 +207,7 @@ impl World {
     fn add(&mut self) {
         let rules = random_service(&mut self.random);
         let now = self.bench.now;
-        let name = rules.name().to_owned();
+        let name = rules.name.to_string();
         let Ok(token) = self.state().add(rules, now) else {
             return;
         };

@@ -248,9 +248,9 @@ fn names_are_checked() {
         let refused = bench.add(named(name)).unwrap_err();
         assert!(matches!(refused, AddError::Spec(_)), "{refused}");
     }
-    // A path outside of the supervisor's is taken for a name.
-    assert!(bench.add(ServiceRules::new("other/b")).is_err());
-    bench.add(ServiceRules::new("b")).unwrap();
+    // A path is no name.
+    assert!(bench.add(named("other/b")).is_err());
+    bench.add(named("b")).unwrap();
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn supervisor_moves_with_its_services() {
     bench.state.relocate(Arc::from("top/tier"));
     assert_eq!(&*bench.state.service(token).unwrap().path, "top/tier/a");
     assert_eq!(bench.token("a"), token);
-    assert!(bench.add(ServiceRules::new("top/tier/a")).is_err());
+    assert!(bench.add(named("a")).is_err());
 }
 
 #[test]
