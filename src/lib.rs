@@ -148,6 +148,7 @@ mod state;
 mod supervisor;
 mod task;
 mod token;
+mod user_value;
 
 pub use crate::{
     event::{Blocked, Event, EventKind, Restarting},

@@ -2,10 +2,8 @@
 
 use std::{error::Error, fmt, io};
 
-use super::{
-    ExitReason, ServiceError,
-    exit::{MAX_CHAIN, quietly},
-};
+use super::{ExitReason, ServiceError, exit::MAX_CHAIN};
+use crate::user_value::quietly;
 
 /// What a service decides about itself when it ends, in place of its restart type.
 ///
