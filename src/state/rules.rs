@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::Binding;
 use crate::policy::{
     AutoShutdown, Backoff, OnLimit, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
     SpecError, Strategy,
@@ -218,6 +217,26 @@ impl RareRules {
         }
         Ok(())
     }
+}
+
+/// Whether the services of a supervisor live and end together, as those of a scope do.
+///
+/// What is different for a scope:
+///
+/// 1. Every service is temporary, and forgotten as soon as it has ended, also one that was there at the start; but not one that was
+///    stopped on request, which is kept until the end.
+/// 2. Every failure ends the supervisor, before any verdict in it; a service that was dropped on request has not failed, nor has one
+///    whose error is a bare [`Verdict`](crate::policy::Verdict) or says that this scope ends.
+/// 3. The first error is how the supervisor ends, unless a later one outweighs it. A clean end is replaced by any error until
+///    all services have ended.
+/// 4. At the end all services are forgotten, in reverse start order.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Binding {
+    /// They do, as in a scope.
+    Bound,
+    /// They do not.
+    #[default]
+    Loose,
 }
 
 /// Whether the end of a service may end its supervisor.

@@ -17,13 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::*;
+use super::{
+    machine::Status,
+    service::{Phase, Service},
+    *,
+};
 use crate::{
-    event::{Blocked, Restarting},
+    event::{Blocked, Event, EventKind, Restarting},
     policy::{
         AutoShutdown, Backoff, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
         RestartType, ServiceError, Shutdown, Strategy, Verdict,
     },
+    token::SupervisorId,
 };
 
 /// Where a supervisor is in its life.
@@ -55,14 +60,20 @@ impl SupervisorState {
 
     /// Where the supervisor is in its life.
     fn status(&self) -> SupervisorStatus {
-        match (self.stage, self.pause) {
-            (Stage::Idle, _) => SupervisorStatus::Idle,
-            (Stage::Starting, _) => SupervisorStatus::Starting,
-            (Stage::Running, Some(pause)) => SupervisorStatus::Paused { until: pause.until },
-            (Stage::Running, None) => SupervisorStatus::Running,
-            (Stage::Ending, _) => SupervisorStatus::Stopping,
-            (Stage::Ended, _) => SupervisorStatus::Stopped,
+        match (self.status, self.pause) {
+            (Status::Idle, _) => SupervisorStatus::Idle,
+            (Status::Starting, _) => SupervisorStatus::Starting,
+            (Status::Running, Some(pause)) => SupervisorStatus::Paused { until: pause.until },
+            (Status::Running, None) => SupervisorStatus::Running,
+            (Status::Ending, _) => SupervisorStatus::Stopping,
+            (Status::Ended, _) => SupervisorStatus::Stopped,
         }
+    }
+
+    /// Starts a supervisor again that has ended, with the services that it had, as if nothing had happened.
+    fn restart_fresh(&mut self, now: Instant) {
+        self.reopen(now);
+        self.start(now);
     }
 
     /// Reports whether there are no services.
@@ -311,7 +322,7 @@ impl Bench {
                 self.actions.push(format!("release {}", self.name(token)));
                 self.mirror.remove(&token);
             }
-            Effect::Status { token, state } => {
+            Effect::Mirror { token, state } => {
                 self.mirror.insert(token, state);
             }
             Effect::Report(event) => {

@@ -389,7 +389,7 @@ impl Core {
                     self.with_link(token, |link| link.core().kill(cause));
                 }
                 Effect::Release { token } => self.release(token),
-                Effect::Status { token, state, .. } => self.mirror(token, state),
+                Effect::Mirror { token, state, .. } => self.mirror(token, state),
                 Effect::Report(event) => {
                     if event.token().is_none() && event.kind().ends_supervisor() {
                         self.clean_up();

@@ -8,18 +8,19 @@
 
 use std::{
     collections::BTreeSet,
+    hash::BuildHasher,
     ops::{Index, IndexMut},
     sync::Arc,
     time::Instant,
 };
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
-    names::Names,
-    order::StartOrder,
     rules::Significance,
     service::{Phase, Service, ServiceState},
+    start_order::StartOrder,
+    transitions::{self, Input, Kind},
 };
 use crate::{
     policy::{
@@ -31,7 +32,7 @@ use crate::{
 
 /// The services of one supervisor.
 #[derive(Debug)]
-pub(super) struct Services {
+pub(super) struct Table {
     supervisor: SupervisorId,
     slots: Vec<Slot>,
     /// The first free slot.
@@ -71,7 +72,7 @@ struct Dependents {
     leaving: usize,
 }
 
-impl Services {
+impl Table {
     pub(super) fn new(supervisor: SupervisorId) -> Self {
         Self {
             supervisor,
@@ -112,8 +113,7 @@ impl Services {
     }
 
     /// Takes a service out.
-    pub(super) fn remove(&mut self, slot: u32) -> Option<Service> {
-        self.set_deadline(slot, None);
+    pub(super) fn remove(&mut self, slot: u32, input: Input) -> Option<Service> {
         let place = self.slots.get_mut(slot as usize)?;
         if matches!(place, Slot::Free(_)) {
             return None;
@@ -121,7 +121,9 @@ impl Services {
         let Slot::Taken(service) = std::mem::replace(place, Slot::Free(self.free)) else {
             return None;
         };
+        transitions::check(service.phase().into(), input, Kind::Forgotten);
         self.free = Some(slot);
+        self.set_deadline(slot, service.phase().deadline(), None);
         self.count(&service, Counting::Out);
         self.names.remove(service.name(), slot);
         self.order.remove(service.order);
@@ -136,21 +138,21 @@ impl Services {
         Some(service)
     }
 
-    pub(super) fn set_phase(&mut self, slot: u32, phase: Phase) {
-        let Some(Slot::Taken(service)) = self.slots.get_mut(slot as usize) else {
-            return;
-        };
-        let before = std::mem::replace(&mut service.phase, phase);
+    /// Puts a service into another phase, because of an input, and returns the one before.
+    pub(super) fn set_phase(&mut self, slot: u32, phase: Phase, input: Input) -> Phase {
+        let service = &mut self[slot];
+        let before = service.set_phase(phase, input);
         let significance = service.significance;
         self.count_phase(before, significance, Counting::Out);
         self.count_phase(phase, significance, Counting::In);
+        self.set_deadline(slot, before.deadline(), phase.deadline());
+        before
     }
 
-    pub(super) fn set_deadline(&mut self, slot: u32, deadline: Option<Instant>) {
-        let Some(Slot::Taken(service)) = self.slots.get_mut(slot as usize) else {
+    fn set_deadline(&mut self, slot: u32, before: Option<Instant>, deadline: Option<Instant>) {
+        if before == deadline {
             return;
-        };
-        let before = std::mem::replace(&mut service.deadline, deadline);
+        }
         if let Some(at) = before {
             self.deadlines.remove(&(at, slot));
         }
@@ -308,7 +310,7 @@ impl Services {
     }
 
     fn count(&mut self, service: &Service, counting: Counting) {
-        self.count_phase(service.phase, service.significance, counting);
+        self.count_phase(service.phase(), service.significance, counting);
     }
 
     fn count_phase(&mut self, phase: Phase, significance: Significance, counting: Counting) {
@@ -345,7 +347,7 @@ fn node(service: &Service) -> Node<'_> {
     }
 }
 
-impl Index<u32> for Services {
+impl Index<u32> for Table {
     type Output = Service;
 
     fn index(&self, slot: u32) -> &Service {
@@ -354,13 +356,46 @@ impl Index<u32> for Services {
     }
 }
 
-impl IndexMut<u32> for Services {
+impl IndexMut<u32> for Table {
     fn index_mut(&mut self, slot: u32) -> &mut Service {
         match self.slots.get_mut(slot as usize) {
             Some(Slot::Taken(service)) => Some(service),
             _ => None,
         }
         .expect("slots are passed around only within one turn, in which their services stay")
+    }
+}
+
+/// The slots of services, found by name.
+///
+/// The names are the services' own: whoever asks says with `name_at` what the name of the service in a slot is.
+#[derive(Debug, Default)]
+struct Names {
+    slots: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Names {
+    /// The slot of the service of this name.
+    fn get<'a>(&self, name: &str, name_at: impl Fn(u32) -> &'a str) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        let slot = self.slots.find(hash, |slot| name_at(*slot) == name);
+        slot.copied()
+    }
+
+    /// Notes where the service of a name is that is not known yet.
+    fn insert<'a>(&mut self, name: &str, slot: u32, name_at: impl Fn(u32) -> &'a str) {
+        let hash = self.hasher.hash_one(name);
+        let rehash = |slot: &u32| self.hasher.hash_one(name_at(*slot));
+        self.slots.insert_unique(hash, slot, rehash);
+    }
+
+    /// Forgets a service.
+    fn remove(&mut self, name: &str, slot: u32) {
+        let hash = self.hasher.hash_one(name);
+        if let Ok(known) = self.slots.find_entry(hash, |known| *known == slot) {
+            known.remove();
+        }
     }
 }
 
