@@ -17,6 +17,3 @@ pub mod coming_from_pact {}
 
 #[doc = include_str!("docs/coming_from_suture.md")]
 pub mod coming_from_suture {}
-
-#[doc = include_str!("docs/parity.md")]
-pub mod parity {}
