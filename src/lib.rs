@@ -49,7 +49,7 @@
 //! The rest of this page: [lives of a service](#lives-of-a-service), [what survives](#what-survives),
 //! [restarts](#restarts), [limits](#limits), [strategies and requirements](#strategies-and-requirements), [starting](#starting),
 //! [stopping](#stopping), [trees](#trees), [differences from OTP and suture](#differences-from-otp-and-suture),
-//! [what it does not do](#what-it-does-not-do), [parity](docs).
+//! [what it does not do](#what-it-does-not-do), [coming from another library](docs).
 //!
 //! # Lives of a service
 //!
@@ -82,9 +82,10 @@
 //!
 //! # Limits
 //!
-//! Restarts are counted by the supervisor, for all its services together: with [`RestartLimit::decay`], the default, each failure adds one to a
-//! count that halves every 30 s; above 5.0 the supervisor [pauses](OnLimit::Pause) restarts for 15 s, while healthy services run on. With
-//! [`RestartLimit::window`] and [`OnLimit::Escalate`] it does as OTP does. A service may have a [limit of its own](ServiceSpec::limit).
+//! Restarts are counted by the supervisor, for all its services together: with [`RestartLimit::decay`], the default, each failure, and each normal
+//! end of a permanent service, adds one to a count that halves every 30 s; above 5.0 the supervisor [pauses](OnLimit::Pause) restarts for 15 s,
+//! while healthy services run on. With [`RestartLimit::window`] and [`OnLimit::Escalate`] it does as OTP does. A service may have a
+//! [limit of its own](ServiceSpec::limit).
 //!
 //! # Strategies and requirements
 //!
