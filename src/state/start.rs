@@ -125,15 +125,25 @@ pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
     state.deferred.clear();
     state.ending = None;
     state.status = Status::Idle;
-    let all: Vec<u32> = state.services.in_order().collect();
-    for slot in all {
-        reopen_service(state, slot, now);
-    }
+    let mut forgotten: Vec<u32> = state.services.in_order().collect();
+    forgotten.retain(|slot| reopen_service(state, *slot) == Reopened::Forgotten);
     state.line.clear();
+    // Only now: nobody is told that waiting for one of them is in vain, since nobody waits any more.
+    for slot in forgotten {
+        let reason = state.services[slot].last_exit();
+        dependencies::forget(state, slot, &reason, now);
+    }
+}
+
+/// What becomes of a service when its supervisor is put back to the time before its start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reopened {
+    Kept,
+    Forgotten,
 }
 
 /// Puts one service back to the time before the start.
-fn reopen_service(state: &mut SupervisorState, slot: u32, now: Instant) {
+fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     let removed = state.services[slot].wanted == Wanted::Removal;
     if state.services[slot].phase().is_live() {
         let token = state.services.token(slot);
@@ -146,14 +156,15 @@ fn reopen_service(state: &mut SupervisorState, slot: u32, now: Instant) {
     state.services[slot].forget_failures();
     let service = &state.services[slot];
     if service.phase() == Phase::Lost {
-        return;
+        return Reopened::Kept;
     }
     let temporary = service.restart == RestartType::Temporary;
     let forgotten = removed || (temporary && service.origin == Origin::Dynamic);
     state.set_phase(slot, Phase::Registered);
     if forgotten {
-        let reason = state.services[slot].last_exit();
-        dependencies::forget(state, slot, &reason, now);
+        Reopened::Forgotten
+    } else {
+        Reopened::Kept
     }
 }
 
