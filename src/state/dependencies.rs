@@ -33,6 +33,7 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, B
     let mut seen = BTreeSet::from([slot]);
     let mut work = vec![slot];
     while let Some(slot) = work.pop() {
+        // Through those that wait themselves: a chain of services that wait is broken wherever one link will not resolve.
         for name in state.services[slot].required() {
             let Some(required) = state.services.named(name) else {
                 return Some((Arc::clone(name), Blocked::Missing));
@@ -58,6 +59,7 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, B
 fn obstacle(state: &SupervisorState, slot: u32) -> Option<Blocked> {
     let service = &state.services[slot];
     match service.phase() {
+        // One that is about to be stopped is ready no longer, though it still runs.
         Phase::Ready if service.wanted == Wanted::Nothing => None,
         Phase::Stopped | Phase::Finished => Some(Blocked::Stopped),
         Phase::Failed | Phase::Lost => Some(Blocked::Failed),
@@ -137,6 +139,7 @@ pub(super) fn became_ready(state: &SupervisorState, slot: u32) -> Next {
     if state.is_ending() || !state.services.has_requirements() {
         return Next::Settle;
     }
+    // One that waits for another service as well is woken by that one.
     let mut free = state.services.dependents(state.services[slot].name());
     free.retain(|dependent| {
         let waits = matches!(
@@ -164,9 +167,11 @@ pub(super) fn forget(state: &mut SupervisorState, slot: u32, reason: &ExitReason
         state.line.leave(state.services[slot].order, slot);
     }
     let token = state.services.token(slot);
-    let Some(service) = state.services.remove(slot, state.input) else {
+    let input = state.input_to(slot);
+    let Some(service) = state.services.remove(slot, input) else {
         return;
     };
+    // Released before anybody is told: the name and the address are gone once `remove` is answered.
     state.output.push(Effect::Release { token });
     let removed = Milestone::Removed(reason);
     state
@@ -182,6 +187,7 @@ pub(super) fn finish(
     reason: &ExitReason,
     now: Instant,
 ) -> Next {
+    // Read first: the service may be gone after the next line.
     let significance = state.services[slot].significance;
     keep_or_forget(state, slot, reason, now);
     let ends = match state.rules.auto_shutdown {
@@ -246,6 +252,7 @@ fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
     let mut work = vec![name];
     while let Some(name) = work.pop() {
         for dependent in state.services.dependents(&name) {
+            // Forgotten meanwhile, as one whose first start somebody awaits.
             let Some(service) = state.services.get(dependent) else {
                 continue;
             };

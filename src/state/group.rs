@@ -67,6 +67,7 @@ fn restart_group(state: &mut SupervisorState, root: u32, from: u64, delay: Durat
     for slot in by_hand {
         state.enqueue(slot, Phase::InLine);
     }
+    // The delay of the latest failure holds for the whole group, which is started in order and so from its first member on.
     if delay.is_zero() {
         state.line.not_before = None;
         state.enqueue(root, Phase::InLine);
@@ -79,6 +80,7 @@ fn restart_group(state: &mut SupervisorState, root: u32, from: u64, delay: Durat
 /// Reports whether a service is stopped and started with a group that it belongs to.
 fn is_stopped_with_group(state: &SupervisorState, slot: u32) -> bool {
     let service = &state.services[slot];
+    // One under removal or stopped by hand stays that, and one of an earlier group restart is in it already.
     let free = matches!(
         service.wanted,
         Wanted::Nothing | Wanted::Restart | Wanted::Bounce

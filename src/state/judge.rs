@@ -82,9 +82,11 @@ pub(super) fn exited(
 pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Instant) -> Next {
     let in_line = state.line.current == Some(slot);
     let (wanted, end) = state.end_incarnation(slot, exit, now);
+    // Rule 2. Whether a stop was asked for is known here: an error that a service returns while it stops is no reason to restart it.
     if wanted != Wanted::Nothing {
         return Next::Stopped { slot, wanted, end };
     }
+    // A service of the start that declines is judged at once, like any that ends later: nobody waits for it to become ready.
     if state.status != Status::Starting || (in_line && end.declines()) {
         return Next::Judge { slot, end };
     }
@@ -93,7 +95,8 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
         state.set_phase(slot, Phase::Stopped);
         return fatal::start_failed(state, slot, end.exit.reason);
     }
-    // One of those that were ready before the one that is being started: the start is not held up by it.
+    // One that was ready before the one that is being started. Were it restarted now, a start that fails after all would have to stop it
+    // again, and each failure of it would count while nothing runs yet.
     state.mirror(slot);
     state.deferred.push((state.services.token(slot), end));
     Next::Settle
@@ -102,7 +105,9 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
 /// Judges an end that nobody asked for, reports it, and says what follows.
 pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Instant) -> Next {
     let judgement = judge(state, slot, &end, now);
+    // Told before anything follows from it, so that a listener sees the cause first.
     report_end(state, slot, &end, judgement.restarting(), now);
+    // Of an incarnation that never was ready, nobody can have been started who is bound to it.
     if end.ready_for.is_some() {
         dependencies::bounce_dependents(state, slot);
     } else if judgement != Judgement::Refuse {
@@ -113,17 +118,21 @@ pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Inst
 
 /// Rules 3 to 7, and 9.
 fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Judgement {
+    // Rule 3: before the verdict, since a fatal error is not the service's own business.
     if let Some(error) = fatal::fatal_error(state, &end.exit.reason) {
         return Judgement::Fatal(error);
     }
     let service = &state.services[slot];
     let never_ready = end.ready_for.is_none();
+    // `add_and_wait` gets the error of the first start, and keeps nothing.
     if never_ready && state.waiters.has(service.serial, Want::FirstReady) {
         return Judgement::Refuse;
     }
+    // Rule 4.
     match end.exit.verdict() {
         Some(Verdict::DoNotRestart) => return Judgement::Finish,
         Some(Verdict::TerminateTree { propagate }) => return Judgement::Terminate { propagate },
+        // A bounce is not counted, but it is a restart, and there are none during a pause.
         Some(Verdict::Bounce) if state.pause.is_some() => return Judgement::Queue,
         Some(Verdict::Bounce) => return Judgement::Bounce,
         Some(Verdict::Uninstall) => return Judgement::Uninstall,
@@ -131,13 +140,17 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         Some(Verdict::Missing) if !service.required().is_empty() => return Judgement::Park,
         Some(Verdict::Missing) | None => {}
     }
+    // Rule 5.
     if !service.restart.restarts_after(&end.exit.reason) {
         return Judgement::Finish;
     }
+    // A restart by hand that fails leaves a stopped service stopped, as `restart_child` does in OTP.
     if never_ready && state.waiters.has(service.serial, Want::Revived) {
         return Judgement::StayStopped;
     }
+    // Rule 9, computed first: a failure that leads into a pause lengthens the backoff all the same.
     let delay = limits::backoff_delay(state, slot, end.ready_for);
+    // Rules 6 and 7.
     match limits::count(state, slot, now) {
         Some(Exceeded::GiveUp) => Judgement::GiveUp,
         Some(Exceeded::Escalate) => Judgement::Escalate,
@@ -179,6 +192,7 @@ fn apply(
             state.set_phase(slot, Phase::Stopped);
             dependencies::became_unavailable(state, slot, now);
         }
+        // From here on: the service is put into its last phase first, since an ending supervisor stops whatever is not over.
         Judgement::Fatal(error) => {
             state.set_phase(slot, Phase::Stopped);
             let path = Arc::clone(&state.services[slot].path);
@@ -215,6 +229,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     if live {
         state.clear_incarnation(slot);
     }
+    // Not judged: no rule could have it started again, since its mailbox and its factory are gone with the arbiter.
     state.services[slot].remember_exit(&reason);
     report_lost(state, slot, &reason, wanted, now);
     dependencies::bounce_dependents(state, slot);

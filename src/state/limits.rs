@@ -28,6 +28,7 @@ pub(super) enum Exceeded {
 
 /// Counts a restart: first against the service's own limit, and within that against the supervisor's.
 pub(super) fn count(state: &mut SupervisorState, slot: u32, now: Instant) -> Option<Exceeded> {
+    // Over its own limit, a failure is not counted against the supervisor's: one service is not to use up what all share.
     if let Some(own) = state.services[slot].own_limit()
         && own.counter.record(&own.limit, now) == Tally::Exceeded
     {
@@ -69,6 +70,7 @@ pub(super) fn backoff_delay(
 
 /// Begins a pause of all restarts, or prolongs the present one.
 pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: Instant) {
+    // From the beginning of the first pause: `max_pause` bounds the whole, however often failures prolong it.
     let since = state.pause.map_or(now, |pause| pause.since);
     let mut until = later(now, lasting);
     if let RestartLimit::Decay {
@@ -80,6 +82,7 @@ pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: I
         until = Some(until.map_or(last, |until| until.min(last)));
     }
     state.pause = Some(Pause { since, until });
+    // Of the pause before, whose services were still being started one by one: the rest waits anew.
     state.next_resume = None;
     let lasting = until.map_or(lasting, |until| until.saturating_duration_since(now));
     let count = state.counter.count(&state.rules.limit, now);

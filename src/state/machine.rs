@@ -37,8 +37,9 @@ pub(crate) struct SupervisorState {
     pub(super) status: Status,
     /// How often the supervisor was started.
     pub(super) starts: u64,
-    /// What is being carried on at present, or was last.
+    /// What is being carried on at present, or was last, and which service it is about: all if it names none.
     pub(super) input: Input,
+    subject: Option<u32>,
 
     pub(super) services: Table,
     /// Who is started in its turn.
@@ -105,6 +106,7 @@ impl SupervisorState {
             status: Status::Idle,
             starts: 0,
             input: Input::Add,
+            subject: None,
             services: Table::new(id),
             line: Line::default(),
             sequence: Sequence::default(),
@@ -132,9 +134,24 @@ impl SupervisorState {
         (service.phase().is_live() && service.generation() == generation).then_some(slot)
     }
 
+    /// Says what is carried on from here, and which service it is about: all of them if it names none.
+    pub(super) fn set_input(&mut self, input: Input, subject: Option<ServiceToken>) {
+        self.input = input;
+        self.subject = subject.map(ServiceToken::slot);
+    }
+
+    /// What a service is told by the present input: one that is about another service concerns it only by what follows.
+    pub(super) fn input_to(&self, slot: u32) -> Input {
+        match self.subject {
+            Some(subject) if subject != slot => Input::Other,
+            _ => self.input,
+        }
+    }
+
     /// Puts a service into a phase, takes it out of the line if it no longer waits there, and mirrors what users see of it.
     pub(super) fn set_phase(&mut self, slot: u32, phase: Phase) {
-        let before = self.services.set_phase(slot, phase, self.input);
+        let input = self.input_to(slot);
+        let before = self.services.set_phase(slot, phase, input);
         if before.is_in_line() && !phase.is_in_line() {
             self.line.leave(self.services[slot].order, slot);
         }
@@ -179,6 +196,7 @@ impl SupervisorState {
     pub(super) fn end_incarnation(&mut self, slot: u32, exit: Exit, now: Instant) -> (Wanted, End) {
         let service = &self.services[slot];
         let wanted = service.wanted;
+        // Only an end in `Ready` is one after it was ready: one that was asked to stop may have been told so before it was ready.
         let (asked, ready_since) = match service.phase() {
             Phase::Ready => (Asked::NotYet, service.since),
             Phase::Starting { .. } => (Asked::NotYet, None),

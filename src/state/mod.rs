@@ -106,8 +106,9 @@ impl SupervisorState {
         rules: ServiceRules,
         now: Instant,
     ) -> Result<ServiceToken, AddError> {
-        self.input = Input::Add;
+        self.set_input(Input::Add, None);
         let (token, next) = start::add(self, rules, now)?;
+        self.set_input(Input::Add, Some(token));
         // Nothing else has become possible by a service that only waits for its supervisor's start.
         if !matches!(next, Next::Settle) {
             self.carry_on(next, now);
@@ -117,7 +118,7 @@ impl SupervisorState {
 
     /// Waits for the first start of a service. If that fails, the service is forgotten.
     pub(crate) fn await_ready(&mut self, token: ServiceToken, waiter: Waiter, now: Instant) {
-        self.input = Input::AwaitReady;
+        self.set_input(Input::AwaitReady, Some(token));
         let next = operations::await_ready(self, token, waiter, now);
         self.carry_on(next, now);
     }
@@ -129,7 +130,7 @@ impl SupervisorState {
         waiter: Waiter,
         now: Instant,
     ) -> Result<(), RemoveError> {
-        self.input = Input::Remove;
+        self.set_input(Input::Remove, Some(token));
         let next = operations::remove(self, token, waiter, now)?;
         self.carry_on(next, now);
         Ok(())
@@ -142,7 +143,7 @@ impl SupervisorState {
         waiter: Waiter,
         now: Instant,
     ) -> Result<(), StopError> {
-        self.input = Input::Stop;
+        self.set_input(Input::Stop, Some(token));
         let next = operations::stop(self, token, waiter, now)?;
         self.carry_on(next, now);
         Ok(())
@@ -155,7 +156,7 @@ impl SupervisorState {
         waiter: Waiter,
         now: Instant,
     ) -> Result<(), RestartError> {
-        self.input = Input::Restart;
+        self.set_input(Input::Restart, Some(token));
         let next = operations::restart(self, token, waiter)?;
         self.carry_on(next, now);
         Ok(())
@@ -170,7 +171,7 @@ impl SupervisorState {
         waiter: Waiter,
         now: Instant,
     ) -> Result<(), ResetError> {
-        self.input = Input::Reset;
+        self.set_input(Input::Reset, Some(token));
         let next = operations::reset(self, token, waiter, now)?;
         self.carry_on(next, now);
         Ok(())
@@ -182,7 +183,7 @@ impl SupervisorState {
         rules: SupervisorRules,
         now: Instant,
     ) -> Result<SupervisorRules, SpecError> {
-        self.input = Input::Reconfigure;
+        self.set_input(Input::Reconfigure, None);
         let before = operations::reconfigure(self, rules, now)?;
         self.carry_on(Next::Settle, now);
         Ok(before)
@@ -191,21 +192,21 @@ impl SupervisorState {
     /// Stops all services in order, and ends. What still runs after `within` is dropped; without it each service has
     /// its own time. Asked again, only a shorter time has an effect.
     pub(crate) fn shutdown(&mut self, within: Option<Duration>, now: Instant) {
-        self.input = Input::Shutdown;
+        self.set_input(Input::Shutdown, None);
         let next = stop::shutdown(self, within, now);
         self.carry_on(next, now);
     }
 
     /// Ends a scope with an error that is not a service's.
     pub(crate) fn fail_scope(&mut self, error: ServiceError, now: Instant) {
-        self.input = Input::EndScope;
+        self.set_input(Input::EndScope, None);
         let next = fatal::end_scope(self, Some(error));
         self.carry_on(next, now);
     }
 
     /// Ends a scope without an error.
     pub(crate) fn finish_scope(&mut self, now: Instant) {
-        self.input = Input::EndScope;
+        self.set_input(Input::EndScope, None);
         let next = fatal::end_scope(self, None);
         self.carry_on(next, now);
     }
@@ -215,7 +216,7 @@ impl SupervisorState {
 impl SupervisorState {
     /// The incarnation has run its `started`, and will say itself when it is ready.
     pub(crate) fn started(&mut self, token: ServiceToken, generation: u64, now: Instant) {
-        self.input = Input::Started;
+        self.set_input(Input::Started, Some(token));
         if let Some(slot) = self.current(token, generation) {
             start::started(self, slot, now);
         }
@@ -223,7 +224,7 @@ impl SupervisorState {
 
     /// The incarnation is ready.
     pub(crate) fn ready(&mut self, token: ServiceToken, generation: u64, now: Instant) {
-        self.input = Input::Ready;
+        self.set_input(Input::Ready, Some(token));
         if let Some(slot) = self.current(token, generation) {
             let next = start::ready(self, slot, now);
             self.carry_on(next, now);
@@ -232,7 +233,7 @@ impl SupervisorState {
 
     /// The incarnation was asked to stop, and said that it has work to finish.
     pub(crate) fn stop_acknowledged(&mut self, token: ServiceToken, generation: u64, now: Instant) {
-        self.input = Input::StopAcknowledged;
+        self.set_input(Input::StopAcknowledged, Some(token));
         if let Some(slot) = self.current(token, generation) {
             let next = stop::acknowledged(self, slot);
             self.carry_on(next, now);
@@ -247,7 +248,7 @@ impl SupervisorState {
         exit: Exit,
         now: Instant,
     ) {
-        self.input = Input::Exited;
+        self.set_input(Input::Exited, Some(token));
         if let Some(next) = judge::exited(self, token, generation, exit, now) {
             self.carry_on(next, now);
         }
@@ -255,7 +256,7 @@ impl SupervisorState {
 
     /// The cell of a service is gone with its arbiter: it can never be started again.
     pub(crate) fn lost(&mut self, token: ServiceToken, now: Instant) {
-        self.input = Input::Lost;
+        self.set_input(Input::Lost, Some(token));
         if let Some(slot) = self.services.slot(token) {
             let next = judge::lost(self, slot, now);
             self.carry_on(next, now);
@@ -267,14 +268,14 @@ impl SupervisorState {
 impl SupervisorState {
     /// Starts the services that were added, one after the other. All are ready at the end, or none runs.
     pub(crate) fn start(&mut self, now: Instant) {
-        self.input = Input::Start;
+        self.set_input(Input::Start, None);
         let next = start::start(self, now);
         self.carry_on(next, now);
     }
 
     /// The services could not even be built: ends the start before it began.
     pub(crate) fn refuse_start(&mut self, cause: ExitReason, now: Instant) {
-        self.input = Input::Start;
+        self.set_input(Input::Start, None);
         let next = start::refuse(self, cause);
         self.carry_on(next, now);
     }
@@ -284,13 +285,13 @@ impl SupervisorState {
     /// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
     /// dropped, and its late end ignored.
     pub(crate) fn reopen(&mut self, now: Instant) {
-        self.input = Input::Reopen;
+        self.set_input(Input::Reopen, None);
         start::reopen(self, now);
     }
 
     /// Forgets a service that is not running, because the supervisor is built without it this time.
     pub(crate) fn forget(&mut self, token: ServiceToken, now: Instant) {
-        self.input = Input::Reopen;
+        self.set_input(Input::Reopen, Some(token));
         if let Some(slot) = self.services.slot(token)
             && !self.services[slot].phase().is_live()
         {
@@ -319,10 +320,14 @@ impl SupervisorState {
 
     /// Does everything that is due at `now`, in the order in which it was due. Harmless if nothing is.
     pub(crate) fn timeout(&mut self, now: Instant) {
-        self.input = Input::Timeout;
         while let Some((at, due)) = self.next_due()
             && at <= now
         {
+            let subject = match due {
+                Due::Service(slot) => Some(self.services.token(slot)),
+                _ => None,
+            };
+            self.set_input(Input::Timeout, subject);
             let next = match due {
                 Due::Service(slot) => match self.services[slot].phase() {
                     Phase::BackingOff { .. } => limits::backed_off(self, slot),

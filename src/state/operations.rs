@@ -27,6 +27,7 @@ pub(super) fn remove(
     now: Instant,
 ) -> Result<Next, RemoveError> {
     let slot = address(state, token)?;
+    // Whoever waits for a start waits in vain from here on.
     state.tell(slot, Milestone::Interrupted);
     let service = &state.services[slot];
     state.waiters.push(service.serial, waiter, Want::Removed);
@@ -37,6 +38,7 @@ pub(super) fn remove(
     } else if service.wanted == Wanted::Nothing {
         return Ok(Next::Stop { slot, wanted });
     } else {
+        // It is being stopped for another reason, which takes its course; only what becomes of it changes.
         state.set_wanted(slot, wanted);
     }
     Ok(Next::Settle)
@@ -63,6 +65,7 @@ pub(super) fn stop(
     state.waiters.push(service.serial, waiter, Want::Stopped);
     match service.wanted {
         Wanted::Nothing => return Ok(Next::Stop { slot, wanted }),
+        // More than a stop is wanted already.
         Wanted::Removal | Wanted::End => {}
         Wanted::Stop | Wanted::Restart | Wanted::Bounce | Wanted::GroupRestart => {
             state.set_wanted(slot, wanted);
@@ -131,6 +134,7 @@ pub(super) fn reset(
     let service = &state.services[slot];
     let kept_down = matches!(service.wanted, Wanted::Stop | Wanted::Removal | Wanted::End);
     match service.phase() {
+        // Nothing to start: it runs, or is down because somebody or it itself wanted so.
         Phase::Ready | Phase::Stopped | Phase::Finished => {
             state.output.answer(waiter, Answer::Reset(Ok(())));
         }
@@ -197,6 +201,7 @@ pub(super) fn reconfigure(
 fn start_now(state: &mut SupervisorState, slot: u32) -> Next {
     match state.services[slot].phase() {
         Phase::Registered => {}
+        // Its turn in the line comes by itself, and before it those that it builds upon; in a pause it does not.
         Phase::InLine if state.pause.is_none() => {}
         _ if state.status == Status::Idle => state.set_phase(slot, Phase::Registered),
         _ => return Next::Begin(slot),

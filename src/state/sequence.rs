@@ -59,6 +59,7 @@ impl Sequence {
                 stage: Stage::Acknowledged,
                 ..
             } if !is_strict(strategy) => Member::Yielding,
+            // It was asked before, for itself, and is waited for like the others.
             _ => Member::Holding,
         };
         match service.member {
@@ -106,11 +107,13 @@ impl Sequence {
             Member::Yielding => {}
         }
         self.members -= 1;
+        // Those that this one required may be asked now, if nobody else in the sequence requires them.
         let free = services.set_leaving(slot, Leaving::Left);
         if self.gate == Gate::Dropped {
             self.freed.extend(free);
         }
         if self.members == 0 {
+            // The next sequence has all its patience.
             *self = Self::default();
         }
     }
@@ -177,6 +180,7 @@ impl Sequence {
             && let Some(since) = waiting.take()
         {
             let waited = now.saturating_duration_since(since);
+            // Charged per wait and not per service, so that a few slow ones among many prompt ones are what uses it up.
             if waited > ROUND_TRIP {
                 *patience = patience.saturating_sub(waited);
             }

@@ -61,6 +61,7 @@ pub(super) fn add(
         .map_err(|cycle| AddError::Cycle {
             members: cycle.members,
         })?;
+    // Whoever requires the new one was moved behind it in start order; what is sorted by that order follows.
     for (slot, from) in inserted.moved {
         let to = state.services[slot].order;
         state.sequence.moved(slot, from, to);
@@ -82,11 +83,13 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
     }
     state.status = Status::Starting;
     state.starts += 1;
+    // Others may have been stopped by hand before the start, and stay so.
     let registered: Vec<u32> = state
         .services
         .in_order()
         .filter(|slot| state.services[*slot].phase() == Phase::Registered)
         .collect();
+    // Looked for before anybody is started: a requirement that nobody fulfils would be seen only when it is its turn.
     let missing = registered.iter().find_map(|slot| {
         let on = dependencies::missing_requirement(state, *slot)?;
         Some((*slot, on))
@@ -146,6 +149,7 @@ enum Reopened {
 fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     let removed = state.services[slot].wanted == Wanted::Removal;
     if state.services[slot].phase().is_live() {
+        // Of a supervisor that was killed. Nobody waits for the end, whose notice will be one of an older incarnation.
         let token = state.services.token(slot);
         let cause = KillCause::Requested;
         state.output.push(Effect::Kill { token, cause });
@@ -196,6 +200,7 @@ pub(super) fn ready(state: &mut SupervisorState, slot: u32, now: Instant) -> Nex
 /// Starts a service if what it requires is ready.
 pub(super) fn begin(state: &mut SupervisorState, slot: u32, now: Instant) -> Begun {
     if state.services[slot].phase() == Phase::Lost {
+        // Nobody is left to obey. It was told when the cell was lost.
         return Begun::Waits;
     }
     match dependencies::blocker(state, slot) {
@@ -242,6 +247,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
     while is_turn(state, now) {
         let Some(slot) = state.line.pop() else {
             state.line.not_before = None;
+            // Only a supervisor that starts comes here with an empty line.
             return Some(complete(state, now));
         };
         let begun = match begin(state, slot, now) {

@@ -23,6 +23,7 @@ const ABANDON_AFTER: Duration = Duration::from_secs(1);
 /// Stops an incarnation, after those that are bound to it, and says what becomes of its service.
 pub(super) fn stop(state: &mut SupervisorState, slot: u32, wanted: Wanted, now: Instant) -> Next {
     state.set_wanted(slot, wanted);
+    // Those that are bound to it stop first, since they may use it while they do.
     if dependencies::bounce_dependents(state, slot) > 0 {
         state.join_sequence(slot);
     } else {
@@ -45,6 +46,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) {
 fn ask(state: &mut SupervisorState, slot: u32, now: Instant) {
     state.sequence.hold(&mut state.services, slot);
     if let Phase::Overdue { until } = state.services[slot].phase() {
+        // It is being dropped already. All that changes is that its end is no failed start any more.
         return state.set_phase(slot, stopping(Stage::Killed, until));
     }
     let until = match state.shutdown_of(slot) {
@@ -52,6 +54,7 @@ fn ask(state: &mut SupervisorState, slot: u32, now: Instant) {
         Shutdown::Timeout(timeout) => later(now, timeout),
         Shutdown::Infinity => None,
     };
+    // Before the command, so that nobody who sees the stop takes the service for a running one.
     state.set_phase(slot, stopping(Stage::Asked, until));
     let token = state.services.token(slot);
     state.output.push(Effect::Stop { token });
@@ -102,6 +105,7 @@ pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) ->
         }
         phase if phase.is_killed() => abandon(state, slot, now),
         _ => {
+            // The rules may have been changed since it was asked: this is what is told, and not how long it had.
             let after = match state.shutdown_of(slot) {
                 Shutdown::Timeout(timeout) => timeout,
                 Shutdown::BrutalKill | Shutdown::Infinity => Duration::ZERO,
@@ -122,6 +126,7 @@ fn overran(state: &mut SupervisorState, slot: u32, after: Duration, now: Instant
 fn abandon(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     state.report(slot, EventKind::ServiceAbandoned, now);
     let service = &state.services[slot];
+    // By generation, because the next incarnation may run while this one is still there.
     if let Some(ending) = &mut state.ending {
         let token = state.services.token(slot);
         ending.unstopped(&service.path, token, service.generation());
@@ -194,8 +199,10 @@ pub(super) fn become_wanted(
     let done = end.asked == Asked::NotYet && is_done(state, slot, &end.exit);
     let temporary = state.services[slot].restart == RestartType::Temporary;
     match wanted {
+        // Whoever asked for the removal gets the reason, also from a supervisor that ends.
         Wanted::Removal => dependencies::forget(state, slot, reason, now),
         _ if state.is_ending() => state.set_phase(slot, Phase::Stopped),
+        // It had ended for good before it was asked, or is not restarted with others: the group goes on without it.
         Wanted::GroupRestart | Wanted::Bounce if done || temporary => {
             dependencies::keep_or_forget(state, slot, reason, now);
         }
@@ -245,6 +252,7 @@ pub(super) fn end(state: &mut SupervisorState, cause: Cause) {
     }
     state.status = Status::Ending;
     state.ending = Some(Box::new(Ending::new(cause)));
+    // Nothing is started from here on, so nothing waits for it either.
     state.pause = None;
     state.next_resume = None;
     state.queue.clear();
@@ -261,6 +269,7 @@ fn end_service(state: &mut SupervisorState, slot: u32) {
     state.tell(slot, Milestone::ShuttingDown);
     let service = &state.services[slot];
     if service.phase().is_live() {
+        // A removal is finished as one: its caller waits for the reason.
         if service.wanted != Wanted::Removal {
             state.set_wanted(slot, Wanted::End);
         }
@@ -285,6 +294,7 @@ pub(super) fn expire(state: &mut SupervisorState, now: Instant) -> Next {
             phase.is_live() && !phase.is_killed()
         })
         .collect();
+    // In reverse start order, as they would have been asked.
     for slot in running {
         overran(state, slot, within, now);
     }
@@ -300,6 +310,7 @@ pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
     let Some(ending) = state.ending.take() else {
         return;
     };
+    // Before the closing event: services come before their supervisor.
     if fatal::is_bound(state) {
         let all: Vec<u32> = state.services.in_order().rev().collect();
         for slot in all {

@@ -102,6 +102,7 @@ impl Table {
         let name_at = |slot| name_at(&self.slots, slot);
         self.names.insert(service.name(), slot, name_at);
         self.slots[slot as usize] = Slot::Taken(service);
+        // They were added before what they require. Each gets a new place at the end, in the order that requirements demand.
         let mut moved = Vec::new();
         for dependent in behind {
             let order = self.order.push(dependent);
@@ -186,6 +187,7 @@ impl Table {
                 Leaving::Joins => dependents.leaving += 1,
                 Leaving::Left => dependents.leaving -= 1,
             }
+            // The last that held it up has ended, or the first one has come: whoever asks for the former knows which.
             if dependents.leaving == 0 {
                 free.extend(self.names.get(required, |slot| name_at(&self.slots, slot)));
             }

@@ -10,6 +10,7 @@ mod scope;
 mod starting;
 mod stopping;
 mod strategies;
+mod transitions;
 
 use std::{
     collections::BTreeMap,

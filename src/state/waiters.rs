@@ -57,6 +57,7 @@ impl Waiters {
         let Some(all) = self.0.get_mut(&serial) else {
             return;
         };
+        // In the order in which they came, each at most once.
         all.retain(|(waiter, want)| match milestone.answers(*want) {
             Some(answer) => {
                 output.answer(*waiter, answer);
