@@ -10,7 +10,7 @@ use crate::{
     policy::{IntoServiceError, ServiceError},
     service::{ServiceRef, ServiceSpec},
     state::AddError,
-    supervisor::{AddMember, Life, LifeStage, SupervisorRef},
+    supervisor::{AddMember, Life, LifeStage, SupervisorRef, Upward},
     task::TaskContext,
 };
 
@@ -214,8 +214,8 @@ impl Scope {
     pub fn supervisor(&self) -> SupervisorRef {
         self.life
             .upward()
+            .and_then(Upward::supervisor)
             .expect("a scope is part of a tree before anybody has a handle of it")
-            .supervisor()
     }
 }
 

@@ -27,7 +27,7 @@ pub use self::{
 pub(crate) use self::{
     link::{AnyLink, Link, Watched},
     panic::{guard, install_hook},
-    parent::{Notice, NoticeKind, Parent},
+    parent::{Above, Notice, NoticeKind, Parent},
     reference::downcast,
     spec::Launch,
 };

@@ -13,7 +13,7 @@ use crate::{
 /// What the cells of one supervisor share: where their notices go, and who that supervisor is.
 pub(crate) struct Parent {
     notices: UnboundedSender<Notice>,
-    upward: OnceLock<Box<dyn Any + Send + Sync>>,
+    above: OnceLock<Box<dyn Above>>,
 }
 
 impl Parent {
@@ -25,19 +25,19 @@ impl Parent {
         let (notices, receiver) = unbounded_channel();
         let parent = Self {
             notices,
-            upward: OnceLock::new(),
+            above: OnceLock::new(),
         };
         (parent, receiver)
     }
 
     /// Says who the supervisor is; the first call counts.
-    pub(crate) fn set_upward(&self, supervisor: Box<dyn Any + Send + Sync>) {
-        let _first_call_counts = self.upward.set(supervisor);
+    pub(crate) fn set_above(&self, above: Box<dyn Above>) {
+        let _first_call_counts = self.above.set(above);
     }
 
     /// Who the supervisor is, once it is part of a tree.
-    pub(crate) fn upward<T: 'static>(&self) -> Option<&T> {
-        self.upward.get()?.downcast_ref()
+    pub(crate) fn above(&self) -> Option<&dyn Above> {
+        self.above.get().map(|above| &**above)
     }
 
     pub(crate) fn notify(&self, token: ServiceToken, generation: u64, kind: NoticeKind) {
@@ -55,6 +55,11 @@ impl fmt::Debug for Parent {
         f.debug_struct("Parent").finish_non_exhaustive()
     }
 }
+
+/// Who the supervisor of some services is.
+///
+/// Implemented by one type, of the module that runs supervisors: services carry it, and do not know what is in it.
+pub(crate) trait Above: Any + Send + Sync {}
 
 /// What a cell tells its supervisor about one incarnation, or a scope itself about its own.
 #[derive(Debug)]

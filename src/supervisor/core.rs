@@ -20,7 +20,6 @@ use super::{
     clock::now,
     random::Random,
     scope::Life,
-    tree::Tree,
     upward::Upward,
 };
 use crate::{
@@ -35,6 +34,7 @@ use crate::{
         SupervisorState, Waiter,
     },
     token::{ServiceToken, SupervisorId},
+    tree::Tree,
 };
 
 /// Whether the supervisor ends for the last time when it ends.
@@ -238,7 +238,7 @@ impl Core {
     fn attach(&mut self, link: &Arc<Link<SupervisorActor>>, tree: &Arc<Tree>) {
         self.tree = Some(Arc::clone(tree));
         self.owner = Some(link.core().token());
-        self.parent.set_upward(Box::new(Upward {
+        self.parent.set_above(Box::new(Upward::Supervisor {
             link: Arc::clone(link),
             tree: Arc::clone(tree),
         }));
@@ -364,8 +364,8 @@ impl Core {
         };
         // Set before those below are asked to stop, so that they see it when they are.
         if self.last_end == LastEnd::Ahead {
-            tree.closing.send_replace(true);
-        } else if !*tree.closing.borrow() {
+            tree.begin_closing();
+        } else if !tree.is_closing() {
             return;
         }
         self.last_end = LastEnd::Begun;

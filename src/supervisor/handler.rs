@@ -2,7 +2,7 @@
 
 use actix::prelude::*;
 
-use super::{Deferred, ShutdownError, SupervisorActor, clock::now, core::Core, message};
+use super::{Deferred, SupervisorActor, clock::now, core::Core, message};
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
@@ -10,6 +10,7 @@ use crate::{
     state::{
         AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError, Waiter,
     },
+    tree::ShutdownError,
 };
 
 impl<A> Handler<message::Add<A>> for SupervisorActor

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use actix::{Actor, Message};
 
-use super::{Report as Tree, ShutdownError};
+use super::Report as Tree;
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
@@ -41,6 +41,7 @@ use crate::{
     state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     supervisor::SupervisorSpec,
     token::ServiceToken,
+    tree::ShutdownError,
 };
 
 /// Adds a service and starts it. Answered at once; a start that fails is retried by policy.

@@ -6,23 +6,20 @@
 mod build;
 mod cells;
 mod clock;
+mod conclude;
 mod core;
 mod deferred;
 mod driver;
 mod error;
 mod handler;
 pub mod message;
+mod program;
 mod random;
 mod reference;
 mod report;
 mod root;
 mod scope;
-mod signal;
 mod spec;
-#[cfg(feature = "sd-notify")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sd-notify")))]
-mod systemd;
-mod tree;
 mod upward;
 
 use std::{
@@ -35,7 +32,7 @@ use actix::prelude::*;
 pub use self::{
     build::Build,
     deferred::Deferred,
-    error::{JoinError, ReconfigureError, ScopeError, ShutdownError, SupervisorGone},
+    error::{ReconfigureError, ScopeError},
     reference::SupervisorRef,
     report::{Report, ServiceReport},
     spec::SupervisorSpec,
@@ -47,7 +44,7 @@ pub(crate) use self::{
 };
 use crate::{
     policy::{Readiness, Shutdown},
-    service::{ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
+    service::{AnyLink, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
     state::AddError,
 };
 
@@ -155,7 +152,10 @@ impl Actor for SupervisorActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let link = Arc::clone(ctx.link());
-        let Some(tree) = root::tree_of(&link) else {
+        let Some(tree) = Upward::of(link.core().parent())
+            .map(Upward::tree)
+            .map(Arc::clone)
+        else {
             return ctx.stop();
         };
         ctx.spawn(Driver::default());
@@ -177,7 +177,7 @@ impl Actor for SupervisorActor {
     fn stopped(&mut self, ctx: &mut Self::Context) {
         if let Some((ended, below)) = self.core_mut().take_ended() {
             let (life, error) = self.core_mut().end_of_scope(&ended);
-            let report = root::conclude(ctx, ended, below, error.as_ref());
+            let report = conclude::conclude(ctx, ended, below, error.as_ref());
             self.core_mut().tell_end(&report);
             if let Some(life) = life {
                 life.end(error.map_or(Ok(()), Err));

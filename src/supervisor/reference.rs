@@ -2,29 +2,22 @@
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Handler, MailboxError, Message};
+use actix::{Actor, Addr, AsyncContext, Handler, Message, dev::channel::channel};
 use futures::future::{Either, select};
 use tokio::sync::oneshot;
 
-use super::{
-    JoinError, ReconfigureError, Report, ShutdownError, SupervisorActor, SupervisorGone,
-    SupervisorSpec, message,
-    root::{Outcome, Root, tree_of},
-    tree::{Tree, TreeHandle},
-    upward::Upward,
-};
+use super::{ReconfigureError, Report, SupervisorActor, SupervisorSpec, Upward, message};
 use crate::{
     observe::Events,
     policy::ExitReason,
-    registry::{
-        Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown, WhenReady,
-    },
-    service::{AnyLink, Link, ServiceRef, ServiceSpec, StartError},
+    registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown},
+    service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{
         AddError, Counts, RemoveError, ResetError, RestartError, ServiceState, ShutdownReport,
         StopError,
     },
     token::ServiceToken,
+    tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle},
 };
 
 /// A handle of a running supervisor.
@@ -206,13 +199,8 @@ impl SupervisorRef {
     where
         A: Actor,
     {
-        let (waiter, ready) = oneshot::channel();
-        let key = key.into();
-        self.tree.registry.do_send(WhenReady { key, waiter });
-        ready
-            .await
-            .unwrap_or(Err(LookupError::SupervisorGone))
-            .and_then(Located::typed)
+        let ready = self.tree.when_ready(key.into()).await;
+        ready.and_then(Located::typed)
     }
 
     /// A picture of the supervisor and its services, which prints as a tree.
@@ -258,7 +246,7 @@ impl SupervisorRef {
     pub async fn shutdown(&self) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
             self.link.core().stop();
-            self.outcome().await.map(|outcome| outcome.report)
+            self.tree.outcome().await.map(|outcome| outcome.report)
         } else {
             self.shutdown_below(message::Shutdown::new()).await
         }
@@ -270,7 +258,7 @@ impl SupervisorRef {
             // The stop overtakes what is queued; the limit is told as soon as the supervisor gets to it.
             self.address.do_send(message::Shutdown::within(limit));
             self.link.core().stop();
-            self.outcome().await.map(|outcome| outcome.report)
+            self.tree.outcome().await.map(|outcome| outcome.report)
         } else {
             self.shutdown_below(message::Shutdown::within(limit)).await
         }
@@ -286,7 +274,7 @@ impl SupervisorRef {
     ///
     /// Cancel safe.
     pub async fn join(&self) -> Result<(), JoinError> {
-        match self.outcome().await {
+        match self.tree.outcome().await {
             Ok(outcome) => outcome.result,
             Err(_) => Err(JoinError::SystemStopped),
         }
@@ -316,8 +304,8 @@ impl SupervisorRef {
 
     /// Shuts down a supervisor that is down, and that could answer nothing before it is started again: removes it.
     async fn remove_from_above(&self) -> Result<ShutdownReport, ShutdownError> {
-        let upward = self.link.core().parent().upward::<Upward>();
-        let above = upward.ok_or(SupervisorGone)?.supervisor();
+        let above = self.upward().and_then(Upward::supervisor);
+        let above = above.ok_or(SupervisorGone)?;
         if !above.link.core().state().is_live() {
             return Err(SupervisorGone.into());
         }
@@ -342,24 +330,21 @@ impl SupervisorRef {
         Ok(self.address.send(message).await?)
     }
 
-    pub(super) async fn outcome(&self) -> Result<Outcome, ShutdownError> {
-        let mut outcome = self.tree.outcome.clone();
-        // The sender is dropped without an outcome if the system takes the keeper of the root with it.
-        let outcome = outcome.wait_for(Option::is_some).await;
-        outcome
-            .ok()
-            .and_then(|outcome| outcome.clone())
-            .ok_or(ShutdownError::SystemStopped)
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
     }
 
-    /// The root of the tree, unless that has ended.
-    pub(super) fn root(&self) -> Option<&Arc<Link<SupervisorActor>>> {
-        self.handle.as_ref().map(|handle| handle.root())
+    pub(super) fn handle(&self) -> Option<&TreeHandle> {
+        self.handle.as_deref()
+    }
+
+    fn upward(&self) -> Option<&Upward> {
+        Upward::of(self.link.core().parent())
     }
 
     fn is_root(&self) -> bool {
         // Not by the handle, which is gone once the tree is being stopped.
-        self.link.core().parent().upward::<Root>().is_some()
+        matches!(self.upward(), Some(Upward::Root { .. }))
     }
 }
 
@@ -372,9 +357,9 @@ impl TryFrom<&ServiceRef<SupervisorActor>> for SupervisorRef {
     ///
     /// [`SupervisorGone`] if it is not part of a tree, because its own supervisor was never started.
     fn try_from(service: &ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
-        let tree = tree_of(service.link()).ok_or(SupervisorGone)?;
-        let address = service.addr().clone();
-        Ok(Self::new(address, Arc::clone(service.link()), tree))
+        let upward = Upward::of(service.core().parent()).ok_or(SupervisorGone)?;
+        let (address, link) = (service.addr().clone(), Arc::clone(service.link()));
+        Ok(Self::new(address, link, Arc::clone(upward.tree())))
     }
 }
 
@@ -384,12 +369,6 @@ impl TryFrom<ServiceRef<SupervisorActor>> for SupervisorRef {
     /// As from a reference.
     fn try_from(service: ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
         Self::try_from(&service)
-    }
-}
-
-impl From<MailboxError> for SupervisorGone {
-    fn from(_: MailboxError) -> Self {
-        Self
     }
 }
 
@@ -413,6 +392,46 @@ impl fmt::Debug for SupervisorRef {
         f.debug_struct("SupervisorRef")
             .field("path", &self.path())
             .finish_non_exhaustive()
+    }
+}
+
+impl Upward {
+    /// A reference to the supervisor, which may have ended meanwhile. `None` for a root.
+    pub(crate) fn supervisor(&self) -> Option<SupervisorRef> {
+        let Self::Supervisor { link, tree } = self else {
+            return None;
+        };
+        let address = link.address().unwrap_or_else(closed);
+        Some(SupervisorRef::new(
+            address,
+            Arc::clone(link),
+            Arc::clone(tree),
+        ))
+    }
+}
+
+/// An address whose every message fails with `Closed`.
+fn closed<A: Actor>() -> Addr<A>
+where
+    A::Context: AsyncContext<A>,
+{
+    let (sender, _receiver) = channel(0);
+    Addr::new(sender)
+}
+
+impl<A: Actor<Context = Self>> ServiceContext<A> {
+    /// The supervisor of this service.
+    ///
+    /// Holding what this returns keeps the tree running, see [`SupervisorRef`]; a service that keeps it for good makes its
+    /// tree run until it is shut down.
+    ///
+    /// # Panics
+    ///
+    /// In [`SupervisorActor`]'s own context of a root, which nobody supervises. Users are never given that one.
+    pub fn supervisor(&self) -> SupervisorRef {
+        Upward::of(self.link().core().parent())
+            .and_then(Upward::supervisor)
+            .expect("a service is launched by a supervisor that is part of a tree")
     }
 }
 

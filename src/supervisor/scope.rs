@@ -64,12 +64,12 @@ impl Life {
     }
 
     pub(crate) fn upward(&self) -> Option<&Upward> {
-        self.parent.upward()
+        Upward::of(&self.parent)
     }
 
     /// The address of the supervisor, which alone keeps no tree running.
     pub(crate) fn address(&self) -> Option<Addr<SupervisorActor>> {
-        self.upward()?.link.address()
+        self.upward()?.address()
     }
 
     /// The number of the next nameless member, from 1.
@@ -122,7 +122,9 @@ impl Build<'_> {
     /// Begins the life of a scope with the start that the services are built for.
     pub(crate) fn open_scope(&mut self) -> Option<Arc<Life>> {
         let core = &mut *self.core;
-        let link = &core.parent().upward::<Upward>()?.link;
+        let Upward::Supervisor { link, .. } = Upward::of(core.parent())? else {
+            return None;
+        };
         let life = Arc::new(Life {
             path: Arc::clone(link.core().path()),
             token: link.core().token(),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     policy::{ExitReason, IntoServiceError},
     service::{Placement, ServiceSpec, StartContext, guard},
-    supervisor::SupervisorRef,
+    supervisor::{SupervisorRef, Upward},
     token::ServiceToken,
 };
 
@@ -144,8 +144,8 @@ impl BlockingContext {
     pub fn supervisor(&self) -> SupervisorRef {
         self.shared
             .upward()
+            .and_then(Upward::supervisor)
             .expect("a task is started by a supervisor that is part of a tree")
-            .supervisor()
     }
 
     /// The span that the function runs in, as [`TaskContext::span`](super::TaskContext::span).

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     policy::IntoServiceError,
     service::{ServiceRef, StartError},
-    supervisor::SupervisorRef,
+    supervisor::{SupervisorRef, Upward},
     token::ServiceToken,
 };
 
@@ -110,8 +110,8 @@ impl TaskContext {
     pub fn supervisor(&self) -> SupervisorRef {
         self.shared
             .upward()
+            .and_then(Upward::supervisor)
             .expect("a task is started by a supervisor that is part of a tree")
-            .supervisor()
     }
 
     /// The span that is entered whenever the function is called, polled or dropped, and around its blocking work.

@@ -88,11 +88,11 @@ impl Shared {
 
     /// The address of the supervisor, which alone keeps no tree running.
     pub(super) fn supervisor(&self) -> Option<Addr<SupervisorActor>> {
-        self.upward()?.link.address()
+        self.upward()?.address()
     }
 
     pub(super) fn upward(&self) -> Option<&Upward> {
-        self.start.link().core().parent().upward()
+        Upward::of(self.start.link().core().parent())
     }
 
     /// Tells the supervisor that the incarnation is ready, once.
