@@ -33,7 +33,7 @@ impl Keeper {
     ) -> (Arc<TreeHandle>, oneshot::Receiver<Result<(), StartError>>) {
         let handle = Arc::new(TreeHandle(Arc::clone(&link)));
         tree.set_handle(&handle);
-        let (starter, started) = oneshot::channel();
+        let (starter, outcome) = oneshot::channel();
         let keeper = Self {
             link,
             tree,
@@ -41,7 +41,7 @@ impl Keeper {
             starter: Some(starter),
         };
         actix_rt::spawn(keeper.watch(notices));
-        (handle, started)
+        (handle, outcome)
     }
 
     async fn watch(mut self, mut notices: UnboundedReceiver<Notice>) {
