@@ -159,7 +159,11 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         self.stop.exit()
     }
 
-    fn tear_down(&mut self, mut incarnation: Adoptee<A>) -> Option<ExitReason> {
+    fn tear_down(
+        &mut self,
+        mut incarnation: Adoptee<A>,
+        _actix_keeps_the_actor: impl FnOnce(A),
+    ) -> Option<ExitReason> {
         incarnation.future.ctx().terminate();
         let mut first = None;
         drop_guarded(incarnation, &mut first);

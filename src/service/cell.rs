@@ -148,10 +148,15 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         self.host.notify_supervisor(NoticeKind::Exited(exit));
     }
 
+    /// Drops what is left of the incarnation, and gives its actor back to the factory.
     fn tear_down(&mut self) -> Option<ExitReason> {
         let mut panic = None;
         match std::mem::replace(&mut self.life, Life::Parked) {
-            Life::Running(incarnation) => panic = self.host.tear_down(incarnation),
+            Life::Running(incarnation) => {
+                let factory = &mut self.factory;
+                let take_back = |actor| factory.take_back(actor);
+                panic = self.host.tear_down(incarnation, take_back);
+            }
             Life::Building(future) => drop_guarded(future, &mut panic),
             Life::Parked | Life::Over => {}
         }

@@ -330,8 +330,12 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
         }
     }
 
-    fn tear_down(&mut self, incarnation: Incarnation<A>) -> Option<ExitReason> {
-        incarnation.tear_down(self)
+    fn tear_down(
+        &mut self,
+        incarnation: Incarnation<A>,
+        take_back: impl FnOnce(A),
+    ) -> Option<ExitReason> {
+        incarnation.tear_down(self, take_back)
     }
 
     fn drain(&mut self) {

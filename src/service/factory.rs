@@ -13,6 +13,14 @@ use crate::{
 /// What makes the actor of a service, once for each incarnation, on the service's arbiter.
 pub(crate) trait Factory<A>: Send {
     fn make(&mut self, context: StartContext) -> Making<A>;
+
+    /// Called with the actor of an incarnation that is over, however it ended. Drops it, unless the factory wants something of it.
+    ///
+    /// Futures and timers of the incarnation are dropped by then, and its end is not told yet. Not called for an actor in actix's own
+    /// context, which keeps its actor.
+    fn take_back(&mut self, actor: A) {
+        drop(actor);
+    }
 }
 
 /// An actor, or the future of one.

@@ -55,7 +55,13 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     fn take_exit(&mut self) -> Exit;
 
     /// Drops everything of the incarnation without calling its hooks, and returns the first panic of a `Drop`.
-    fn tear_down(&mut self, incarnation: Self::Incarnation) -> Option<ExitReason>;
+    ///
+    /// The actor is given to `take_back` after everything else is dropped, unless its context does not give it back.
+    fn tear_down(
+        &mut self,
+        incarnation: Self::Incarnation,
+        take_back: impl FnOnce(A),
+    ) -> Option<ExitReason>;
 
     /// Drops what is queued.
     fn drain(&mut self);

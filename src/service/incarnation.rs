@@ -271,8 +271,12 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         Decision::End
     }
 
-    /// Drops everything, piece by piece, and returns the first panic of a `Drop`.
-    pub(super) fn tear_down(self, ctx: &mut ServiceContext<A>) -> Option<ExitReason> {
+    /// Drops everything, piece by piece, hands the actor over, and returns the first panic of all that.
+    pub(super) fn tear_down(
+        self,
+        ctx: &mut ServiceContext<A>,
+        take_back: impl FnOnce(A),
+    ) -> Option<ExitReason> {
         let mut first = None;
         let futures = self.futures.map(|futures| *futures).unwrap_or_default();
         let arrived = ctx.arrived.take().map(|arrived| *arrived);
@@ -283,7 +287,10 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         for wait in futures.waits.into_iter().chain(arrived.waits) {
             drop_guarded(wait, &mut first);
         }
-        drop_guarded(self.actor, &mut first);
+        let actor = self.actor;
+        if let Err(panic) = guard(move || take_back(actor)) {
+            first.get_or_insert(panic);
+        }
         first
     }
 }

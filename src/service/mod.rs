@@ -25,6 +25,7 @@ pub use self::{
     spec::{Placement, ServiceSpec},
 };
 pub(crate) use self::{
+    factory::{Factory, Making},
     link::{AnyLink, Link, Watched},
     panic::{guard, install_hook},
     parent::{Above, Notice, NoticeKind, Parent},

@@ -82,7 +82,7 @@ enum Taken {
 impl SupervisorActor {
     fn take_notices(&mut self, ctx: &mut ServiceContext<Self>, cx: &mut Context<'_>) -> Taken {
         for _ in 0..BATCH {
-            let Poll::Ready(Some(notice)) = self.core_mut().notices.poll_recv(cx) else {
+            let Poll::Ready(Some(notice)) = self.core.notices.poll_recv(cx) else {
                 return Taken::All;
             };
             self.decide(ctx, |core| core.notice(notice));
@@ -91,6 +91,6 @@ impl SupervisorActor {
     }
 
     fn next_timeout(&mut self) -> Option<Instant> {
-        self.core_mut().state.next_timeout()
+        self.core.state.next_timeout()
     }
 }

@@ -154,7 +154,7 @@ impl Handler<message::Count> for SupervisorActor {
     type Result = MessageResult<message::Count>;
 
     fn handle(&mut self, _: message::Count, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core_mut().counts())
+        MessageResult(self.core.counts())
     }
 }
 
@@ -162,7 +162,7 @@ impl Handler<message::Services> for SupervisorActor {
     type Result = Vec<ServiceSummary>;
 
     fn handle(&mut self, _: message::Services, _: &mut Self::Context) -> Self::Result {
-        self.core_mut().summaries()
+        self.core.summaries()
     }
 }
 
@@ -170,7 +170,7 @@ impl Handler<message::Report> for SupervisorActor {
     type Result = MessageResult<message::Report>;
 
     fn handle(&mut self, _: message::Report, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core_mut().report(now()))
+        MessageResult(self.core.report(now()))
     }
 }
 

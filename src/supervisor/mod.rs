@@ -22,10 +22,7 @@ mod scope;
 mod spec;
 mod upward;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use actix::prelude::*;
 
@@ -43,8 +40,10 @@ pub(crate) use self::{
     upward::Upward,
 };
 use crate::{
-    policy::{Readiness, Shutdown},
-    service::{AnyLink, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
+    policy::{Readiness, ServiceError, Shutdown},
+    service::{
+        AnyLink, Factory, Making, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError,
+    },
     state::AddError,
 };
 
@@ -79,23 +78,14 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct SupervisorActor {
-    /// `None` only while the value is being dropped.
-    core: Option<Box<Core>>,
-    /// Where the core goes when the incarnation ends, for the next one.
-    heir: Option<Heir>,
+    core: Box<Core>,
 }
-
-/// The place where an incarnation of a supervisor leaves its core for the next one.
-///
-/// A mutex because a factory must be `Send`; only ever used on one arbiter, and never across an await.
-type Heir = Arc<Mutex<Option<Box<Core>>>>;
 
 impl SupervisorActor {
     /// A supervisor that is not started yet. Does nothing else.
     pub fn new(name: impl Into<Arc<str>>, spec: SupervisorSpec) -> Self {
         Self {
-            core: Some(Box::new(Core::new(name.into(), spec, Random::new()))),
-            heir: None,
+            core: Box::new(Core::new(name.into(), spec, Random::new())),
         }
     }
 
@@ -106,7 +96,7 @@ impl SupervisorActor {
 
     /// The name of the supervisor.
     pub fn name(&self) -> &str {
-        self.core.as_ref().map_or("", |core| core.name())
+        self.core.name()
     }
 
     /// Adds a service to start with. The reference is valid at once: messages wait for the start.
@@ -118,19 +108,7 @@ impl SupervisorActor {
     where
         A: Actor,
     {
-        self.core_mut().add(service)
-    }
-
-    fn core_mut(&mut self) -> &mut Core {
-        self.core
-            .as_mut()
-            .expect("the core leaves only when the actor is dropped")
-    }
-
-    fn core_ref(&self) -> &Core {
-        self.core
-            .as_ref()
-            .expect("the core leaves only when the actor is dropped")
+        self.core.add(service)
     }
 
     /// Hands the state an input, and carries out what it decides.
@@ -139,7 +117,7 @@ impl SupervisorActor {
         ctx: &mut ServiceContext<Self>,
         input: impl FnOnce(&mut Core) -> T,
     ) -> T {
-        let core = self.core_mut();
+        let core = &mut *self.core;
         core.listen();
         let output = input(core);
         core.carry_out(ctx);
@@ -163,10 +141,10 @@ impl Actor for SupervisorActor {
     }
 
     fn stopping(&mut self, ctx: &mut Self::Context) -> Running {
-        if self.core_mut().ended.is_none() {
+        if self.core.ended.is_none() {
             self.decide(ctx, |core| core.state.shutdown(None, clock::now()));
         }
-        if self.core_mut().ended.is_some() {
+        if self.core.ended.is_some() {
             Running::Stop
         } else {
             ctx.stop_later();
@@ -175,10 +153,10 @@ impl Actor for SupervisorActor {
     }
 
     fn stopped(&mut self, ctx: &mut Self::Context) {
-        if let Some((ended, below)) = self.core_mut().take_ended() {
-            let (life, error) = self.core_mut().end_of_scope(&ended);
+        if let Some((ended, below)) = self.core.take_ended() {
+            let (life, error) = self.core.end_of_scope(&ended);
             let report = conclude::conclude(ctx, ended, below, error.as_ref());
-            self.core_mut().tell_end(&report);
+            self.core.tell_end(&report);
             if let Some(life) = life {
                 life.end(error.map_or(Ok(()), Err));
             }
@@ -193,40 +171,43 @@ impl fmt::Display for SupervisorActor {
     }
 }
 
-impl Drop for SupervisorActor {
-    fn drop(&mut self) {
-        let (Some(mut core), Some(heir)) = (self.core.take(), &self.heir) else {
-            return;
-        };
-        core.leave();
-        *heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(core);
-    }
-}
-
 impl ServiceSpec<SupervisorActor> {
     /// A supervisor as a service of another one.
     ///
     /// It is ready when all its services are, stops them all when it is stopped ([`Shutdown::Infinity`] by default), and keeps
     /// them, with their addresses, when it is restarted itself.
-    pub fn supervisor(mut supervisor: SupervisorActor) -> Self {
-        let core = supervisor.core.take();
-        let name = core
-            .as_ref()
-            .map_or_else(|| Arc::from(""), |core| Arc::clone(core.name()));
-        let refused = core.as_ref().and_then(|core| core.validate().err());
-        let heir: Heir = Arc::new(Mutex::new(core));
-        let factory = move |_: &StartContext| {
-            if let Some(error) = refused.clone() {
-                return Err(StartError::Refused(error));
-            }
-            let core = heir.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Ok(SupervisorActor {
-                core: Some(core.ok_or(StartError::SupervisorGone)?),
-                heir: Some(Arc::clone(&heir)),
-            })
+    pub fn supervisor(supervisor: SupervisorActor) -> Self {
+        let name = Arc::clone(supervisor.core.name());
+        let factory = SupervisorFactory {
+            refused: supervisor.core.validate().err(),
+            core: Some(supervisor.core),
         };
-        Self::try_new(name, factory)
+        Self::with_factory(name, Box::new(factory))
             .readiness(Readiness::Explicit)
             .shutdown(Shutdown::Infinity)
+    }
+}
+
+/// The factory of a supervisor below another one: keeps the core between two incarnations.
+struct SupervisorFactory {
+    /// What is wrong with the spec. Such a supervisor fails at each start.
+    refused: Option<AddError>,
+    /// `None` while an incarnation has it, and after a panic of [`Core::leave`].
+    core: Option<Box<Core>>,
+}
+
+impl Factory<SupervisorActor> for SupervisorFactory {
+    fn make(&mut self, _: StartContext) -> Making<SupervisorActor> {
+        let core = match &self.refused {
+            Some(error) => Err(StartError::Refused(error.clone())),
+            None => self.core.take().ok_or(StartError::SupervisorGone),
+        };
+        let actor = core.map(|core| SupervisorActor { core });
+        Making::Done(actor.map_err(ServiceError::new))
+    }
+
+    fn take_back(&mut self, SupervisorActor { mut core }: SupervisorActor) {
+        core.leave();
+        self.core = Some(core);
     }
 }

@@ -29,8 +29,8 @@ impl SupervisorActor {
     ///
     /// If the call is dropped before it returns the tree is shut down again.
     pub async fn start(mut self) -> Result<SupervisorRef, StartError> {
-        self.core_ref().validate()?;
-        self.core_mut().set_root();
+        self.core.validate()?;
+        self.core.set_root();
         if System::try_current().is_none() {
             return Err(StartError::NoSystem);
         }
@@ -78,7 +78,7 @@ fn launch_root(
     parent: Arc<Parent>,
     tree: &Tree,
 ) -> (Arc<Link<SupervisorActor>>, Addr<SupervisorActor>) {
-    let name = Arc::clone(supervisor.core_ref().name());
+    let name = Arc::clone(supervisor.core.name());
     let mut supervisor = Some(supervisor);
     // A root is started once.
     let factory = move |_: &_| supervisor.take().ok_or(StartError::SupervisorGone);
