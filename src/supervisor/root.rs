@@ -14,8 +14,8 @@ use crate::{
     policy::{ExitReason, Readiness, ServiceError, Verdict},
     registry::Register,
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceSpec, StartError,
-        install_hook,
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceKind,
+        ServiceSpec, StartError, install_hook,
     },
     state::{Ended, Exit, ServiceState, ShutdownReport},
     token::{ServiceToken, SupervisorId},
@@ -112,6 +112,7 @@ fn launch_root(
         parent,
         open.address.downgrade(),
         Readiness::Explicit,
+        ServiceKind::Supervisor,
     ));
     link.core().set_place(&name, 0);
     let (address, seed) = open.seed(Arc::clone(&link));
