@@ -39,6 +39,7 @@ pub(crate) struct LinkCore {
     position: AtomicU64,
     parent: Arc<Parent>,
     readiness: Readiness,
+    kind: ServiceKind,
     // Shared mutable state outside an actor, which house style forbids without a proof. Commands must
     // overtake any number of queued messages, also those of a service on another thread, and look-ups must
     // not wait for a busy supervisor; a mailbox can do neither. Invariant 1 gives each word one writer.
@@ -84,6 +85,7 @@ impl<A: Actor> Link<A> {
         parent: Arc<Parent>,
         address: WeakAddr<A>,
         readiness: Readiness,
+        kind: ServiceKind,
     ) -> Self {
         Self {
             core: LinkCore {
@@ -92,6 +94,7 @@ impl<A: Actor> Link<A> {
                 position: AtomicU64::new(u64::MAX),
                 parent,
                 readiness,
+                kind,
                 commands: AtomicU8::new(0),
                 state: AtomicU8::new(ServiceState::Waiting.to_bits()),
                 watched: AtomicBool::new(false),
@@ -150,6 +153,10 @@ impl LinkCore {
     /// When an incarnation counts as ready.
     pub(crate) fn readiness(&self) -> Readiness {
         self.readiness
+    }
+
+    pub(crate) fn kind(&self) -> ServiceKind {
+        self.kind
     }
 
     pub(crate) fn parent(&self) -> &Arc<Parent> {
@@ -303,6 +310,15 @@ impl fmt::Debug for dyn AnyLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AnyLink").field(self.core().path()).finish()
     }
+}
+
+/// What stands behind a service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ServiceKind {
+    /// Anything else: an actor, a function, a process.
+    Actor,
+    /// A supervisor, made a service by [`ServiceSpec::supervisor`](crate::ServiceSpec::supervisor), or a root.
+    Supervisor,
 }
 
 /// Whether anybody waits for changes of a service's state.

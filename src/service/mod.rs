@@ -26,7 +26,7 @@ pub use self::{
 };
 pub(crate) use self::{
     factory::{Factory, Making},
-    link::{AnyLink, Link, Watched},
+    link::{AnyLink, Link, ServiceKind, Watched},
     panic::{guard, install_hook},
     parent::{Above, Notice, NoticeKind, Parent},
     reference::downcast,

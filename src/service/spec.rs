@@ -15,7 +15,7 @@ use super::{
     factory::{Async, Factory, Fallible, Plain},
     host::Host,
     incarnation::drop_guarded,
-    link::{AnyLink, Link},
+    link::{AnyLink, Link, ServiceKind},
     parent::NoticeKind,
 };
 use crate::{
@@ -59,6 +59,7 @@ use crate::{
 pub struct ServiceSpec<A: Actor> {
     pub(crate) rules: ServiceRules,
     pub(crate) placement: Placement,
+    kind: ServiceKind,
     capacity: usize,
     factory: Box<dyn Factory<A>>,
     launch: fn(Parts<A>),
@@ -184,6 +185,7 @@ impl<A: Actor> ServiceSpec<A> {
         Self {
             rules: ServiceRules::new(name),
             placement: Placement::Inherit,
+            kind: ServiceKind::Actor,
             capacity: DEFAULT_CAPACITY,
             factory,
             launch: launch::<A, H>,
@@ -273,6 +275,16 @@ impl<A: Actor> ServiceSpec<A> {
     /// Sets where the service runs. [`Placement::Inherit`] by default.
     pub fn placement(mut self, placement: Placement) -> Self {
         self.placement = placement;
+        self
+    }
+
+    pub(crate) fn kind(&self) -> ServiceKind {
+        self.kind
+    }
+
+    /// Says what stands behind the service. [`ServiceKind::Actor`] by default.
+    pub(crate) fn with_kind(mut self, kind: ServiceKind) -> Self {
+        self.kind = kind;
         self
     }
 

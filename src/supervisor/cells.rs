@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     registry::{Changed, Forget},
-    service::{AnyLink, Launch, Placement, Watched, downcast},
+    service::{AnyLink, Launch, Placement, ServiceKind, Watched, downcast},
     state::ServiceState,
     token::ServiceToken,
 };
@@ -123,7 +123,7 @@ impl Core {
             return;
         }
         if let Some(entry) = self.entries[slot as usize].take() {
-            self.supervisors -= usize::from(is_supervisor(&*entry.link));
+            self.supervisors -= usize::from(entry.link.core().kind() == ServiceKind::Supervisor);
             entry.link.core().release();
         }
         if let Some(tree) = &self.tree {
@@ -140,7 +140,3 @@ impl Core {
 
 /// How much earlier than its own supervisor a supervisor drops those that are late, at the most.
 const LONGEST_MARGIN: Duration = Duration::from_millis(50);
-
-pub(super) fn is_supervisor(link: &dyn AnyLink) -> bool {
-    link.type_name() == std::any::type_name::<SupervisorActor>()
-}

@@ -16,7 +16,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     SupervisorActor, SupervisorSpec,
     build::{BuildFn, Built},
-    cells::is_supervisor,
     clock::now,
     random::Random,
     scope::Life,
@@ -26,8 +25,8 @@ use crate::{
     policy::{KillCause, SpecError},
     registry::{Register, RegisterAll},
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceRef,
-        ServiceSpec, guard,
+        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceKind,
+        ServiceRef, ServiceSpec, guard,
     },
     state::{
         AddError, Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport,
@@ -142,6 +141,7 @@ impl Core {
     where
         A: Actor,
     {
+        let kind = spec.kind();
         let (rules, placement, open) = spec.open();
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();
@@ -167,11 +167,12 @@ impl Core {
             Arc::clone(&self.parent),
             open.address.downgrade(),
             readiness,
+            kind,
         ));
         let (address, seed) = open.seed(Arc::clone(&link));
         let slot = token.slot();
         let index = slot as usize;
-        self.supervisors += usize::from(is_supervisor(&*link));
+        self.supervisors += usize::from(kind == ServiceKind::Supervisor);
         let entry = Some(Entry {
             link: Arc::clone(&link) as Arc<dyn AnyLink>,
             seed: Some(Box::new(seed)),

@@ -42,7 +42,8 @@ pub(crate) use self::{
 use crate::{
     policy::{Readiness, ServiceError, Shutdown},
     service::{
-        AnyLink, Factory, Making, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError,
+        AnyLink, Factory, Making, ServiceContext, ServiceKind, ServiceRef, ServiceSpec,
+        StartContext, StartError,
     },
     state::AddError,
 };
@@ -183,6 +184,7 @@ impl ServiceSpec<SupervisorActor> {
             core: Some(supervisor.core),
         };
         Self::with_factory(name, Box::new(factory))
+            .with_kind(ServiceKind::Supervisor)
             .readiness(Readiness::Explicit)
             .shutdown(Shutdown::Infinity)
     }

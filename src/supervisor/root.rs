@@ -8,7 +8,7 @@ use super::{SupervisorActor, SupervisorRef, Upward};
 use crate::{
     policy::Readiness,
     registry::Register,
-    service::{AnyLink, Launch, Link, Parent, ServiceSpec, StartError, install_hook},
+    service::{AnyLink, Launch, Link, Parent, ServiceKind, ServiceSpec, StartError, install_hook},
     state::ServiceState,
     token::{ServiceToken, SupervisorId},
     tree::{JoinError, Keeper, Tree},
@@ -91,6 +91,7 @@ fn launch_root(
         parent,
         open.address.downgrade(),
         Readiness::Explicit,
+        ServiceKind::Supervisor,
     ));
     link.core().set_place(&name, 0);
     let (address, seed) = open.seed(Arc::clone(&link));
