@@ -1,4 +1,6 @@
-//! Takes the notices of cells, and keeps the supervisor's one timer.
+//! What wakes a supervisor: the notices of cells, and one timer.
+//!
+//! It is polled after every turn of the supervisor, so that the timer always stands at the deadline that the state named last.
 
 use std::{
     pin::Pin,
@@ -6,52 +8,44 @@ use std::{
     time::Instant,
 };
 
-use actix::ActorFuture;
-use tokio::time::{Sleep, sleep_until};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Sleep, sleep_until},
+};
 
-use super::{SupervisorActor, clock::now};
-use crate::service::ServiceContext;
+use crate::service::Notice;
 
-/// How many notices are taken in one poll before the supervisor gives way to its commands and its siblings.
-const BATCH: usize = 128;
-
-/// Runs inside the supervisor for as long as its incarnation does.
-///
-/// It is polled after every turn of the supervisor, so the timer always stands at the deadline that the state named last.
-#[derive(Default)]
+/// Where the notices of cells arrive, and the timer.
 pub(super) struct Driver {
+    /// Outlives incarnations: a cell may tell its end when its supervisor is down.
+    notices: UnboundedReceiver<Notice>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// For which deadline the timer was set and has not fired.
     armed: Option<Instant>,
 }
 
-impl ActorFuture<SupervisorActor> for Driver {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        actor: &mut SupervisorActor,
-        ctx: &mut ServiceContext<SupervisorActor>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        let driver = self.get_mut();
-        if actor.take_notices(ctx, cx) == Taken::Batch {
-            cx.waker().wake_by_ref();
-        }
-        // A deadline that has passed while the timer was being set is due at once; each round handles at
-        // least one, so this ends.
-        while driver.is_due(actor.next_timeout(), cx) {
-            actor.decide(ctx, |core| core.state.timeout(now()));
-        }
-        Poll::Pending
-    }
-}
-
 impl Driver {
+    pub(super) const fn new(notices: UnboundedReceiver<Notice>) -> Self {
+        Self {
+            notices,
+            timer: None,
+            armed: None,
+        }
+    }
+
+    /// The next notice. `None` if there is none; the supervisor is then woken by the next one.
+    pub(super) fn poll_notice(&mut self, cx: &mut Context<'_>) -> Option<Notice> {
+        match self.notices.poll_recv(cx) {
+            Poll::Ready(notice) => notice,
+            Poll::Pending => None,
+        }
+    }
+
     /// Sets the timer to `deadline`, and reports whether that has come.
     ///
-    /// The clock is compared with the deadline, since a timer may fire late, early by its granularity, or for a
-    /// deadline that has moved.
-    fn is_due(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
+    /// tokio may fire late, or early by its granularity; and the deadline may have moved since the timer was set. So a timer that fires
+    /// says only that the state is to be asked again, with the time of the clock.
+    pub(super) fn is_due(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = deadline else {
             self.armed = None;
             return false;
@@ -69,28 +63,13 @@ impl Driver {
         self.armed = None;
         true
     }
-}
 
-/// Whether there may be more notices.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-enum Taken {
-    All,
-    Batch,
-}
-
-impl SupervisorActor {
-    fn take_notices(&mut self, ctx: &mut ServiceContext<Self>, cx: &mut Context<'_>) -> Taken {
-        for _ in 0..BATCH {
-            let Poll::Ready(Some(notice)) = self.core.notices.poll_recv(cx) else {
-                return Taken::All;
-            };
-            self.decide(ctx, |core| core.notice(notice));
-        }
-        Taken::Batch
-    }
-
-    fn next_timeout(&mut self) -> Option<Instant> {
-        self.core.state.next_timeout()
+    /// Drops the timer: a supervisor that is down is not to be woken by it.
+    pub(super) fn disarm(&mut self) {
+        self.timer = None;
+        self.armed = None;
     }
 }
+
+/// How many notices are taken in one poll before the supervisor gives way to its commands and its siblings.
+pub(super) const BATCH: usize = 128;

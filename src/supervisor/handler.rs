@@ -2,14 +2,12 @@
 
 use actix::prelude::*;
 
-use super::{Deferred, SupervisorActor, clock::now, core::Core, message};
+use super::{actor::SupervisorActor, answers::Deferred, clock::now, message, scope_run::AddMember};
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
-    service::{ServiceRef, StartError, guard},
-    state::{
-        AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError, Waiter,
-    },
+    service::{ServiceRef, StartError},
+    state::{AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     tree::ShutdownError,
 };
 
@@ -20,7 +18,7 @@ where
     type Result = Result<ServiceRef<A>, AddError>;
 
     fn handle(&mut self, msg: message::Add<A>, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| core.add(msg.0))
+        self.turn(ctx, |core| core.add(msg.0))
     }
 }
 
@@ -31,13 +29,14 @@ where
     type Result = Deferred<Result<ServiceRef<A>, StartError>>;
 
     fn handle(&mut self, msg: message::AddAndWait<A>, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| match core.add(msg.0) {
+        self.turn(ctx, |core| match core.add(msg.0) {
             Err(refused) => Deferred::now(Err(refused.into())),
             Ok(service) => {
                 let token = service.token();
-                core.ask(
-                    |core, waiter| {
-                        core.state.await_ready(token, waiter, now());
+                core.answers.ask(
+                    &mut core.state,
+                    |state, waiter| {
+                        state.await_ready(token, waiter, now());
                         Ok(())
                     },
                     move |answer| match answer {
@@ -57,9 +56,10 @@ impl Handler<message::Remove> for SupervisorActor {
     type Result = Deferred<Result<ExitReason, RemoveError>>;
 
     fn handle(&mut self, msg: message::Remove, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.remove(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.remove(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Removed(result) => result,
                     _ => Err(RemoveError::SupervisorGone),
@@ -73,9 +73,10 @@ impl Handler<message::Stop> for SupervisorActor {
     type Result = Deferred<Result<(), StopError>>;
 
     fn handle(&mut self, msg: message::Stop, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.stop(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.stop(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Stopped(result) => result,
                     _ => Err(StopError::SupervisorGone),
@@ -89,9 +90,10 @@ impl Handler<message::Restart> for SupervisorActor {
     type Result = Deferred<Result<(), RestartError>>;
 
     fn handle(&mut self, msg: message::Restart, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.restart(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.restart(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Restarted(result) => result,
                     _ => Err(RestartError::SupervisorGone),
@@ -105,9 +107,10 @@ impl Handler<message::Reset> for SupervisorActor {
     type Result = Deferred<Result<(), ResetError>>;
 
     fn handle(&mut self, msg: message::Reset, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.reset(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.reset(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Reset(result) => result,
                     _ => Err(ResetError::SupervisorGone),
@@ -121,9 +124,8 @@ impl Handler<message::Shutdown> for SupervisorActor {
     type Result = Deferred<Result<ShutdownReport, ShutdownError>>;
 
     fn handle(&mut self, msg: message::Shutdown, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            let (deferred, give) = Deferred::new();
-            core.await_end(move |report| give(Ok(report)));
+        self.turn(ctx, |core| {
+            let deferred = core.answers.await_end();
             core.state.shutdown(msg.within, now());
             if msg.within.is_some() {
                 core.pass_on_limits();
@@ -137,16 +139,8 @@ impl Handler<message::Reconfigure> for SupervisorActor {
     type Result = Result<(), SpecError>;
 
     fn handle(&mut self, msg: message::Reconfigure, ctx: &mut Self::Context) -> Self::Result {
-        let rules = msg.0.rules;
-        let refused = rules.clone();
-        let replaced = self.decide(ctx, |core| core.state.reconfigure(rules, now()));
-        let (before, done) = match replaced {
-            Ok(before) => (before, Ok(())),
-            Err(error) => (refused, Err(error)),
-        };
-        // The user's closures are in it: what they hold may panic when it is dropped.
-        let _nobody_to_tell = guard(move || drop(before));
-        done
+        let replaced = self.turn(ctx, |core| core.state.reconfigure(msg.0.rules, now()));
+        replaced.map(drop)
     }
 }
 
@@ -170,29 +164,24 @@ impl Handler<message::Report> for SupervisorActor {
     type Result = MessageResult<message::Report>;
 
     fn handle(&mut self, _: message::Report, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core.report(now()))
+        MessageResult(self.core.report())
     }
 }
 
-impl Core {
-    /// Asks the state for something that it may answer later.
-    fn ask<T, E>(
-        &mut self,
-        operation: impl FnOnce(&mut Self, Waiter) -> Result<(), E>,
-        translate: impl FnOnce(Answer) -> Result<T, E> + Send + 'static,
-    ) -> Deferred<Result<T, E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-    {
-        let (deferred, give) = Deferred::new();
-        let waiter = self.wait(move |answer| give(translate(answer)));
-        match operation(self, waiter) {
-            Ok(()) => deferred,
-            Err(refused) => {
-                self.forget_waiter(waiter);
-                Deferred::now(Err(refused))
+impl<A> Handler<AddMember<A>> for SupervisorActor
+where
+    A: Actor,
+{
+    type Result = Result<ServiceRef<A>, AddError>;
+
+    fn handle(&mut self, msg: AddMember<A>, ctx: &mut Self::Context) -> Self::Result {
+        let AddMember { spec, run } = msg;
+        self.turn(ctx, |core| {
+            // A run is over before the next one begins, so this also refuses what was meant for an earlier start.
+            if run.is_ending() {
+                return Err(AddError::ShuttingDown);
             }
-        }
+            core.add(spec.into_inner())
+        })
     }
 }

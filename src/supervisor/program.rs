@@ -4,7 +4,7 @@ use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use actix::Addr;
 
-use super::{SupervisorActor, SupervisorRef, message};
+use super::{actor::SupervisorActor, message, reference::SupervisorRef};
 use crate::{
     service::{AnyLink, downcast},
     tree::signal,

@@ -6,7 +6,10 @@ use actix::{Actor, Addr, AsyncContext, Handler, Message, dev::channel::channel};
 use futures::future::{Either, select};
 use tokio::sync::oneshot;
 
-use super::{ReconfigureError, Report, SupervisorActor, SupervisorSpec, Upward, message};
+use super::{
+    actor::SupervisorActor, error::ReconfigureError, message, report::Report, spec::SupervisorSpec,
+    upward::Upward,
+};
 use crate::{
     observe::Events,
     policy::ExitReason,

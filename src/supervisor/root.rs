@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Addr, System};
 
-use super::{SupervisorActor, SupervisorRef, Upward};
+use super::{actor::SupervisorActor, reference::SupervisorRef, upward::Upward};
 use crate::{
     policy::Readiness,
     registry::Register,
@@ -30,7 +30,7 @@ impl SupervisorActor {
     /// If the call is dropped before it returns the tree is shut down again.
     pub async fn start(mut self) -> Result<SupervisorRef, StartError> {
         self.core.validate()?;
-        self.core.set_root();
+        self.core.ending.expect_last();
         if System::try_current().is_none() {
             return Err(StartError::NoSystem);
         }

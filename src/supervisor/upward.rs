@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc};
 
 use actix::Addr;
 
-use super::SupervisorActor;
+use super::actor::SupervisorActor;
 use crate::{
     service::{Above, Link, Parent},
     tree::Tree,
