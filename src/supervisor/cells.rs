@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     registry::{Changed, Forget},
-    service::{AnyLink, Launch, Placement, ServiceKind, Watched, downcast},
+    service::{AnyLink, AnySeed, Placement, ServiceKind, Watched, downcast},
     state::ServiceState,
     token::ServiceToken,
 };
@@ -98,7 +98,7 @@ impl Core {
     }
 
     /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
-    fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>) {
+    fn launch(&mut self, token: ServiceToken, seed: Box<dyn AnySeed>) {
         match self.placements.remove(&token.slot()).unwrap_or_default() {
             Placement::Inherit => seed.launch_here(),
             Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),

@@ -26,8 +26,8 @@ use crate::{
     policy::{KillCause, SpecError},
     registry::{Register, RegisterAll},
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceKind,
-        ServiceRef, ServiceSpec, guard,
+        AnyLink, AnySeed, Link, Notice, NoticeKind, Parent, Placement, ServiceContext, ServiceKind,
+        ServiceRef, ServiceSpec,
     },
     state::{
         AddError, Answer, Counts, Effect, Ended, Reporting, ServiceState, ShutdownReport,
@@ -51,7 +51,7 @@ pub(super) enum LastEnd {
 pub(super) struct Entry {
     pub(super) link: Arc<dyn AnyLink>,
     /// The cell, until it is started for the first time.
-    pub(super) seed: Option<Box<dyn Launch>>,
+    pub(super) seed: Option<Box<dyn AnySeed>>,
 }
 
 /// What a supervisor keeps: its state, and a handle for each service.
@@ -142,17 +142,10 @@ impl Core {
         A: Actor,
     {
         let kind = spec.kind();
-        let (rules, placement, open) = spec.open();
+        let (rules, placement, address, mut seed) = spec.open();
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();
-        let token = match self.state.add(rules, now()) {
-            Ok(token) => token,
-            Err(refused) => {
-                // The factory is the user's code, also when it is dropped.
-                let _nobody_to_tell = guard(move || drop(open));
-                return Err(refused);
-            }
-        };
+        let token = self.state.add(rules, now())?;
         let path = self.state.service_path(token);
         let path = Arc::clone(path.expect("the service was added above"));
         if !requirements.is_empty() {
@@ -165,11 +158,11 @@ impl Core {
             token,
             path,
             Arc::clone(&self.parent),
-            open.address.downgrade(),
+            address.downgrade(),
             readiness,
             kind,
         ));
-        let (address, seed) = open.seed(Arc::clone(&link));
+        seed.tie(Arc::clone(&link));
         let slot = token.slot();
         let index = slot as usize;
         self.supervisors += usize::from(kind == ServiceKind::Supervisor);

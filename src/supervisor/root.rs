@@ -14,7 +14,7 @@ use crate::{
     policy::{ExitReason, Readiness, ServiceError, Verdict},
     registry::Register,
     service::{
-        AnyLink, Launch, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceKind,
+        AnyLink, AnySeed, Link, Notice, NoticeKind, Parent, ServiceContext, ServiceKind,
         ServiceSpec, StartError, install_hook,
     },
     state::{Ended, Exit, ServiceState, ShutdownReport},
@@ -104,18 +104,18 @@ fn launch_root(
     // A root is started once.
     let factory = move |_: &_| supervisor.take().ok_or(StartError::SupervisorGone);
     let spec = ServiceSpec::try_new(Arc::clone(&name), factory).readiness(Readiness::Explicit);
-    let (_, _, open) = spec.open();
+    let (_, _, address, mut seed) = spec.open();
     let token = ServiceToken::issue(SupervisorId::issue(), 0);
     let link = Arc::new(Link::new(
         token,
         Arc::clone(&name),
         parent,
-        open.address.downgrade(),
+        address.downgrade(),
         Readiness::Explicit,
         ServiceKind::Supervisor,
     ));
     link.core().set_place(&name, 0);
-    let (address, seed) = open.seed(Arc::clone(&link));
+    seed.tie(Arc::clone(&link));
     tree.registry.do_send(Register {
         owner: token,
         link: Arc::clone(&link) as Arc<dyn AnyLink>,
