@@ -21,7 +21,6 @@ impl<T> UserValue<T> {
     }
 
     /// The value itself, whose `Drop` is the caller's business from here on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the next commits"))]
     pub(crate) fn into_inner(mut self) -> T {
         self.0.take().expect(PRESENT)
     }
