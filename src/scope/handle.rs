@@ -11,7 +11,6 @@ use crate::{
     service::{ServiceRef, ServiceSpec},
     state::AddError,
     supervisor::{AddMember, ScopeError, ScopeRun, ScopeState, SupervisorRef, Upward},
-    user_value::UserValue,
 };
 
 /// A scope, see the [module](crate::scope).
@@ -55,7 +54,7 @@ impl Scope {
         }
         let supervisor = self.upward().and_then(Upward::address).ok_or_else(ending)?;
         let add = AddMember {
-            spec: UserValue::new(member),
+            spec: member,
             run: Arc::clone(&self.run),
         };
         let mut states = self.run.states();

@@ -1,13 +1,18 @@
 //! Makes the actor of each incarnation.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use actix::Actor;
 
-use super::{ServiceRef, StartError, context::Building, downcast, link::AnyLink};
+use super::{
+    error::StartError,
+    link::{AnyLink, downcast},
+    reference::ServiceRef,
+};
 use crate::{
     policy::{ServiceError, Verdict},
     token::ServiceToken,
+    user_value::UserValue,
 };
 
 /// What makes the actor of a service, once for each incarnation, on the service's arbiter.
@@ -23,11 +28,17 @@ pub(crate) trait Factory<A>: Send {
     }
 }
 
+/// A factory while its service may need it.
+pub(crate) type UserFactory<A> = UserValue<Box<dyn Factory<A>>>;
+
 /// An actor, or the future of one.
 pub(crate) enum Making<A> {
     Done(Result<A, ServiceError>),
     Later(Building<A>),
 }
+
+/// The future of an actor that is still being made.
+pub(super) type Building<A> = Pin<Box<dyn Future<Output = Result<A, ServiceError>>>>;
 
 /// A factory that cannot fail.
 pub(super) struct Plain<F>(pub(super) F);

@@ -18,7 +18,7 @@ use std::{
 
 use actix::{Actor, Addr, WeakAddr};
 
-use super::Parent;
+use super::parent::Parent;
 use crate::{
     policy::{KillCause, Readiness},
     state::ServiceState,
@@ -76,6 +76,14 @@ pub(crate) trait AnyLink: Send + Sync + 'static {
     fn core(&self) -> &LinkCore;
     fn type_name(&self) -> &'static str;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// Gives a link its type back, or returns it as it was.
+pub(crate) fn downcast<A: Actor>(link: Arc<dyn AnyLink>) -> Result<Arc<Link<A>>, Arc<dyn AnyLink>> {
+    Arc::clone(&link)
+        .into_any()
+        .downcast::<Link<A>>()
+        .map_err(|_| link)
 }
 
 impl<A: Actor> Link<A> {

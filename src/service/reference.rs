@@ -87,11 +87,3 @@ impl<A: Actor> fmt::Debug for ServiceRef<A> {
             .finish_non_exhaustive()
     }
 }
-
-/// Gives a link its type back, or returns it as it was.
-pub(crate) fn downcast<A: Actor>(link: Arc<dyn AnyLink>) -> Result<Arc<Link<A>>, Arc<dyn AnyLink>> {
-    Arc::clone(&link)
-        .into_any()
-        .downcast::<Link<A>>()
-        .map_err(|_| link)
-}

@@ -15,13 +15,12 @@ use crate::{
     policy::KillCause,
     registry::{Changed, Forget, Register, RegisterAll},
     service::{
-        AnyLink, Launch, Link, Notice, Parent, Placement, ServiceKind, ServiceRef, ServiceSpec,
+        AnyLink, AnySeed, Link, Notice, Parent, Placement, ServiceKind, ServiceRef, ServiceSpec,
         Watched,
     },
     state::{AddError, ServiceState, SupervisorState},
     token::ServiceToken,
     tree::Tree,
-    user_value::UserValue,
 };
 
 /// The cells of the services, by slot of their token.
@@ -53,7 +52,7 @@ struct Place {
 struct Entry {
     link: Arc<dyn AnyLink>,
     /// The cell, until it is started for the first time.
-    seed: Option<Box<dyn Launch>>,
+    seed: Option<Box<dyn AnySeed>>,
 }
 
 impl Cells {
@@ -84,9 +83,7 @@ impl Cells {
         A: Actor,
     {
         let kind = spec.kind();
-        let (rules, placement, open) = spec.open();
-        // The factory is in it, which is dropped if the service is refused.
-        let open = UserValue::new(open);
+        let (rules, placement, address, mut seed) = spec.open();
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();
         let token = state.add(rules, now)?;
@@ -102,11 +99,11 @@ impl Cells {
             token,
             path,
             Arc::clone(&self.parent),
-            open.address.downgrade(),
+            address.downgrade(),
             readiness,
             kind,
         ));
-        let (address, seed) = open.into_inner().seed(Arc::clone(&link));
+        seed.tie(Arc::clone(&link));
         self.supervisors += usize::from(kind == ServiceKind::Supervisor);
         let untyped = Arc::clone(&link) as Arc<dyn AnyLink>;
         self.keep(Arc::clone(&untyped), Box::new(seed));
@@ -123,7 +120,7 @@ impl Cells {
         Ok(ServiceRef::new(address, link))
     }
 
-    fn keep(&mut self, link: Arc<dyn AnyLink>, seed: Box<dyn Launch>) {
+    fn keep(&mut self, link: Arc<dyn AnyLink>, seed: Box<dyn AnySeed>) {
         let index = link.core().token().slot() as usize;
         let entry = Some(Entry {
             link,
@@ -210,7 +207,7 @@ impl Cells {
     }
 
     /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
-    fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>) {
+    fn launch(&mut self, token: ServiceToken, seed: Box<dyn AnySeed>) {
         match self.placements.remove(&token.slot()).unwrap_or_default() {
             Placement::Inherit => seed.launch_here(),
             Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),

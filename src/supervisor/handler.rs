@@ -181,7 +181,7 @@ where
             if run.is_ending() {
                 return Err(AddError::ShuttingDown);
             }
-            core.add(spec.into_inner())
+            core.add(spec)
         })
     }
 }

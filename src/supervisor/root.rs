@@ -8,7 +8,7 @@ use super::{actor::SupervisorActor, reference::SupervisorRef, upward::Upward};
 use crate::{
     policy::Readiness,
     registry::Register,
-    service::{AnyLink, Launch, Link, Parent, ServiceKind, ServiceSpec, StartError, install_hook},
+    service::{AnyLink, AnySeed, Link, Parent, ServiceKind, ServiceSpec, StartError, install_hook},
     state::ServiceState,
     token::{ServiceToken, SupervisorId},
     tree::{JoinError, Keeper, Tree},
@@ -83,18 +83,18 @@ fn launch_root(
     // A root is started once.
     let factory = move |_: &_| supervisor.take().ok_or(StartError::SupervisorGone);
     let spec = ServiceSpec::try_new(Arc::clone(&name), factory).readiness(Readiness::Explicit);
-    let (_, _, open) = spec.open();
+    let (_, _, address, mut seed) = spec.open();
     let token = ServiceToken::issue(SupervisorId::issue(), 0);
     let link = Arc::new(Link::new(
         token,
         Arc::clone(&name),
         parent,
-        open.address.downgrade(),
+        address.downgrade(),
         Readiness::Explicit,
         ServiceKind::Supervisor,
     ));
     link.core().set_place(&name, 0);
-    let (address, seed) = open.seed(Arc::clone(&link));
+    seed.tie(Arc::clone(&link));
     tree.registry.do_send(Register {
         owner: token,
         link: Arc::clone(&link) as Arc<dyn AnyLink>,

@@ -19,7 +19,6 @@ use crate::{
     service::{AnyLink, NoticeKind, Parent, ServiceRef, ServiceSpec},
     state::{AddError, Ended},
     token::ServiceToken,
-    user_value::UserValue,
 };
 
 /// One run of a scope, from its start to its end.
@@ -207,8 +206,7 @@ impl ScopeError {
 
 /// Adds a service to one run of a scope.
 pub(crate) struct AddMember<A: Actor> {
-    /// A message may be dropped unread, on the turn of whichever supervisor or arbiter ends.
-    pub(crate) spec: UserValue<ServiceSpec<A>>,
+    pub(crate) spec: ServiceSpec<A>,
     pub(crate) run: Arc<ScopeRun>,
 }
 

@@ -83,12 +83,12 @@ impl Lineage {
     }
 
     /// A service of this name that ends with an incarnation that is over.
-    pub(super) fn leaving(&self, name: &str) -> Option<ServiceToken> {
+    pub(super) fn being_removed(&self, name: &str) -> Option<ServiceToken> {
         let spawned = self.spawned();
         let bound = spawned.bound.values();
-        let mut leaving =
+        let mut removed =
             bound.filter(|service| service.owner == Owner::Over && *service.name == *name);
-        leaving.find_map(|service| service.token)
+        removed.find_map(|service| service.token)
     }
 
     /// Asks the services to stop that end with an incarnation.
@@ -168,6 +168,6 @@ mod tests {
         let other = ServiceToken::issue(supervisor, 1);
         assert_eq!(late.name(other), Owner::Over);
         assert_eq!(next.name(other), Owner::Alive);
-        assert_eq!(lineage.leaving("a"), Some(token));
+        assert_eq!(lineage.being_removed("a"), Some(token));
     }
 }

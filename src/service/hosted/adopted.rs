@@ -30,12 +30,10 @@ use actix::{
 };
 use futures::{Future, Stream};
 
-use super::{
-    cell::drain,
-    context::StopRequest,
-    host::Host,
-    incarnation::{BUDGET, Step, drop_guarded},
+use super::super::{
+    host::{AskedToStop, BUDGET, Host, Step},
     link::{AnyLink, Link},
+    panic::{drain, drop_into},
     parent::NoticeKind,
 };
 use crate::{
@@ -44,11 +42,11 @@ use crate::{
 };
 
 /// The host of an actor in an [`actix::Context`].
-pub(super) struct Adopted<A: Actor<Context = actix::Context<A>>> {
+pub(in crate::service) struct Adopted<A: Actor<Context = actix::Context<A>>> {
     queue: Rc<Queue<A>>,
     link: Arc<Link<A>>,
     generation: u64,
-    stop: StopRequest,
+    asked: AskedToStop,
 }
 
 /// The mailbox, between the host that keeps it and the future inside the context that reads it.
@@ -70,7 +68,7 @@ enum Gate {
 }
 
 /// An actor in its context.
-pub(super) struct Adoptee<A: Actor<Context = actix::Context<A>>> {
+pub(in crate::service) struct Adoptee<A: Actor<Context = actix::Context<A>>> {
     future: ContextFut<A, actix::Context<A>>,
     /// Of the future's own mailbox. Without it, a context that has no other future ends by itself.
     _own: Addr<A>,
@@ -90,7 +88,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
             queue: Rc::new(queue),
             link,
             generation: 0,
-            stop: StopRequest::None,
+            asked: AskedToStop::No,
         }
     }
 
@@ -104,7 +102,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
 
     fn begin(&mut self, generation: u64) {
         self.generation = generation;
-        self.stop = StopRequest::None;
+        self.asked = AskedToStop::No;
         self.queue.gate.set(Gate::Closed);
     }
 
@@ -141,22 +139,20 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
             cx.waker().wake_by_ref();
         }
         // `stopping` has answered that there is work to finish.
-        if self.stop == StopRequest::Asked && ctx.state() == ActorState::Running {
-            self.stop = StopRequest::Acknowledged;
+        if self.asked == AskedToStop::Unanswered && ctx.state() == ActorState::Running {
+            self.asked = AskedToStop::Acknowledged;
             self.notify_supervisor(NoticeKind::StopAcknowledged);
         }
         Step::Pending
     }
 
     fn ask_to_stop(&mut self, incarnation: &mut Adoptee<A>) {
-        if self.stop == StopRequest::None {
-            self.stop = StopRequest::Asked;
-        }
+        self.asked.ask();
         incarnation.future.ctx().stop();
     }
 
     fn take_exit(&mut self) -> Exit {
-        self.stop.exit()
+        self.asked.exit()
     }
 
     fn tear_down(
@@ -166,7 +162,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
     ) -> Option<ExitReason> {
         incarnation.future.ctx().terminate();
         let mut first = None;
-        drop_guarded(incarnation, &mut first);
+        drop_into(&mut first, incarnation);
         first
     }
 
@@ -205,7 +201,7 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
         while !ctx.waiting() {
             let Some(left) = queue.budget.get().checked_sub(1) else {
                 cx.waker().wake_by_ref();
-                ctx.wait(Pause(Rc::clone(queue)));
+                ctx.wait(UntilNextPoll(Rc::clone(queue)));
                 break;
             };
             // A round without a message costs as much: it is there because another future has spawned something.
@@ -230,9 +226,9 @@ impl<A: Actor> Drop for Delivery<A> {
 }
 
 /// Holds up a context until its host polls it again.
-struct Pause<A: Actor>(Rc<Queue<A>>);
+struct UntilNextPoll<A: Actor>(Rc<Queue<A>>);
 
-impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Pause<A> {
+impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for UntilNextPoll<A> {
     type Output = ();
 
     fn poll(
