@@ -59,13 +59,15 @@ impl Scope {
         };
         let mut states = self.run.states();
         let over = pin!(states.wait_for(ScopeState::is_over));
-        // One that was over before it came to the message may keep its mailbox, and nobody to read it.
+        // A scope that is a service and is not started again keeps its mailbox open, and nobody reads it: then the message has no answer.
+        // The end of the run is one, and also comes if the supervisor of the scope is killed.
         let answer = match select(pin!(supervisor.send(add)), over).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => return Err(ending()),
         };
         match answer {
             Ok(Ok(member)) => Ok(member),
+            // That the supervisor ends is said of the scope, so that a member can return the error without changing how the scope ends.
             Ok(Err(AddError::ShuttingDown | AddError::SupervisorGone)) | Err(_) => Err(ending()),
             Ok(Err(refused)) => Err(AddMemberError::Refused(refused)),
         }
@@ -83,6 +85,7 @@ impl Scope {
     /// Returns at once. From then on the scope [is ending](Self::is_ending); without effect if it already is. As part of a tree
     /// such a scope has completed, and is treated as its restart type says.
     pub fn stop(&self) {
+        // A request that comes too late would change nothing. An error is another matter: it may replace a clean end.
         if !self.is_ending() {
             self.run.request_end(None);
         }
@@ -94,7 +97,7 @@ impl Scope {
     pub fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut states = self.run.states();
         async move {
-            // An error means that nobody holds the scope any more, and it is over.
+            // An error means that the run was dropped: no handle of the scope is left, and its supervisor has taken the run off.
             let _over = states.wait_for(ScopeState::is_ending).await;
         }
     }
@@ -112,7 +115,7 @@ impl Scope {
     ///
     /// As cancel safe as `work`.
     pub async fn run_until_ending<F: Future>(&self, work: F) -> Option<F::Output> {
-        // `select` asks its first future first.
+        // `select` polls its first future first: work that is done at the same time has a result.
         match select(pin!(work), pin!(self.ending())).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(((), _)) => None,
@@ -135,8 +138,9 @@ impl Scope {
     /// Cancel safe: the scope goes on, and may be joined again, at any time and by any number.
     pub async fn join(&self) -> Result<(), ScopeError> {
         let mut states = self.run.states();
-        // This handle holds the sender, so there is no error.
+        // Never an error, since this handle holds the sender.
         let _over = states.wait_for(ScopeState::is_over).await;
+        // Not reached, for the same reason.
         let dropped = || {
             let path = Arc::clone(self.run.path());
             Err(ScopeError::Dropped { path })

@@ -160,10 +160,11 @@ impl ScopeSpec {
         };
         let opened = Arc::new(OnceLock::new());
         let supervisor = self.supervisor_once(work, &opened);
-        // From here on: the scope ends when this call does.
+        // Held from here on: if this call is dropped, also while it starts the supervisor, the scope is told to end.
         let _end = EndOnDrop(Arc::clone(&opened));
         let joined = match supervisor.start().await {
-            // Until the names and addresses are gone, too.
+            // Waits for the end of the tree, so that the name and the addresses of the scope are free when this returns. The error of the
+            // tree is passed over, since that of the scope says more.
             Ok(root) => {
                 let _scope_says_it_better = root.join().await;
                 None
@@ -187,7 +188,8 @@ impl ScopeSpec {
         T: Future<Output = Result<(), E>> + 'static,
         E: IntoServiceError<B>,
     {
-        // A mutex because the work of each start shares the function; one start runs at a time, and it is held for the call only.
+        // A mutex, since the work of each start calls the function, and travels to its arbiter. Locked for the call only, and by one start at
+        // a time.
         let work = Arc::new(Mutex::new(UserValue::new(work)));
         let supervisor = self.supervisor(
             move |scope| {
@@ -210,7 +212,7 @@ impl ScopeSpec {
         E: IntoServiceError<B>,
     {
         let mut work = Some(UserValue::new(work));
-        // A root is started once.
+        // Called once, for a root is never started again.
         let work = move |scope| {
             let work = work.take()?.into_inner();
             Some(work_of(scope, work))
@@ -338,13 +340,13 @@ where
     let mut end = EndUnlessDone(Some(scope.clone()));
     run_once(Arc::from(WORK), |cx| async move {
         let whole = scope.clone();
-        // The work looks at the scope, so who stops the work alone stops the scope.
+        // The work is told of a stop by the scope, and not by a context of its own. So whoever stops the work alone stops the scope.
         let stopped = async move {
             cx.shutdown().await;
             whole.stop();
             pending::<Infallible>().await
         };
-        // `select` asks its first future first.
+        // `select` polls its first future first: work that returns at once is not stopped before.
         let result = match select(pin!(work(scope)), pin!(stopped)).await {
             Either::Left((result, _)) => result,
             Either::Right((never, _)) => match never {},
@@ -368,7 +370,7 @@ impl EndUnlessDone {
 
 impl Drop for EndUnlessDone {
     fn drop(&mut self) {
-        // A panic ends the scope by itself, with an error.
+        // A panic of the work is told by its cell, and ends the scope with that error. A stop from here would come first, without one.
         if let Some(scope) = self.0.take()
             && !std::thread::panicking()
         {

@@ -62,7 +62,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct SupervisorActor {
-    /// Apart, so that it moves to and fro between the incarnations and their factory.
+    /// Boxed, since it moves to and fro between the incarnations and their factory.
     pub(super) core: Box<Core>,
 }
 
@@ -103,6 +103,7 @@ impl SupervisorActor {
         input: impl FnOnce(&mut Core) -> T,
     ) -> T {
         let core = &mut *self.core;
+        // Each time, since users subscribe and unsubscribe on other threads. A subscription that comes during a turn sees the next one.
         core.listen();
         let output = input(core);
         core.carry_out(ctx);
@@ -143,7 +144,7 @@ impl Core {
             spec.rules,
             Box::new(move || random.fraction()),
         );
-        // Nobody can subscribe before the start.
+        // Before the start there is no tree, and nobody can subscribe: what is added until then is told to nobody.
         state.set_reporting(Reporting::Off);
         Self {
             cells,
@@ -187,6 +188,7 @@ impl Core {
 
     /// Gives the supervisor and its services their place in a tree, before the first start.
     pub(super) fn attach(&mut self, owner: Arc<dyn AnyLink>, tree: Arc<Tree>) {
+        // Until now the supervisor was the root of its own paths. The services get the whole path before anybody can look them up.
         self.state.relocate(Arc::clone(owner.core().path()));
         self.cells.attach(owner, tree, &self.state);
     }
@@ -206,6 +208,7 @@ impl Core {
         } = self;
         match builder.build(state, cells, scope, now) {
             Ok(()) => state.start(now),
+            // Services that the build had added before it failed are not started, and clean-ups that it had given are called.
             Err(reason) => state.refuse_start(reason, now),
         }
     }
@@ -215,14 +218,16 @@ impl Core {
     /// One that was dropped takes the services along: they are killed, and nobody waits for their ends.
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
+        // Nothing is left of these after an end in order. After a kill, those who wait are dropped, and so learn that the supervisor is down.
         self.ending.forget_untold();
         self.answers.drop_ends();
         self.scope.drop_run();
         if !self.state.has_ended() {
             self.cells.kill_all();
-            // What was asked for is not gone on with: the supervisor may never be started again.
+            // Nobody works on what was asked for any more: the supervisor may never be started again.
             self.answers.drop_operations();
         }
+        // Not called yet only after a kill: then without waiting for the services, which are dropped by their own cells, in their own time.
         self.clean_up();
     }
 
@@ -238,7 +243,7 @@ impl Core {
             NoticeKind::Lost => self.state.lost(token, now()),
             NoticeKind::Ready => self.state.ready(token, generation, now()),
             NoticeKind::ReportedBelow(report) => {
-                // Of a subtree that was stopped alone, whoever stopped it has been told.
+                // A subtree that was stopped alone has told whoever stopped it, and this supervisor has no report to put it into.
                 if self.state.is_ending() {
                     self.ending.failed_below(*report);
                 }
@@ -253,6 +258,7 @@ impl Core {
 
     /// Ends a scope, if it is still in the run in which that was asked for.
     fn end_scope(&mut self, generation: u64, error: Option<ServiceError>) {
+        // A handle may outlive its run, and its request the incarnation: it must not end the run that has begun since.
         if self.scope.is_of(generation) {
             match error {
                 Some(error) => self.state.fail_scope(error, now()),
@@ -295,9 +301,11 @@ impl Core {
 
     /// Carries out everything that the state has decided.
     fn carry_out(&mut self, ctx: &mut ServiceContext<SupervisorActor>) {
+        // Before the effects, which stop services: those below a root are to find the tree closing when they are asked to stop.
         if self.state.is_ending() {
             self.begin_to_end();
         }
+        // In the order in which the state has decided. Nothing is decided meanwhile: what cells and users tell is the input of a later turn.
         let mut closing = None;
         while let Some(effect) = self.state.next_effect() {
             match effect {
@@ -308,13 +316,15 @@ impl Core {
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Release { token } => self.cells.release(token),
                 Effect::Status { token, state } => self.mirror(token, state),
-                // Kept for its step of the end, which follows.
+                // The state reports its end, and then ends. The report is kept until the clean-ups were called, which come before it.
                 Effect::Report(event) if closes(&event) => closing = Some(event),
                 Effect::Report(event) => self.tell(&event),
                 Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
+                // In its place among the effects: the readiness of the services is told before that of the supervisor.
                 Effect::Started => ctx.ready(),
                 Effect::End(ended) => {
                     self.end(ended, closing.take());
+                    // Calls `stopping`, which finds the end set, and then `stopped`, which tells it.
                     ctx.stop();
                 }
             }
@@ -329,6 +339,7 @@ impl Core {
         {
             self.cells.release_what_is_down();
         }
+        // Told again on each turn of the end, and heard the first time: a scope that is told to end by a handle is told already.
         self.scope.begin_to_end();
     }
 
@@ -357,6 +368,8 @@ impl Core {
     }
 
     fn mirror(&mut self, token: ServiceToken, state: ServiceState) {
+        // At the last end a service that is down is released at once. One that stops later may still send to it, and would otherwise wait
+        // for an answer until its own time is up.
         if self.ending.is_last() && !state.is_live() {
             self.cells.release_as(token, state);
         } else {
@@ -377,13 +390,14 @@ impl Core {
         let Some(deadline) = self.state.stop_deadline(link.core().token()) else {
             return;
         };
+        // An actor or a function needs no limit of its own: it is killed when its time is up, and has nobody to report.
         let Ok(link) = downcast::<SupervisorActor>(Arc::clone(link)) else {
             return;
         };
         if let Some(address) = link.address() {
             let left = deadline.saturating_duration_since(now());
             let margin = (left / 10).min(LONGEST_MARGIN);
-            // Not handled if the supervisor ends before it comes to this: then it needs no limit.
+            // `do_send` ignores the capacity. The message is not read if the supervisor ends before it comes to it.
             address.do_send(message::Shutdown::within(left.saturating_sub(margin)));
         }
     }
@@ -391,7 +405,7 @@ impl Core {
     /// Tells all supervisors below that there is less time than they were told.
     pub(super) fn pass_on_limits(&self) {
         if self.cells.supervisors() > 0 {
-            // Those that were not asked to stop yet are told when they are.
+            // The others run on until it is their turn, and are told their limit then.
             let links = self.cells.links();
             for link in links.filter(|link| link.core().state() == ServiceState::Stopping) {
                 self.pass_on_limit(link);
@@ -402,6 +416,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        // Of a root that was killed or lost, or that has never been started. After an end in order nothing is left to do.
         self.scope.drop_run();
         self.clean_up();
     }

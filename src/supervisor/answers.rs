@@ -50,7 +50,7 @@ impl Answers {
         self.next += 1;
         match operation(state, waiter) {
             Ok(()) => {
-                // Only now, and in time: an answer that is there at once is an effect, to be carried out at the end of this turn.
+                // In time, although the state may know the answer already: that is an effect, and carried out at the end of this turn.
                 let give = move |answer| give(translate(answer));
                 self.operations.insert(waiter, Box::new(give));
                 deferred
@@ -61,6 +61,7 @@ impl Answers {
 
     /// Answers an operation.
     pub(super) fn give(&mut self, waiter: Waiter, answer: Answer) {
+        // Nobody has the number if the incarnation that was asked has been killed meanwhile.
         if let Some(give) = self.operations.remove(&waiter) {
             give(answer);
         }
@@ -75,6 +76,7 @@ impl Answers {
 
     /// Tells those who wait for the end of the supervisor.
     pub(super) fn tell_end(&mut self, report: &ShutdownReport) {
+        // Each gets a report of its own: callers of several `shutdown`s wait for the same end.
         for give in self.ends.drain(..) {
             give(report.clone());
         }
@@ -95,6 +97,8 @@ impl Answers {
 ///
 /// actix hands the reply channel to the result, after the handler has returned; the answer may be there before or after that.
 /// A future per question would do too, at the cost of a task, or of a place in the list that is polled on every turn.
+// A mutex, since all that a supervisor keeps must be `Send`: it moves with the factory to whichever arbiter runs it. It is locked once by the
+// answer and once by the reply channel, both on that arbiter.
 pub struct Deferred<T>(Arc<Mutex<Slot<T>>>);
 
 /// What has come first, the answer or the reply channel.
@@ -115,6 +119,7 @@ impl<T: Send + 'static> Deferred<T> {
                 Slot::Asked(tx) => {
                     let _caller_gone = tx.send(value);
                 }
+                // The handler is still at work, and actix comes with the reply channel after it.
                 Slot::Empty | Slot::Answered(_) => *slot = Slot::Answered(value),
             }
         };
@@ -133,6 +138,7 @@ where
     M: Message,
 {
     fn handle(self, _: &mut A::Context, tx: Option<OneshotSender<M::Result>>) {
+        // Sent with `do_send`: nobody wants the answer, and what was asked is done all the same.
         let Some(tx) = tx else {
             return;
         };

@@ -71,6 +71,7 @@ impl Builder {
         scope: &mut CurrentRun,
         now: Instant,
     ) -> Result<(), ExitReason> {
+        // Most supervisors have none, and their services are those that were added.
         let Some(function) = &self.function else {
             return Ok(());
         };
@@ -78,6 +79,7 @@ impl Builder {
         // Added to what is left, and does not replace it: a build that failed has not come to all of them.
         built.leftover.extend(mem::take(&mut built.services));
         let outcome = guard(|| {
+            // Poisoned if it panicked in an earlier start: it is called again all the same, as a factory is.
             let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
             function(&mut Build {
                 state,
@@ -90,6 +92,7 @@ impl Builder {
             Err(panic) => Err(panic),
             Ok(Err(error)) => Err(ExitReason::Failed(error)),
             Ok(Ok(())) => {
+                // Before the services are started, so that their names are free and nobody waits for them as a requirement.
                 for token in mem::take(&mut self.built.leftover) {
                     state.forget(token, now);
                 }
@@ -119,6 +122,7 @@ impl Build<'_> {
     {
         let service = match self.built_before(service.name()) {
             Some(known) => {
+                // Taken by the cell with the command to start, which comes after this build: the old factory makes no actor any more.
                 known.core().set_factory(Box::new(service.into_factory()));
                 known
             }
@@ -150,6 +154,7 @@ impl Build<'_> {
         A: Actor,
     {
         let token = self.state.named(name)?;
+        // A name that is taken by a service of this very build, or by one that was added by hand, is a duplicate: `Cells::add` says so.
         if !self.built.leftover.remove(&token) {
             return None;
         }
@@ -157,7 +162,8 @@ impl Build<'_> {
         let known = downcast(link).ok().and_then(ServiceRef::from_link);
         if known.is_none() {
             self.state.forget(token, now());
-            // Not by the effect of that, which comes after the next service was added, perhaps to the same slot.
+            // At once, and not by the effect of `forget`: that is carried out after the next service was added, perhaps to the same slot,
+            // and would find a link with another token there.
             self.cells.release(token);
         }
         known

@@ -86,12 +86,14 @@ impl Cells {
         let (rules, placement, address, mut seed) = spec.open();
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();
+        // A service that is refused is dropped here: `address` and `seed` with its mailbox and its factory.
         let token = state.add(rules, now)?;
         let path = state.service_path(token);
         let path = Arc::clone(path.expect("the service was added above"));
         if !requirements.is_empty() {
             self.requirements.insert(token.slot(), requirements);
         }
+        // Kept apart from the entries, and for few: with a hundred thousand services every word of an entry counts.
         if !matches!(placement, Placement::Inherit) {
             self.placements.insert(token.slot(), placement);
         }
@@ -111,7 +113,8 @@ impl Cells {
             let position = self.next_position;
             self.next_position += 1;
             link.core().set_place(link.core().path(), position);
-            // Before the caller can learn the token: the look-up that it sends next stands behind this in the registry's mailbox.
+            // `do_send` ignores the capacity. In the registry's mailbox before the caller learns the token, so the look-up that the caller
+            // sends next stands behind it.
             place.tree.registry.do_send(Register {
                 owner: place.owner.core().token(),
                 link: untyped,
@@ -128,7 +131,7 @@ impl Cells {
         });
         match self.entries.get_mut(index) {
             Some(place) => *place = entry,
-            // The state uses the slots in turn, so this is the next one.
+            // The state uses slots that are free again, or else the one behind the last, so this is that one.
             None => self.entries.push(entry),
         }
     }
@@ -140,7 +143,9 @@ impl Cells {
         tree: Arc<Tree>,
         state: &SupervisorState,
     ) {
+        // One message for all of them: the registry handles it in one turn, however many services a supervisor starts with.
         let mut links = Vec::with_capacity(self.entries.len());
+        // In start order, which is not that of the slots if a requirement has moved a service.
         for token in state.tokens() {
             if let (Some(link), Some(path)) = (self.link(token), state.service_path(token)) {
                 link.core().set_place(path, self.next_position);
@@ -171,7 +176,7 @@ impl Cells {
 
     pub(super) fn link(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
         let entry = self.entries.get(token.slot() as usize)?.as_ref()?;
-        // A slot is used again: a token of somebody before is not to reach who has it now.
+        // A slot is used again. The token of a service that was removed must not reach the one that has its slot now.
         (entry.link.core().token() == token).then_some(&entry.link)
     }
 
@@ -191,14 +196,14 @@ impl Cells {
             return;
         };
         if let Some(names) = self.requirements.get(&token.slot()) {
-            // Looked up for each start: another service may have the name by now.
+            // Looked up for each start: a requirement that was removed and added again is another service with the same name.
             let found = names.iter().filter_map(|name| {
                 let required = self.link(state.named(name)?)?;
                 Some((Arc::clone(name), Arc::clone(required)))
             });
             link.core().set_requirements(found.collect());
         }
-        // Before the cell is launched, so that its first poll finds the command.
+        // Before the launch: a cell on another thread may be polled at once, and its first poll is to find the command.
         link.core().start(generation);
         let entry = self.entries.get_mut(token.slot() as usize);
         if let Some(seed) = entry.and_then(|entry| entry.as_mut()?.seed.take()) {
@@ -211,6 +216,7 @@ impl Cells {
         match self.placements.remove(&token.slot()).unwrap_or_default() {
             Placement::Inherit => seed.launch_here(),
             Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),
+            // If no thread can be created the seed is dropped: its service is lost, as if the thread had ended.
             Placement::Pool => {
                 if let Some(Ok(arbiter)) = self.tree().map(|tree| tree.pooled()) {
                     seed.launch_on(&arbiter);
@@ -239,7 +245,7 @@ impl Cells {
             let core = link.core();
             core.kill(KillCause::Requested);
             if core.state().is_live() {
-                // The registry is not told: who waits for `Ready` goes on waiting.
+                // The registry is not told: whoever waits for the service goes on waiting, until the next start or the release.
                 let _goes_on_waiting = core.set_state(ServiceState::Stopped);
             }
         }
@@ -260,7 +266,7 @@ impl Cells {
     /// Says that a service is down for ever, and releases it.
     pub(super) fn release_as(&mut self, token: ServiceToken, state: ServiceState) {
         if let Some(link) = self.link(token) {
-            // Those who wait for a change are told by the registry, as soon as it forgets the service.
+            // Whoever waits for this service is told when the registry forgets it, so no `Changed` is sent before.
             let _told_by_the_registry = link.core().set_state(state);
             self.release(token);
         }
@@ -282,7 +288,8 @@ impl Cells {
         self.requirements.remove(&slot);
         self.placements.remove(&slot);
         if let Some(thread) = self.threads.remove(&slot) {
-            // Queued behind the launch; a cell that is still there is dropped with its thread.
+            // Queued behind the launch. A cell that has not obeyed the release by then is dropped with its thread, which closes its mailbox
+            // as well.
             thread.stop();
         }
     }

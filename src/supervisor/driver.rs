@@ -36,6 +36,7 @@ impl Driver {
     /// The next notice. `None` if there is none; the supervisor is then woken by the next one.
     pub(super) fn poll_notice(&mut self, cx: &mut Context<'_>) -> Option<Notice> {
         match self.notices.poll_recv(cx) {
+            // Never closed: the core holds the parent, and with it a sender.
             Poll::Ready(notice) => notice,
             Poll::Pending => None,
         }
@@ -47,12 +48,14 @@ impl Driver {
     /// says only that the state is to be asked again, with the time of the clock.
     pub(super) fn is_due(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = deadline else {
+            // The timer is left as it is. If it fires, that costs one poll.
             self.armed = None;
             return false;
         };
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+        // Most turns leave the deadline where it was, and setting a timer takes a lock of tokio's.
         if self.armed != Some(deadline) {
             self.armed = Some(deadline);
             timer.as_mut().reset(deadline.into());
@@ -60,6 +63,7 @@ impl Driver {
         if timer.as_mut().poll(cx).is_pending() {
             return false;
         }
+        // A timer that has fired is set again before it is polled, even for the same deadline: tokio's answers at once ever after.
         self.armed = None;
         true
     }

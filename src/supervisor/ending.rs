@@ -69,6 +69,7 @@ impl Ending {
         match self.last {
             // Said before the supervisors below are asked to stop, so that they find it said when they are.
             LastEnd::Ahead => tree.begin_closing(),
+            // A root above ends. A subtree that is stopped alone finds the tree open, and keeps its services for the next start.
             LastEnd::Never if tree.is_closing() => {}
             LastEnd::Begun | LastEnd::Never => return Begun::Nothing,
         }
@@ -98,6 +99,7 @@ impl Ending {
 
     /// Takes how the supervisor has ended, with what went wrong below it.
     pub(super) fn take(&mut self) -> Option<(Ended, ShutdownReport)> {
+        // `below` stays if there is no end to take: a supervisor below may report before this one has ended.
         let ended = self.ended.take()?;
         Some((ended, std::mem::take(&mut self.below)))
     }

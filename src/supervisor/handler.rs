@@ -29,6 +29,7 @@ where
     type Result = Deferred<Result<ServiceRef<A>, StartError>>;
 
     fn handle(&mut self, msg: message::AddAndWait<A>, ctx: &mut Self::Context) -> Self::Result {
+        // One turn for both: no notice can come between, so that the first start is awaited whatever becomes of it.
         self.turn(ctx, |core| match core.add(msg.0) {
             Err(refused) => Deferred::now(Err(refused.into())),
             Ok(service) => {
@@ -125,8 +126,10 @@ impl Handler<message::Shutdown> for SupervisorActor {
 
     fn handle(&mut self, msg: message::Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.turn(ctx, |core| {
+            // Also if the supervisor ends already: any number may ask, and all get the same report.
             let deferred = core.answers.await_end();
             core.state.shutdown(msg.within, now());
+            // Those below that stop already were told another limit, or none.
             if msg.within.is_some() {
                 core.pass_on_limits();
             }
@@ -140,6 +143,7 @@ impl Handler<message::Reconfigure> for SupervisorActor {
 
     fn handle(&mut self, msg: message::Reconfigure, ctx: &mut Self::Context) -> Self::Result {
         let replaced = self.turn(ctx, |core| core.state.reconfigure(msg.0.rules, now()));
+        // The rules before are dropped after the turn: closures of users are in them, whose `Drop` may take its time.
         replaced.map(drop)
     }
 }
@@ -177,7 +181,8 @@ where
     fn handle(&mut self, msg: AddMember<A>, ctx: &mut Self::Context) -> Self::Result {
         let AddMember { spec, run } = msg;
         self.turn(ctx, |core| {
-            // A run is over before the next one begins, so this also refuses what was meant for an earlier start.
+            // Asked on the supervisor's turn, so that a scope takes no member after it was told to end. A run is over before the next one
+            // begins, so this also refuses what was meant for an earlier start.
             if run.is_ending() {
                 return Err(AddError::ShuttingDown);
             }

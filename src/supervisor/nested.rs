@@ -16,10 +16,12 @@ impl ServiceSpec<SupervisorActor> {
     /// them, with their addresses, when it is restarted itself.
     pub fn supervisor(supervisor: SupervisorActor) -> Self {
         let name = Arc::clone(supervisor.core.name());
+        // Checked here and told by the factory, since this cannot fail: the service that fails to start says what is wrong.
         let factory = SupervisorFactory {
             refused: supervisor.core.validate().err(),
             core: Some(supervisor.core),
         };
+        // No limit by default: each of its services has one, and the supervisor ends when they have.
         Self::with_factory(name, Box::new(factory))
             .with_kind(ServiceKind::Supervisor)
             .readiness(Readiness::Explicit)
@@ -46,6 +48,7 @@ impl Factory<SupervisorActor> for SupervisorFactory {
     }
 
     fn take_back(&mut self, SupervisorActor { mut core }: SupervisorActor) {
+        // Before the cell tells the end: the supervisor above may start the next incarnation as soon as it hears of it.
         core.end_incarnation();
         self.core = Some(core);
     }

@@ -116,7 +116,7 @@ impl SupervisorRef {
         crate::tree::systemd::run(self.tree(), self.root()).await
     }
 
-    /// The root of the tree, unless that has ended.
+    /// The root of the tree, unless that is being stopped.
     fn root(&self) -> Option<Root> {
         let handle = self.handle()?;
         Some(Root(Arc::clone(handle.root())))
@@ -124,6 +124,7 @@ impl SupervisorRef {
 }
 
 /// The root of a tree, for whoever makes a program of the tree.
+// Its link and not the handle, which would keep the tree running for as long as a signal is waited for.
 #[derive(Clone)]
 struct Root(Arc<dyn AnyLink>);
 
@@ -132,14 +133,16 @@ impl signal::Root for Root {
         &self.0
     }
 
-    fn drop_what_runs(&self) {
+    fn kill_what_runs(&self) {
         if let Some(address) = self.address() {
-            // `do_send` ignores the capacity, so this is refused only by a mailbox that is closed: then nothing runs any more.
+            // `do_send` ignores the capacity, so this is refused only by a mailbox that is closed: then nothing runs any more. A root whose
+            // arbiter is blocked does not read it, for which there is the third signal.
             address.do_send(message::Shutdown::within(Duration::ZERO));
         }
     }
 
     fn answers(&self) -> impl Future<Output = bool> + Send {
+        // Sent now and awaited later, so that the future does not borrow the root.
         let asked = self.address().map(|address| address.send(message::Count));
         async move {
             match asked {

@@ -40,6 +40,7 @@ pub struct SupervisorRef {
     address: Addr<SupervisorActor>,
     link: Arc<Link<SupervisorActor>>,
     tree: Arc<Tree>,
+    // `None` if the last of them had been dropped when this reference was made: the tree is being stopped, and not to be kept.
     handle: Option<Arc<TreeHandle>>,
 }
 
@@ -248,6 +249,7 @@ impl SupervisorRef {
     /// The stop goes on once this was polled.
     pub async fn shutdown(&self) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
+            // A command and not a message, which would wait behind all that is queued for the root.
             self.link.core().stop();
             self.tree.outcome().await.map(|outcome| outcome.report)
         } else {
@@ -258,7 +260,9 @@ impl SupervisorRef {
     /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
-            // The stop overtakes what is queued; the limit is told as soon as the supervisor gets to it.
+            // The command overtakes what is queued for the root, and carries no limit. The message carries it, and has an effect when it is
+            // read: also during the stop, where a shorter limit counts. It is sent first, since a root that has nothing to stop may have
+            // ended before the next line.
             self.address.do_send(message::Shutdown::within(limit));
             self.link.core().stop();
             self.tree.outcome().await.map(|outcome| outcome.report)
@@ -288,18 +292,23 @@ impl SupervisorRef {
         &self,
         message: message::Shutdown,
     ) -> Result<ShutdownReport, ShutdownError> {
+        // The supervisor may end for another reason before it reads this, and nobody may start it again. So its being down is awaited as well.
+        // The order matters: one that ends in between has the message in its mailbox, and is found down.
         let asked = pin!(self.address.send(message));
         let (waiter, down) = oneshot::channel();
         let token = self.token();
         self.tree.registry.do_send(WhenDown { token, waiter });
         let asked = match select(asked, down).await {
             Either::Left((answer, _)) => return answer?,
+            // An error of the channel, too: the registry drops the waiter when it forgets the supervisor, or ends.
             Either::Right((_, asked)) => asked,
         };
-        // Nobody is there to read the message, unless it was read by the one who has just ended, or is by the next one.
+        // The message was read by the incarnation that has just ended, which answers; or it is by the next one, which then stops; or by
+        // nobody. The removal makes an end of the last case, and is harmless in the other two: whichever comes first counts.
         let removed = pin!(self.remove_from_above());
         match select(asked, removed).await {
             Either::Left((Ok(answer), _)) => answer,
+            // The mailbox is closed, as the removal may have done: that knows the answer.
             Either::Left((Err(_), removed)) => removed.await,
             Either::Right((removed, _)) => removed,
         }
@@ -309,6 +318,7 @@ impl SupervisorRef {
     async fn remove_from_above(&self) -> Result<ShutdownReport, ShutdownError> {
         let above = self.upward().and_then(Upward::supervisor);
         let above = above.ok_or(SupervisorGone)?;
+        // A supervisor above that is down itself would read the request with its next start, or never.
         if !above.link.core().state().is_live() {
             return Err(SupervisorGone.into());
         }
@@ -326,6 +336,7 @@ impl SupervisorRef {
         SupervisorActor: Handler<M>,
         M: Message<Result: Send> + Send + 'static,
     {
+        // These two last until somebody starts the supervisor. Between two starts by itself it is in another state, and the message waits.
         let state = self.link.core().state();
         if matches!(state, ServiceState::Stopped | ServiceState::Failed) {
             return Err(SupervisorGone);
@@ -346,7 +357,7 @@ impl SupervisorRef {
     }
 
     fn is_root(&self) -> bool {
-        // Not by the handle, which is gone once the tree is being stopped.
+        // Not by comparing with the root of the handle, which is `None` once the tree is being stopped.
         matches!(self.upward(), Some(Upward::Root { .. }))
     }
 }
@@ -362,6 +373,7 @@ impl TryFrom<&ServiceRef<SupervisorActor>> for SupervisorRef {
     fn try_from(service: &ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
         let upward = Upward::of(service.core().parent()).ok_or(SupervisorGone)?;
         let (address, link) = (service.addr().clone(), Arc::clone(service.link()));
+        // The tree of what is above: a supervisor is attached to it when it begins, which may be later.
         Ok(Self::new(address, link, Arc::clone(upward.tree())))
     }
 }
@@ -404,6 +416,7 @@ impl Upward {
         let Self::Supervisor { link, tree } = self else {
             return None;
         };
+        // A supervisor that was released has no address any more, and a service of it that has not ended yet may ask for one.
         let address = link.address().unwrap_or_else(closed);
         Some(SupervisorRef::new(
             address,
@@ -418,6 +431,7 @@ fn closed<A: Actor>() -> Addr<A>
 where
     A::Context: AsyncContext<A>,
 {
+    // The receiver is dropped at the end of this function, and a sender without one is refused.
     let (sender, _receiver) = channel(0);
     Addr::new(sender)
 }

@@ -133,6 +133,7 @@ impl ServiceReport {
 
 impl fmt::Display for ServiceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The path of its supervisor stands above it.
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);
         write!(
             f,

@@ -30,6 +30,7 @@ impl SupervisorActor {
     /// If the call is dropped before it returns the tree is shut down again.
     pub async fn start(mut self) -> Result<SupervisorRef, StartError> {
         self.core.validate()?;
+        // Before anything can fail to start: that would be the last end already.
         self.core.ending.expect_last();
         if System::try_current().is_none() {
             return Err(StartError::NoSystem);
@@ -47,13 +48,13 @@ impl SupervisorActor {
         let untyped = Arc::clone(&link) as Arc<dyn AnyLink>;
         let (handle, started) = Keeper::spawn(untyped, Arc::clone(&tree), publish, notices);
         let reference = SupervisorRef::new(address, link, tree);
-        // From here on the reference holds the handle: if this call is dropped the tree is stopped.
+        // From here on the reference alone holds the handle: if this call is dropped the tree is stopped.
         drop(handle);
 
         match started.await {
             Ok(Ok(())) => Ok(reference),
             Ok(Err(error)) => Err(error),
-            // The keeper is gone with its arbiter.
+            // The system stops, and has dropped the keeper.
             Err(_) => Err(StartError::SupervisorGone),
         }
     }
@@ -80,10 +81,11 @@ fn launch_root(
 ) -> (Arc<Link<SupervisorActor>>, Addr<SupervisorActor>) {
     let name = Arc::clone(supervisor.core.name());
     let mut supervisor = Some(supervisor);
-    // A root is started once.
+    // Called once, for a root is never started again.
     let factory = move |_: &_| supervisor.take().ok_or(StartError::SupervisorGone);
     let spec = ServiceSpec::try_new(Arc::clone(&name), factory).readiness(Readiness::Explicit);
     let (_, _, address, mut seed) = spec.open();
+    // Of a supervisor that does not exist: no other service of the process can have this token.
     let token = ServiceToken::issue(SupervisorId::issue(), 0);
     let link = Arc::new(Link::new(
         token,
@@ -99,6 +101,7 @@ fn launch_root(
         owner: token,
         link: Arc::clone(&link) as Arc<dyn AnyLink>,
     });
+    // What a state would decide for a service: there is none above a root.
     let _nobody_watches_yet = link.core().set_state(ServiceState::Starting);
     link.core().start(0);
     Box::new(seed).launch_here();

@@ -83,6 +83,7 @@ impl ScopeRun {
 
     /// How the scope has ended, if it has.
     pub(crate) fn result(&self) -> Option<Result<(), ScopeError>> {
+        // The lock of the channel is held meanwhile, and nothing of a user's runs under it: a clone of an error is one of an `Arc`.
         match &*self.state.borrow() {
             ScopeState::Over(result) => Some(result.clone()),
             ScopeState::Ending | ScopeState::Running => None,
@@ -99,6 +100,7 @@ impl ScopeRun {
     }
 
     fn begin_to_end(&self) {
+        // Once: who waits is woken by the first of a request, a failure and a stop from above. After the end it changes nothing.
         self.state.send_if_modified(|state| {
             let begins = !state.is_ending();
             if begins {
@@ -188,6 +190,7 @@ impl ScopeError {
             Ended::StartFailed { path, cause, .. } => (path, cause.clone()),
         };
         let path = Arc::clone(scope);
+        // An error of the scope itself was given by `Scope::fail`, or is of its build function.
         Some(if from == scope {
             let error = match reason {
                 ExitReason::Failed(error) => error,

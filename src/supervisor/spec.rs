@@ -89,6 +89,7 @@ impl SupervisorSpec {
         mut self,
         is_fatal: impl Fn(&ServiceError) -> bool + Send + Sync + 'static,
     ) -> Self {
+        // Guarded where it is called, and where it is dropped: a supervisor is not to end because of either.
         let is_fatal = UserValue::new(is_fatal);
         self.rules.fatal = Some(Arc::new(move |error| {
             guard(|| (*is_fatal)(error)).unwrap_or(false)
@@ -150,6 +151,7 @@ impl SupervisorSpec {
         F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
         E: IntoServiceError<B>,
     {
+        // A mutex, since a spec can be cloned and the function cannot: clones share it.
         let mut build = UserValue::new(build);
         self.build = Some(Arc::new(Mutex::new(move |services: &mut Build<'_>| {
             (*build)(services).map_err(E::into_service_error)

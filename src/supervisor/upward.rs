@@ -1,4 +1,6 @@
 //! What is above a supervisor's services, and above a root.
+//!
+//! Cells know their [`Parent`], and that something is above it. What that is, is said here and nowhere else.
 
 use std::{any::Any, sync::Arc};
 
@@ -26,6 +28,7 @@ impl Above for Upward {}
 impl Upward {
     /// What is above the cells of `parent`, once they are part of a tree.
     pub(crate) fn of(parent: &Parent) -> Option<&Self> {
+        // The one place that knows what is behind `Above`: nobody else implements it, so this never fails.
         let above: &dyn Any = parent.above()?;
         above.downcast_ref()
     }

@@ -31,6 +31,7 @@ impl Keeper {
         publish: watch::Sender<Option<Outcome>>,
         notices: UnboundedReceiver<Notice>,
     ) -> (Arc<TreeHandle>, oneshot::Receiver<Result<(), StartError>>) {
+        // Made here and held by the caller, who gives it to the first reference: without one the tree would be stopped at once.
         let handle = Arc::new(TreeHandle(Arc::clone(&link)));
         tree.set_handle(&handle);
         let (starter, outcome) = oneshot::channel();
@@ -40,6 +41,7 @@ impl Keeper {
             publish,
             starter: Some(starter),
         };
+        // Runs after this turn of the arbiter at the earliest, and the notices that come before are queued.
         actix_rt::spawn(keeper.watch(notices));
         (handle, outcome)
     }
@@ -54,15 +56,17 @@ impl Keeper {
                 | NoticeKind::Started
                 | NoticeKind::StopAcknowledged => {}
                 NoticeKind::Exited(exit) => return self.ended(&exit),
+                // The system stops, and drops the cell before this task. That is nobody's failure.
                 NoticeKind::Lost => return self.ended(&Exit::from(ExitReason::Shutdown)),
             }
         }
     }
 
     fn started(&mut self) {
+        // Before the starter is told: it may look the root up as soon as it knows.
         self.mirror(ServiceState::Ready);
         if let Some(starter) = self.starter.take() {
-            // A starter that is gone has dropped its reference, the only one: the tree is being stopped.
+            // A starter that has gone away has dropped its reference, the only one: the tree is being stopped.
             let _caller_gone = starter.send(Ok(()));
         }
     }
@@ -70,14 +74,15 @@ impl Keeper {
     /// Ends the tree. The order is that of invariant 1: the mailbox, the outcome, the events and the registry.
     fn ended(mut self, exit: &Exit) {
         let path = Arc::clone(self.link.core().path());
-        // None was told if the root's actor panicked, was dropped, or was never made.
+        // None was told if the root's actor panicked or was killed, or if its cell is lost: then the exit is all that is known.
         let outcome = self
             .tree
             .take_told()
             .unwrap_or_else(|| Outcome::without_report(&path, exit));
         self.mirror(ServiceState::Stopped);
-        // Drops the supervisor with all that it keeps: every address that the tree has given out is closed.
+        // Drops the factory, and what the supervisor keeps was dropped with its incarnation: no address of the tree is open any more.
         self.link.core().release();
+        // Still there if the root has never been ready: its end is that of the start.
         if let Some(starter) = self.starter.take() {
             let _caller_gone = starter.send(Err(outcome.start_error(path)));
         }

@@ -48,8 +48,11 @@ pub(crate) struct Tree {
     ///
     /// A mutex because the tree is shared between threads; it is locked twice in the life of a tree.
     told: Mutex<Option<Outcome>>,
+    /// Whether the root has begun to end. A channel, since systemd is told as soon as that changes.
     closing: watch::Sender<bool>,
+    /// Made by the first service that is placed there, since most trees have none.
     pool: OnceLock<Pool>,
+    // Weak, since services hold the tree: a strong one would keep a tree running that no user can reach.
     handle: OnceLock<Weak<TreeHandle>>,
 }
 
@@ -90,6 +93,7 @@ impl Tree {
 
     /// Waits until the tree has ended.
     pub(crate) async fn outcome(&self) -> Result<Outcome, ShutdownError> {
+        // Cloned, since waiting marks a receiver: so any number may wait, and each sees an outcome that was there before it came.
         let mut published = self.published.clone();
         // The keeper is a task of the root's arbiter. A system that stops drops it, and the sender with it, without an outcome.
         let outcome = published.wait_for(Option::is_some).await;
@@ -102,6 +106,7 @@ impl Tree {
     /// Waits until a service of the tree is ready.
     pub(crate) async fn when_ready(&self, key: ServiceKey) -> Result<Located, LookupError> {
         let (waiter, ready) = oneshot::channel();
+        // `do_send`, which ignores the capacity of the registry's mailbox. A registry that has ended drops the waiter, which answers.
         self.registry.do_send(WhenReady { key, waiter });
         ready.await.unwrap_or(Err(LookupError::SupervisorGone))
     }
@@ -118,6 +123,7 @@ impl Tree {
 
     /// Closes what the tree still keeps: subscriptions and look-ups come to their end, and the pool's threads stop.
     fn close(&self) {
+        // The root ends last, so nobody but an abandoned supervisor has an event left to tell.
         self.events.close();
         self.registry.do_send(Close);
         if let Some(pool) = self.pool.get() {
@@ -131,7 +137,8 @@ impl Tree {
             return Ok(pool.next());
         }
         let pool = Pool::new()?;
-        // Two supervisors on two threads may both have made one: the first to come here wins, the other pool stops as it is dropped.
+        // Not by `get_or_init` alone, since making one may fail. Two supervisors on two threads may both make one: the first to come here
+        // wins, and the other pool stops its threads as it is dropped.
         Ok(self.pool.get_or_init(|| pool).next())
     }
 }
@@ -153,6 +160,8 @@ impl TreeHandle {
 
 impl Drop for TreeHandle {
     fn drop(&mut self) {
+        // On whichever thread this is, also that of the root: a command is only noted here, and obeyed in the cell's next poll. To a root
+        // that has ended it means nothing.
         self.0.core().stop();
     }
 }

@@ -1,4 +1,6 @@
 //! How a tree has ended.
+//!
+//! The state's [`Ended`] is translated once, for the tree and for the supervisor above alike; what each of them does with it is theirs.
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ impl Outcome {
             verdict: None,
         };
         let (result, report, exit) = match ended {
+            // An auto shutdown is an end that the spec asks for, so nobody is told of an error.
             Ended::Stopped { report } | Ended::AutoShutdown { report } => {
                 (Ok(()), report, exit(ExitReason::Shutdown))
             }
@@ -34,6 +37,8 @@ impl Outcome {
                 unwinding,
                 report,
             } => {
+                // For the supervisor above this one has failed, with the service as the cause; whoever started a root is told of the
+                // service itself.
                 let reason = ExitReason::escalated(Arc::clone(&path), cause.clone());
                 let error = JoinError::StartFailed {
                     path,
@@ -62,6 +67,7 @@ impl Outcome {
                 reason,
                 report,
             } => {
+                // Above, the verdict counts once more: for the whole tree, or for this supervisor alone, which is not to come back.
                 let verdict = if propagate {
                     Verdict::TerminateTree { propagate }
                 } else {
@@ -81,7 +87,7 @@ impl Outcome {
         (Self { report, result }, exit)
     }
 
-    /// The end of a root that could not say anything.
+    /// The outcome of a tree whose root ended without a word: it panicked or was killed, or its cell is lost.
     pub(super) fn without_report(path: &Arc<str>, exit: &Exit) -> Self {
         let result = if exit.reason.is_abnormal() {
             Err(JoinError::Escalated {
@@ -100,6 +106,7 @@ impl Outcome {
     /// Why a start failed that ended like this.
     pub(super) fn start_error(&self, path: Arc<str>) -> StartError {
         match &self.result {
+            // Somebody dropped the call of `start`, or stopped the root, before it was ready.
             Ok(()) => StartError::Stopped { path },
             Err(JoinError::StartFailed {
                 path,

@@ -24,8 +24,8 @@ use crate::service::AnyLink;
 pub(crate) trait Root: Clone + Send + Sync + 'static {
     fn link(&self) -> &Arc<dyn AnyLink>;
 
-    /// Has the root drop everything that still runs.
-    fn drop_what_runs(&self);
+    /// Has the root kill everything that still runs.
+    fn kill_what_runs(&self);
 
     /// Asks the root to handle a message. `false` once it has ended.
     #[cfg_attr(
@@ -39,6 +39,7 @@ pub(crate) trait Root: Clone + Send + Sync + 'static {
 ///
 /// There is no `root` once the tree is being stopped, and then no signal to wait for.
 pub(crate) async fn run(tree: &Tree, root: Option<impl Root>) -> ExitCode {
+    // Held until the outcome is there: dropped, it listens no more, and neither does it if this call is dropped.
     let listener = root.map(Listener::start).transpose();
     if let Err(error) = &listener {
         tracing::error!(target: "resurgam", %error, "cannot listen to signals");
@@ -73,9 +74,10 @@ impl Listener {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        // Wrapped before the next step can fail: tokio panics if a runtime is dropped by async code, where this is called.
+        // Wrapped before the next step can fail. This is called by async code, and tokio panics if a runtime is dropped there.
         let runtime = Background(Some(runtime));
         let signals = runtime.enter(Signals::new)?;
+        // Nothing is ever sent: the thread ends when the sender is dropped.
         let (stop, stopped) = oneshot::channel();
         thread::Builder::new()
             .name(String::from("resurgam-signals"))
@@ -102,6 +104,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
+        // Does not wait for blocking work, of which there is none; waiting is what tokio forbids in async code.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -112,12 +115,14 @@ impl Drop for Background {
 async fn obey(root: impl Root, mut signals: Signals) {
     let name = signals.next().await.name;
     tracing::info!(target: "resurgam", signal = name, "stopping in order");
+    // A command, which overtakes whatever is queued for the root.
     root.link().core().stop();
 
     let name = signals.next().await.name;
     tracing::warn!(target: "resurgam", signal = name, "dropping what still runs");
-    root.drop_what_runs();
+    root.kill_what_runs();
 
+    // A root whose arbiter is blocked has read neither of the two. This thread is not blocked.
     let signal = signals.next().await;
     tracing::error!(target: "resurgam", signal = signal.name, "exiting at once");
     #[expect(clippy::exit, reason = "what a third signal is for")]
@@ -163,6 +168,7 @@ impl Signals {
     async fn next(&mut self) -> Caught {
         let interrupt = pin!(caught(self.interrupt.recv()));
         let terminate = pin!(caught(self.terminate.recv()));
+        // One of the two is dropped. It has taken nothing: a signal that came meanwhile is noted in its stream, and seen next time.
         match select(interrupt, terminate).await {
             Either::Left(_) => INTERRUPT,
             Either::Right(_) => TERMINATE,

@@ -44,6 +44,7 @@ mod unix {
                 Either::Right((never, _)) => match never {},
             }
         };
+        // The tree ended before `tell` was polled again, or was being stopped when this began.
         if stopping == Stopping::Untold {
             notify(&NotifyState::Stopping);
         }
@@ -52,7 +53,7 @@ mod unix {
             Err(error) => Some(error.to_string()),
         };
         if let Some(error) = error {
-            // A message is a list of lines.
+            // A message to systemd is a list of lines, so a line break would begin another variable.
             notify(&NotifyState::Status(&error.replace('\n', " ")));
         }
         code
@@ -63,6 +64,7 @@ mod unix {
         if let Some(root) = root {
             let stages = async {
                 let mut closing = tree.closing.subscribe();
+                // A tree that is stopped before it was ready is never told to be: units behind it would start.
                 let is_ready = {
                     let token = root.link().core().token();
                     let ready = pin!(tree.when_ready(token.into()));
@@ -73,13 +75,16 @@ mod unix {
                     notify(&NotifyState::Ready);
                 }
                 let begun = closing.wait_for(|begun| *begun).await.is_ok();
+                // Never an error, since `tree` holds the sender. If the system ends without a stop, this waits on and `run` returns.
                 if begun {
                     notify(&NotifyState::Stopping);
                     *stopping = Stopping::Told;
                 }
             };
+            // The watchdog is fed during the start and the stop as well: each may take longer than systemd allows between two feedings.
             join(stages, feed_watchdog(root)).await;
         }
+        // `run` decides when the program ends, not this.
         pending().await
     }
 
@@ -88,13 +93,15 @@ mod unix {
         let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
             return;
         };
+        // Half the limit, as systemd advises. tokio panics for an interval of zero.
         let mut feeding = interval((limit / 2).max(Duration::from_micros(1)));
-        // A root that answers late is not asked twice in a row to make up for it.
+        // After a late answer the next question comes half a limit later, and not at once to make up for it.
         feeding.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             feeding.tick().await;
             if !root.answers().await {
-                return; // its tree has ended
+                // The tree has ended. systemd waits for the end of the program now, by another limit.
+                return;
             }
             notify(&NotifyState::Watchdog);
         }
