@@ -28,13 +28,6 @@ pub(crate) struct EventHub {
     closed: AtomicBool,
 }
 
-struct Subscriber {
-    sender: Sender<Event>,
-    /// Events that did not fit since the last one that did.
-    missed: u64,
-    lost: Arc<AtomicU64>,
-}
-
 impl EventHub {
     /// Reports whether anybody wants events, so that nobody makes them in vain.
     pub(crate) fn is_observed(&self) -> bool {
@@ -96,6 +89,14 @@ impl fmt::Debug for EventHub {
             .field("listening", &self.listening)
             .finish_non_exhaustive()
     }
+}
+
+/// Where the events of one subscription go.
+struct Subscriber {
+    sender: Sender<Event>,
+    /// Events that did not fit since the last one that did.
+    missed: u64,
+    lost: Arc<AtomicU64>,
 }
 
 impl Subscriber {

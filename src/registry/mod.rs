@@ -49,60 +49,6 @@ pub struct RegistryActor {
     down: HashMap<ServiceToken, Vec<oneshot::Sender<()>>>,
 }
 
-/// The services of one supervisor, by the slot of their token.
-#[derive(Default)]
-struct Family {
-    slots: Vec<Option<Arc<dyn AnyLink>>>,
-    members: usize,
-}
-
-impl Family {
-    fn get(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
-        let link = self.slots.get(token.slot() as usize)?.as_ref()?;
-        (link.core().token() == token).then_some(link)
-    }
-
-    fn insert(&mut self, link: Arc<dyn AnyLink>) {
-        let slot = link.core().token().slot() as usize;
-        if slot >= self.slots.len() {
-            self.slots.resize_with(slot + 1, || None);
-        }
-        if self.slots[slot].replace(link).is_none() {
-            self.members += 1;
-        }
-    }
-
-    fn remove(&mut self, token: ServiceToken) -> Option<Arc<dyn AnyLink>> {
-        self.get(token)?;
-        self.members -= 1;
-        self.slots.get_mut(token.slot() as usize)?.take()
-    }
-}
-
-/// A service that is found by its path: the path is the link's, so that an entry costs no text of its own.
-struct ByPath(Arc<dyn AnyLink>);
-
-impl Borrow<str> for ByPath {
-    fn borrow(&self) -> &str {
-        self.0.core().path()
-    }
-}
-
-impl Hash for ByPath {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let path: &str = self.borrow();
-        path.hash(hasher);
-    }
-}
-
-impl PartialEq for ByPath {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.core().path() == other.0.core().path()
-    }
-}
-
-impl Eq for ByPath {}
-
 impl RegistryActor {
     fn find(&mut self, key: &ServiceKey) -> Result<&Arc<dyn AnyLink>, LookupError> {
         match key {
@@ -334,3 +280,57 @@ impl fmt::Debug for RegistryActor {
             .finish_non_exhaustive()
     }
 }
+
+/// The services of one supervisor, by the slot of their token.
+#[derive(Default)]
+struct Family {
+    slots: Vec<Option<Arc<dyn AnyLink>>>,
+    members: usize,
+}
+
+impl Family {
+    fn get(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
+        let link = self.slots.get(token.slot() as usize)?.as_ref()?;
+        (link.core().token() == token).then_some(link)
+    }
+
+    fn insert(&mut self, link: Arc<dyn AnyLink>) {
+        let slot = link.core().token().slot() as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        if self.slots[slot].replace(link).is_none() {
+            self.members += 1;
+        }
+    }
+
+    fn remove(&mut self, token: ServiceToken) -> Option<Arc<dyn AnyLink>> {
+        self.get(token)?;
+        self.members -= 1;
+        self.slots.get_mut(token.slot() as usize)?.take()
+    }
+}
+
+/// A service that is found by its path: the path is the link's, so that an entry costs no text of its own.
+struct ByPath(Arc<dyn AnyLink>);
+
+impl Borrow<str> for ByPath {
+    fn borrow(&self) -> &str {
+        self.0.core().path()
+    }
+}
+
+impl Hash for ByPath {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let path: &str = self.borrow();
+        path.hash(hasher);
+    }
+}
+
+impl PartialEq for ByPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.core().path() == other.0.core().path()
+    }
+}
+
+impl Eq for ByPath {}

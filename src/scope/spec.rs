@@ -64,10 +64,6 @@ pub struct ScopeSpec {
     work: Option<UserValue<ChangeWork>>,
 }
 
-type BuildMembers = Box<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>;
-
-type ChangeWork = Box<dyn FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
-
 impl ScopeSpec {
     /// A scope with this name and the defaults.
     ///
@@ -326,6 +322,12 @@ impl ServiceSpec<SupervisorActor> {
         ScopeSpec::new(name).service(work)
     }
 }
+
+/// Adds the initial members.
+type BuildMembers = Box<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>;
+
+/// Changes the spec of the work.
+type ChangeWork = Box<dyn FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
 
 /// The run of a scope, once its supervisor has begun to start.
 type Opened = Arc<OnceLock<Arc<ScopeRun>>>;

@@ -41,7 +41,7 @@ impl Parent {
     }
 
     pub(crate) fn notify(&self, token: ServiceToken, generation: u64, kind: NoticeKind) {
-        // The receiver is gone with its supervisor's whole arbiter: nobody is left to be told.
+        // Refused once the supervisor was dropped, because it has ended for the last time or is lost: nobody is left to be told.
         let _nobody_left = self.notices.send(Notice {
             token,
             generation,
@@ -74,7 +74,7 @@ pub(crate) struct Notice {
 pub(crate) enum NoticeKind {
     /// The incarnation has ended and everything that belonged to it is dropped.
     Exited(Exit),
-    /// The cell is gone with its arbiter.
+    /// The cell was dropped, with its arbiter or before it was launched.
     Lost,
     /// The incarnation is ready.
     Ready,
@@ -84,6 +84,6 @@ pub(crate) enum NoticeKind {
     ScopeEnds(Option<ServiceError>),
     /// The incarnation's `started` has returned, and it will say itself when it is ready.
     Started,
-    /// The incarnation was asked to stop, and its `stopping` answered that it has work to finish.
+    /// The incarnation was asked to stop, and its `stopping` answered that it has work left to do.
     StopAcknowledged,
 }

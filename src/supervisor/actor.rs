@@ -15,8 +15,16 @@ use std::{
 use actix::{Actor, ActorContext};
 
 use super::{
-    answers::Answers, builder::Builder, cells::Cells, clock::now, driver::Driver, ending,
-    ending::Ending, message, random::Random, report::Report, scope_run::CurrentRun,
+    answers::Answers,
+    builder::Builder,
+    cells::Cells,
+    clock::now,
+    driver::Driver,
+    ending::{Ending, WhatIsDown},
+    message,
+    random::Random,
+    report::Report,
+    scope_run::CurrentRun,
     spec::SupervisorSpec,
 };
 use crate::{
@@ -194,8 +202,8 @@ impl Core {
     }
 
     /// Begins an incarnation of the supervisor: the first, or one that takes over the services of the one before.
-    pub(super) fn start_all(&mut self, incarnation: Incarnation, now: Instant) {
-        if incarnation == Incarnation::Later {
+    pub(super) fn start_all(&mut self, start: Start, now: Instant) {
+        if start == Start::Again {
             self.ending.reopen();
             self.state.reopen(now);
         }
@@ -219,7 +227,7 @@ impl Core {
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
         // Nothing is left of these after an end in order. After a kill, those who wait are dropped, and so learn that the supervisor is down.
-        self.ending.forget_untold();
+        self.ending.drop_untold();
         self.answers.drop_ends();
         self.scope.drop_run();
         if !self.state.has_ended() {
@@ -331,11 +339,11 @@ impl Core {
         }
     }
 
-    /// The supervisor ends: nobody is to wait for an answer of a service that will not run again, least of all a service that finishes
-    /// its work. So the mailboxes of those that are down are closed now, and those of the others when they have ended.
+    /// The supervisor ends: nobody is to wait for an answer of a service that will not run again, least of all a service that has work
+    /// left to do. So those that are down are released now, and the others when they have ended.
     fn begin_to_end(&mut self) {
         if let Some(tree) = self.cells.tree()
-            && self.ending.begin(tree) == ending::Begun::LastEnd
+            && self.ending.begin(tree) == WhatIsDown::Released
         {
             self.cells.release_what_is_down();
         }
@@ -343,7 +351,7 @@ impl Core {
         self.scope.begin_to_end();
     }
 
-    /// The steps of the end, see [`ending`]: all that came before is carried out. There is no closing event if nobody wants events.
+    /// The steps of the end, as the module of [`Ending`] lists them: all that came before is carried out. There is no closing event if nobody wants events.
     fn end(&mut self, ended: Ended, closing: Option<Event>) {
         self.clean_up();
         if let Some(event) = closing {
@@ -430,11 +438,11 @@ impl fmt::Debug for Core {
     }
 }
 
-/// Whether the supervisor begins for the first time.
+/// Whether a supervisor starts for the first time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Incarnation {
+pub(super) enum Start {
     First,
-    Later,
+    Again,
 }
 
 /// Reports whether an event is the last one of its supervisor's incarnation.

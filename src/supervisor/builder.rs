@@ -35,78 +35,6 @@ pub struct Build<'a> {
     built: &'a mut Built,
 }
 
-/// A build function. A mutex because a spec is cloned and shared; it is called on the supervisor's turn only.
-pub(super) type BuildFn = Arc<Mutex<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>>;
-
-/// The build function of a supervisor, and what its present incarnation was built with.
-pub(super) struct Builder {
-    function: Option<BuildFn>,
-    built: Built,
-}
-
-/// What an incarnation was built with.
-#[derive(Default)]
-struct Built {
-    /// The services of the latest build.
-    services: HashSet<ServiceToken>,
-    /// Those of the build before that have not been built again yet.
-    leftover: HashSet<ServiceToken>,
-    /// In the order in which they were given.
-    cleanups: Vec<UserValue<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Builder {
-    pub(super) fn new(function: Option<BuildFn>) -> Self {
-        Self {
-            function,
-            built: Built::default(),
-        }
-    }
-
-    /// Calls the build function, if there is one.
-    pub(super) fn build(
-        &mut self,
-        state: &mut SupervisorState,
-        cells: &mut Cells,
-        scope: &mut CurrentRun,
-        now: Instant,
-    ) -> Result<(), ExitReason> {
-        // Most supervisors have none, and their services are those that were added.
-        let Some(function) = &self.function else {
-            return Ok(());
-        };
-        let built = &mut self.built;
-        // Added to what is left, and does not replace it: a build that failed has not come to all of them.
-        built.leftover.extend(mem::take(&mut built.services));
-        let outcome = guard(|| {
-            // Poisoned if it panicked in an earlier start: it is called again all the same, as a factory is.
-            let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
-            function(&mut Build {
-                state,
-                cells,
-                scope,
-                built,
-            })
-        });
-        match outcome {
-            Err(panic) => Err(panic),
-            Ok(Err(error)) => Err(ExitReason::Failed(error)),
-            Ok(Ok(())) => {
-                // Before the services are started, so that their names are free and nobody waits for them as a requirement.
-                for token in mem::take(&mut self.built.leftover) {
-                    state.forget(token, now);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes the latest clean-up that was not called yet.
-    pub(super) fn next_cleanup(&mut self) -> Option<impl FnOnce()> {
-        self.built.cleanups.pop().map(UserValue::into_inner)
-    }
-}
-
 impl Build<'_> {
     /// Adds a service, after those that were added before.
     ///
@@ -176,4 +104,76 @@ impl fmt::Debug for Build<'_> {
             .field("supervisor", self.state.path())
             .finish_non_exhaustive()
     }
+}
+
+/// A build function. A mutex because a spec is cloned and shared; it is called on the supervisor's turn only.
+pub(super) type BuildFn = Arc<Mutex<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>>;
+
+/// The build function of a supervisor, and what its present incarnation was built with.
+pub(super) struct Builder {
+    function: Option<BuildFn>,
+    built: Built,
+}
+
+impl Builder {
+    pub(super) fn new(function: Option<BuildFn>) -> Self {
+        Self {
+            function,
+            built: Built::default(),
+        }
+    }
+
+    /// Calls the build function, if there is one.
+    pub(super) fn build(
+        &mut self,
+        state: &mut SupervisorState,
+        cells: &mut Cells,
+        scope: &mut CurrentRun,
+        now: Instant,
+    ) -> Result<(), ExitReason> {
+        // Most supervisors have none, and their services are those that were added.
+        let Some(function) = &self.function else {
+            return Ok(());
+        };
+        let built = &mut self.built;
+        // Added to what is left, and does not replace it: a build that failed has not come to all of them.
+        built.leftover.extend(mem::take(&mut built.services));
+        let outcome = guard(|| {
+            // Poisoned if it panicked in an earlier start: it is called again all the same, as a factory is.
+            let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
+            function(&mut Build {
+                state,
+                cells,
+                scope,
+                built,
+            })
+        });
+        match outcome {
+            Err(panic) => Err(panic),
+            Ok(Err(error)) => Err(ExitReason::Failed(error)),
+            Ok(Ok(())) => {
+                // Before the services are started, so that their names are free and nobody waits for them as a requirement.
+                for token in mem::take(&mut self.built.leftover) {
+                    state.forget(token, now);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the latest clean-up that was not called yet.
+    pub(super) fn next_cleanup(&mut self) -> Option<impl FnOnce()> {
+        self.built.cleanups.pop().map(UserValue::into_inner)
+    }
+}
+
+/// What an incarnation was built with.
+#[derive(Default)]
+struct Built {
+    /// The services of the latest build.
+    services: HashSet<ServiceToken>,
+    /// Those of the build before that have not been built again yet.
+    leftover: HashSet<ServiceToken>,
+    /// In the order in which they were given.
+    cleanups: Vec<UserValue<Box<dyn FnOnce() + Send>>>,
 }

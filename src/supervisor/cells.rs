@@ -41,20 +41,6 @@ pub(super) struct Cells {
     next_position: u64,
 }
 
-/// Where a supervisor is in a tree.
-struct Place {
-    tree: Arc<Tree>,
-    /// The supervisor itself, as a service of its own supervisor.
-    owner: Arc<dyn AnyLink>,
-}
-
-/// What is kept for one service.
-struct Entry {
-    link: Arc<dyn AnyLink>,
-    /// The cell, until it is started for the first time.
-    seed: Option<Box<dyn AnySeed>>,
-}
-
 impl Cells {
     /// No cells yet, and where their notices will arrive.
     pub(super) fn new() -> (Self, UnboundedReceiver<Notice>) {
@@ -312,4 +298,18 @@ impl Drop for Cells {
             self.release(token);
         }
     }
+}
+
+/// Where a supervisor is in a tree.
+struct Place {
+    tree: Arc<Tree>,
+    /// The supervisor itself, as a service of its own supervisor.
+    owner: Arc<dyn AnyLink>,
+}
+
+/// What is kept for one service.
+struct Entry {
+    link: Arc<dyn AnyLink>,
+    /// The cell, until it is started for the first time.
+    seed: Option<Box<dyn AnySeed>>,
 }

@@ -24,27 +24,6 @@ pub(super) struct Ending {
     below: ShutdownReport,
 }
 
-/// Whether the supervisor ends for the last time when it ends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum LastEnd {
-    /// It is a root, and will.
-    Ahead,
-    /// It is ending for the last time: the root of its tree is.
-    Begun,
-    /// Its own supervisor may start it again, as far as is known.
-    Never,
-}
-
-/// What follows from the begin of an end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-pub(super) enum Begun {
-    /// Services that are down are kept: the supervisor may be started again. Or they were released before.
-    Nothing,
-    /// No service of the supervisor will run again: those that are down are released, the others when they have ended.
-    LastEnd,
-}
-
 impl Ending {
     pub(super) fn new() -> Self {
         Self {
@@ -65,16 +44,16 @@ impl Ending {
     }
 
     /// Says that the supervisor ends; called on every turn from the first one on.
-    pub(super) fn begin(&mut self, tree: &Tree) -> Begun {
+    pub(super) fn begin(&mut self, tree: &Tree) -> WhatIsDown {
         match self.last {
             // Said before the supervisors below are asked to stop, so that they find it said when they are.
             LastEnd::Ahead => tree.begin_closing(),
             // A root above ends. A subtree that is stopped alone finds the tree open, and keeps its services for the next start.
             LastEnd::Never if tree.is_closing() => {}
-            LastEnd::Begun | LastEnd::Never => return Begun::Nothing,
+            LastEnd::Begun | LastEnd::Never => return WhatIsDown::Kept,
         }
         self.last = LastEnd::Begun;
-        Begun::LastEnd
+        WhatIsDown::Released
     }
 
     /// Adds what went wrong in a subtree.
@@ -105,7 +84,7 @@ impl Ending {
     }
 
     /// Drops an end that nobody was told: the incarnation was dropped before it could.
-    pub(super) fn forget_untold(&mut self) {
+    pub(super) fn drop_untold(&mut self) {
         self.ended = None;
     }
 
@@ -113,4 +92,25 @@ impl Ending {
     pub(super) fn reopen(&mut self) {
         self.below = ShutdownReport::default();
     }
+}
+
+/// Whether the supervisor ends for the last time when it ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum LastEnd {
+    /// It is a root, and will.
+    Ahead,
+    /// It is ending for the last time: the root of its tree is.
+    Begun,
+    /// Its own supervisor may start it again, as far as is known.
+    Never,
+}
+
+/// What becomes of services that are down when their supervisor begins to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(super) enum WhatIsDown {
+    /// They are kept: the supervisor may be started again. Or they were released on an earlier turn.
+    Kept,
+    /// They are released: no service of the supervisor will run again. The others are released when they have ended.
+    Released,
 }

@@ -9,7 +9,7 @@ use std::{
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Running};
 
 use super::{
-    actor::{Incarnation, SupervisorActor},
+    actor::{Start, SupervisorActor},
     clock::now,
     driver::BATCH,
     upward::Upward,
@@ -31,7 +31,7 @@ impl Actor for SupervisorActor {
             return ctx.stop();
         };
         let cells = &self.core.cells;
-        let incarnation = if cells.tree().is_none() {
+        let start = if cells.tree().is_none() {
             let tree = Arc::clone(above.tree());
             // Once: the link of a supervisor and its tree stay what they are in all its incarnations.
             cells.parent().set_above(Box::new(Upward::Supervisor {
@@ -39,13 +39,13 @@ impl Actor for SupervisorActor {
                 tree: Arc::clone(&tree),
             }));
             self.core.attach(Arc::clone(link) as Arc<dyn AnyLink>, tree);
-            Incarnation::First
+            Start::First
         } else {
-            Incarnation::Later
+            Start::Again
         };
         // Polled after this turn, when it arms the timer for what the start has set.
         ctx.spawn(Drive);
-        self.turn(ctx, |core| core.start_all(incarnation, now()));
+        self.turn(ctx, |core| core.start_all(start, now()));
     }
 
     fn stopping(&mut self, ctx: &mut Self::Context) -> Running {

@@ -35,25 +35,6 @@ pub(crate) struct ScopeRun {
     number: AtomicU64,
 }
 
-/// How far a scope is.
-#[derive(Clone, Debug)]
-pub(crate) enum ScopeState {
-    Running,
-    /// It ends, or the notice that it is to end is on the way.
-    Ending,
-    Over(Result<(), ScopeError>),
-}
-
-impl ScopeState {
-    pub(crate) const fn is_ending(&self) -> bool {
-        !matches!(self, Self::Running)
-    }
-
-    pub(crate) const fn is_over(&self) -> bool {
-        matches!(self, Self::Over(_))
-    }
-}
-
 impl ScopeRun {
     pub(crate) fn path(&self) -> &Arc<str> {
         &self.path
@@ -113,6 +94,25 @@ impl ScopeRun {
     /// Says how the scope has ended.
     pub(super) fn end(&self, result: Result<(), ScopeError>) {
         self.state.send_replace(ScopeState::Over(result));
+    }
+}
+
+/// How far a scope is.
+#[derive(Clone, Debug)]
+pub(crate) enum ScopeState {
+    Running,
+    /// It ends, or the notice that it is to end is on the way.
+    Ending,
+    Over(Result<(), ScopeError>),
+}
+
+impl ScopeState {
+    pub(crate) const fn is_ending(&self) -> bool {
+        !matches!(self, Self::Running)
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self, Self::Over(_))
     }
 }
 
