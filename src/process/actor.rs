@@ -51,7 +51,7 @@ pub struct ProcessActor {
     group: OwnedGroup,
     /// When the service is ready. `Start`, once a line has made it so.
     ready: Ready,
-    /// What `started` makes futures of.
+    /// Taken by `started`, which makes futures of them.
     streams: Option<Streams>,
     /// Whether both outputs were read to their ends.
     output_closed: bool,
@@ -236,7 +236,7 @@ impl fmt::Debug for ProcessActor {
     }
 }
 
-/// What an incarnation listens and writes to.
+/// The pipes of a process, and the watch for its end.
 struct Streams {
     watch: EndWatch,
     stdin: Option<OwnedFd>,

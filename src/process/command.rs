@@ -1,4 +1,4 @@
-//! What to run, and how.
+//! Describes what to run, and starts it.
 
 use std::{
     ffi::OsString,

@@ -1,4 +1,4 @@
-//! How a process ends, and waiting for that.
+//! Waits for the end of a process, and judges it.
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};

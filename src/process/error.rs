@@ -34,7 +34,7 @@ impl SpawnError {
     }
 }
 
-/// How a process has ended that has failed.
+/// How a process failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExitError {

@@ -189,15 +189,15 @@ impl LineReader {
     }
 }
 
-/// How much is read after the process has ended and its group was killed.
+/// Decides how long output is read after the process has ended and its group was killed.
 ///
-/// Until the end of the output, unless a process that has left the group holds it open: then as long as something comes within
-/// [`DRAIN`]. The time alone does not tell, since a busy thread may need longer for what is in the pipes.
+/// Until the end of the output, unless a process that has left the group holds it open. Then for as long as something comes within each
+/// [`DRAIN`]: a single timeout would cut off what a busy thread has not read from the pipes yet.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
     /// Bytes since the end of the process.
     total: usize,
-    /// Those of them that were read since the last call of `goes_on`.
+    /// Bytes since the last call of `goes_on`.
     latest: usize,
 }
 
