@@ -45,7 +45,7 @@ enum CellState<A, I> {
     Building(Building<A>),
     /// There is no incarnation. Messages wait.
     Parked,
-    /// Everything is dropped: the cell does nothing any more.
+    /// The incarnation and all messages are dropped. Nothing runs any more.
     Released,
     Running(I),
 }
@@ -170,7 +170,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         first
     }
 
-    /// Drops what the cell holds but the factory, which goes with the cell: whoever waits for an answer gets `Closed`.
+    /// Drops the incarnation and all messages: whoever waits for an answer gets `Closed`. Mailbox and factory go with the cell itself.
     fn release(&mut self) {
         let _nobody_to_tell = self.tear_down();
         self.state = CellState::Released;
@@ -207,7 +207,8 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
 }
 
 impl<A: Actor, H: Host<A>> Drop for ServiceCell<A, H> {
-    /// A cell that is dropped before it is released has lost its arbiter: hooks are not called, since nothing runs there any more.
+    /// A cell that is dropped before it was told to release is lost: its arbiter has ended. The actor's hooks are not called, since nothing
+    /// that they begin would run any more.
     fn drop(&mut self) {
         if !matches!(self.state, CellState::Released) {
             self.release();

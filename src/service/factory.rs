@@ -15,8 +15,9 @@ use crate::{
     user_value::UserValue,
 };
 
-/// What makes the actor of a service, once for each incarnation, on the service's arbiter.
+/// Makes the actor of a service, once for each incarnation, on the service's arbiter.
 pub(crate) trait Factory<A>: Send {
+    /// Makes an actor, or the future of one. May panic, as all user code.
     fn make(&mut self, context: StartContext) -> Making<A>;
 
     /// Called with the actor of an incarnation that is over, however it ended. Drops it, unless the factory wants something of it.
@@ -46,7 +47,7 @@ pub(super) struct Plain<F>(pub(super) F);
 /// A factory that may fail.
 pub(super) struct Fallible<F>(pub(super) F);
 
-/// A factory that takes its time.
+/// A factory whose actor comes later, from a future.
 pub(super) struct Async<F>(pub(super) F);
 
 impl<A, F> Factory<A> for Plain<F>

@@ -1,8 +1,8 @@
 //! Runs and drops user code, and catches its panics with the place where they happened.
 //!
-//! What a panic means is not decided here: it becomes the reason of an exit, and whoever called says what of. A value of the user's
-//! that is only kept belongs into a [`UserValue`], which needs nothing of this module; the functions here are for code that is run, and
-//! for drops whose panic is to be told.
+//! A panic becomes the reason of an exit here; what ends with it, the caller decides. A value of the user's that is only kept belongs into
+//! a [`UserValue`], which needs nothing of this module. The functions here are for code that is run, and for drops whose panic is to be
+//! told.
 //!
 //! # Invariants
 //!

@@ -22,7 +22,7 @@ impl<A: Actor> ServiceRef<A> {
         Self { address, link }
     }
 
-    /// A reference to a service that may be gone.
+    /// A reference to a service whose mailbox may be dropped by now.
     pub(crate) fn from_link(link: Arc<Link<A>>) -> Option<Self> {
         let address = link.address()?;
         Some(Self { address, link })

@@ -1,4 +1,6 @@
 //! How users describe a service.
+//!
+//! A [`ServiceSpec`] is a value: the supervisor that it is given to checks it, and opens its mailbox.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 

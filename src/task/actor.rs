@@ -31,7 +31,7 @@ pub struct TaskActor {
     shared: Arc<Shared>,
     /// `None` when the function has returned.
     work: Option<Work>,
-    /// Whether the supervisor was not answered yet, which has asked for the stop.
+    /// Whether the supervisor has asked for a stop, and is to be told that the function needs time.
     owes_answer: bool,
 }
 
@@ -202,5 +202,5 @@ impl ActorFuture<TaskActor> for Drive {
     }
 }
 
-/// What is left to run of a function.
+/// The future of a function, in its span.
 type Work = Pin<Box<dyn Future<Output = Result<(), ServiceError>>>>;

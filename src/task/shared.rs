@@ -1,4 +1,4 @@
-//! What an incarnation of a task, its contexts and its blocking work share.
+//! The state that an incarnation of a task shares with its contexts and its blocking work, which may run on other threads.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,

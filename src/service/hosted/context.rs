@@ -76,12 +76,12 @@ pub struct ServiceContext<A: Actor<Context = Self>> {
     pub(super) link: Arc<Link<A>>,
     /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
     pub(super) generation: u64,
-    /// What user code has spawned since the incarnation last looked. Boxed, since most services spawn nothing: an idle one is
-    /// a third smaller.
+    /// What user code has spawned since the incarnation last took it over. Boxed, since most services spawn nothing: an idle one is a third
+    /// smaller.
     pub(super) arrived: Option<Box<Arrived<A>>>,
     /// The future that is being polled.
     pub(super) current: SpawnHandle,
-    /// Why the incarnation ends, unless whether it was asked to stop says all. Boxed as above.
+    /// How the incarnation ends, if it was said with `fail`, `exit` or `end_with`. Boxed, since few are.
     ending: Option<Box<Exit>>,
     pub(super) state: ActorState,
     pub(super) asked: AskedToStop,
@@ -168,14 +168,14 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
         Host::notify_supervisor(self, kind);
     }
 
-    /// Reports whether user code has called `wait` since the incarnation last looked.
+    /// Reports whether user code has called `wait` since the incarnation last took it over.
     pub(super) fn has_waits(&self) -> bool {
         self.arrived
             .as_ref()
             .is_some_and(|arrived| !arrived.waits.is_empty())
     }
 
-    /// Reports whether user code has cancelled a future since the incarnation last looked.
+    /// Reports whether user code has cancelled a future since the incarnation last took it over.
     pub(super) fn has_cancelled(&self) -> bool {
         self.arrived
             .as_ref()

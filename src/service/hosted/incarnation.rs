@@ -269,11 +269,11 @@ fn drop_done<T>(items: &mut Vec<T>, done: usize) {
     }
 }
 
-/// The futures of an incarnation, for those that have any.
+/// The futures of an incarnation that has any.
 struct Futures<A: Actor> {
     /// In the order in which they were spawned.
     items: Vec<(SpawnHandle, Task<A>)>,
-    /// What holds up everything else; the last is polled first, as in actix.
+    /// Futures that hold up messages and spawned futures. The last is polled first, as in actix.
     waits: Vec<Task<A>>,
 }
 
