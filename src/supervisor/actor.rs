@@ -351,7 +351,9 @@ impl Core {
         self.scope.begin_to_end();
     }
 
-    /// The steps of the end, as the module of [`Ending`] lists them: all that came before is carried out. There is no closing event if nobody wants events.
+    /// The steps of the end, as the module of [`Ending`] lists them: all that came before is carried out.
+    ///
+    /// There is no closing event if nobody wants events.
     fn end(&mut self, ended: Ended, closing: Option<Event>) {
         self.clean_up();
         if let Some(event) = closing {

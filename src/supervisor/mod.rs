@@ -1,7 +1,14 @@
 //! Runs services: carries out what the state decides, with cells, timers and kills.
 //!
 //! A supervisor is a service like any other. Its [`SupervisorActor`] holds no rule: each handler reads the clock, calls one method of
-//! the state, and carries out what comes back.
+//! the state, and carries out what comes back. It runs no user code but build functions, clean-ups and the closures of its spec, each in a
+//! guard, and waits for nobody: what takes time comes back as a notice.
+//!
+//! # Invariants
+//!
+//! 1. Every input to the state is followed by the carrying out of its effects, in the same turn and in their order.
+//! 2. What a supervisor keeps outlives its incarnations, and so do the addresses below it.
+//! 3. Nothing here imports what uses it: the parts do not know the core, the core not the messages' handlers, and `tree` none of these.
 //!
 //! | file | holds |
 //! |-|-|
