@@ -42,7 +42,7 @@ use crate::{
 /// An actor that starts services, and starts them again when they fail.
 ///
 /// Made with [`new`](Self::new), given services with [`add`](Self::add), and started with [`start`](Self::start), or added to another supervisor with
-/// [`ServiceSpec::supervisor`]. From then on it is spoken to through a [`SupervisorRef`], or with the messages of
+/// [`ServiceSpec::supervisor`]. From then on it is spoken to through a [`SupervisorRef`](crate::SupervisorRef), or with the messages of
 /// [`message`](crate::message) through its [`Addr`](actix::Addr).
 ///
 /// # Examples

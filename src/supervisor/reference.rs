@@ -117,7 +117,7 @@ impl SupervisorRef {
     /// Stops a service, forgets it, and returns how it ended.
     ///
     /// The service is asked to stop, and dropped when it overruns its timeout. Its name is taken and its address valid until it has
-    /// ended; then queued and later messages fail with [`MailboxError::Closed`]. Any number of callers get the same answer. A service that
+    /// ended; then queued and later messages fail with [`MailboxError::Closed`](actix::MailboxError::Closed). Any number of callers get the same answer. A service that
     /// is down returns its last reason at once, and its factory is not called again.
     ///
     /// # Cancel safety
