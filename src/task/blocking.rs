@@ -108,7 +108,7 @@ impl ServiceSpec<TaskActor> {
     /// shared arbiter the function would block everybody else. Ready, end and errors are as for a [`task`](Self::task).
     ///
     /// It is told to stop through its context, see [`is_stopping`](BlockingContext::is_stopping). Nothing can stop a thread: one that does not return within
-    /// its stop timeout is abandoned, as [`Killed`](ExitReason::Killed) for being unresponsive, and listed in the
+    /// its stop timeout is abandoned, as [`Killed`](crate::ExitReason::Killed) for being unresponsive, and listed in the
     /// [`ShutdownReport`](crate::ShutdownReport). The end of the program does not wait for it.
     ///
     /// # Examples

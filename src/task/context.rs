@@ -20,7 +20,7 @@ use crate::{
 ///
 /// Given to the function of [`ServiceSpec::task`](crate::ServiceSpec::task). Cheap to clone, and may be used from any thread. A clone that outlives
 /// its incarnation keeps nothing alive: what it tells the supervisor is ignored, and what it spawns
-/// is removed at once unless it is [`Independent`](Lifetime::Independent).
+/// is removed at once unless it is [`Independent`](super::Lifetime::Independent).
 #[derive(Clone)]
 pub struct TaskContext {
     pub(super) shared: Arc<Shared>,
