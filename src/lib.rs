@@ -149,6 +149,7 @@ mod state;
 mod supervisor;
 mod task;
 mod token;
+mod tree;
 mod user_value;
 
 pub use crate::{
@@ -165,11 +166,12 @@ pub use crate::{
         StopError, UnstoppedService,
     },
     supervisor::{
-        Build, Deferred, JoinError, ReconfigureError, Report, ServiceReport, ShutdownError,
-        SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
+        Build, Deferred, ReconfigureError, Report, ServiceReport, SupervisorActor, SupervisorRef,
+        SupervisorSpec, message,
     },
     task::{BlockingContext, BlockingError, BlockingWork, Lifetime, Spawn, TaskActor, TaskContext},
     token::ServiceToken,
+    tree::{JoinError, ShutdownError, SupervisorGone},
 };
 
 #[cfg(doctest)]

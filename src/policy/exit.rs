@@ -87,7 +87,7 @@ impl fmt::Display for ExitReason {
         }?;
         if f.alternate() {
             let mut next = self.source();
-            // An error whose sources form a ring would never end.
+            // The sources of a user's error may form a ring.
             for _ in 0..MAX_CHAIN {
                 let Some(error) = next else { break };
                 write!(f, ": {error}")?;

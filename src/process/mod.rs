@@ -64,7 +64,7 @@
 //!
 //! 1. A group is signalled only while this module has not reaped its leader: until then its number cannot be given to another process,
 //!    unless something else in the program has reaped it a moment ago ([`ExitError::Lost`]).
-//! 2. Every process is owned by one `Group`, whose `Drop` kills what has not been reaped, and leaves the reaping to the keeper.
+//! 2. Every process is owned by one `OwnedGroup`, whose `Drop` kills what has not been reaped, and leaves the reaping to the keeper.
 //! 3. The keeper's thread starts every process, never blocks on one, and never ends.
 
 #[cfg(any(
@@ -81,6 +81,7 @@ compile_error!(
 mod actor;
 mod capture;
 mod command;
+mod end;
 mod error;
 mod group;
 mod keeper;

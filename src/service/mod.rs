@@ -4,30 +4,29 @@
 //! owns the mailbox, which outlives them. This module decides nothing: a cell starts and stops when its supervisor
 //! says so, and tells it what has happened.
 
-mod adopted;
 mod cell;
-mod context;
 mod error;
 mod factory;
 mod host;
-mod incarnation;
+mod hosted;
 mod link;
 mod panic;
 mod parent;
 mod reference;
+mod seed;
 mod spec;
 
 pub use self::{
-    context::ServiceContext,
     error::StartError,
     factory::StartContext,
+    hosted::ServiceContext,
     reference::ServiceRef,
     spec::{Placement, ServiceSpec},
 };
 pub(crate) use self::{
-    link::{AnyLink, Link, Watched},
+    factory::{Factory, Making},
+    link::{AnyLink, Link, ServiceKind, Watched, downcast},
     panic::{guard, install_hook},
-    parent::{Notice, NoticeKind, Parent},
-    reference::downcast,
-    spec::Launch,
+    parent::{Above, Notice, NoticeKind, Parent},
+    seed::AnySeed,
 };
