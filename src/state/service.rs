@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     rules::{RareRules, ServiceRules, Significance, name_of},
-    transitions::{self, Input},
+    transitions::{self, Input, Kind},
 };
 use crate::policy::{
     Backoff, ExitReason, LimitCounter, OnLimit, RestartLimit, RestartType, Shutdown,
@@ -141,6 +141,29 @@ pub(super) enum Stage {
 }
 
 impl Phase {
+    /// The phase without its data.
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Registered => Kind::Registered,
+            Self::Gated => Kind::Gated,
+            Self::Parked => Kind::Parked,
+            Self::InLine => Kind::InLine,
+            Self::Delayed => Kind::Delayed,
+            Self::Undecided => Kind::Undecided,
+            Self::BackingOff { .. } => Kind::BackingOff,
+            Self::Resting { .. } => Kind::Resting,
+            Self::Queued => Kind::Queued,
+            Self::Starting { .. } => Kind::Starting,
+            Self::Overdue { .. } => Kind::Overdue,
+            Self::Ready => Kind::Ready,
+            Self::Stopping { .. } => Kind::Stopping,
+            Self::Stopped => Kind::Stopped,
+            Self::Finished => Kind::Finished,
+            Self::Failed => Kind::Failed,
+            Self::Lost => Kind::Lost,
+        }
+    }
+
     /// Reports whether there is an incarnation.
     pub(super) const fn is_live(self) -> bool {
         matches!(
@@ -327,7 +350,7 @@ impl Service {
     /// Called by the [table](super::table), which counts services by phase and keeps their deadlines.
     pub(super) fn set_phase(&mut self, phase: Phase, input: Input) -> Phase {
         let before = std::mem::replace(&mut self.phase, phase);
-        transitions::check(before.into(), input, phase.into());
+        transitions::check(before.kind(), input, phase.kind());
         before
     }
 

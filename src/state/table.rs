@@ -122,7 +122,7 @@ impl Table {
         let Slot::Taken(service) = std::mem::replace(place, Slot::Free(self.free)) else {
             return None;
         };
-        transitions::check(service.phase().into(), input, Kind::Forgotten);
+        transitions::check(service.phase().kind(), input, Kind::Forgotten);
         self.free = Some(slot);
         self.set_deadline(slot, service.phase().deadline(), None);
         self.count(&service, Counting::Out);

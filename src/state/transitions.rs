@@ -5,9 +5,7 @@
 //!
 #![doc = include_str!("transitions.md")]
 
-use super::service::Phase;
-
-/// A [`Phase`] without its data, or that a service is there no more.
+/// A [`Phase`](super::service::Phase) without its data, or that a service is there no more.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Kind {
     Registered,
@@ -53,30 +51,6 @@ pub(super) enum Input {
     Stop,
     StopAcknowledged,
     Timeout,
-}
-
-impl From<Phase> for Kind {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Registered => Self::Registered,
-            Phase::Gated => Self::Gated,
-            Phase::Parked => Self::Parked,
-            Phase::InLine => Self::InLine,
-            Phase::Delayed => Self::Delayed,
-            Phase::Undecided => Self::Undecided,
-            Phase::BackingOff { .. } => Self::BackingOff,
-            Phase::Resting { .. } => Self::Resting,
-            Phase::Queued => Self::Queued,
-            Phase::Starting { .. } => Self::Starting,
-            Phase::Overdue { .. } => Self::Overdue,
-            Phase::Ready => Self::Ready,
-            Phase::Stopping { .. } => Self::Stopping,
-            Phase::Stopped => Self::Stopped,
-            Phase::Finished => Self::Finished,
-            Phase::Failed => Self::Failed,
-            Phase::Lost => Self::Lost,
-        }
-    }
 }
 
 /// A row: from one of these phases, by one of these inputs, to one of these.
