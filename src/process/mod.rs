@@ -78,6 +78,8 @@ compile_error!(
     "the feature `process` of resurgam needs Unix process groups and `waitid`, which this target does not have"
 );
 
+// Each file uses only those before it in this list: `signal` and `error`; `output` and `readiness`, of one process; `group`, its number and
+// the signals to it; `end`; `keeper`, which starts and reaps processes; `command`; then `actor` and `capture`, which run one.
 mod actor;
 mod capture;
 mod command;

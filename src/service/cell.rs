@@ -28,7 +28,7 @@ use super::{
     factory::{Building, Making, StartContext, UserFactory},
     host::{Host, Step},
     link::{AnyLink, Commands, Link},
-    panic::{drop_into, guard},
+    panic::{drop_guarded, guard},
     parent::NoticeKind,
 };
 use crate::{policy::ExitReason, state::Exit};
@@ -164,7 +164,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
                 let take_back = |actor| factory.take_back(actor);
                 first = self.host.tear_down(incarnation, take_back);
             }
-            CellState::Building(future) => drop_into(&mut first, future),
+            CellState::Building(future) => drop_guarded(&mut first, future),
             CellState::Parked | CellState::Released => {}
         }
         first

@@ -219,7 +219,9 @@ impl LinkCore {
 
     /// Leaves a factory that takes the place of the cell's own at the next start.
     pub(crate) fn set_factory(&self, factory: Box<dyn Any + Send>) {
-        self.rare().handed().factory = Some(factory);
+        let before = self.rare().handed().factory.replace(factory);
+        // User code, which must not run under the lock.
+        drop(before);
     }
 
     /// Takes the factory that was left since the last start, if one was.
@@ -243,10 +245,11 @@ impl LinkCore {
 
     /// Asks the present incarnation to stop.
     pub(crate) fn stop(&self) {
+        // Beside a start that the cell has not taken yet: the incarnation then ends without being made.
         self.command(Commands::STOP);
     }
 
-    /// Has the present incarnation dropped without being asked.
+    /// Has the present incarnation dropped, whether it was asked to stop or not.
     pub(crate) fn kill(&self, cause: KillCause) {
         let bits = Commands::KILL | Commands::encode(cause);
         // The latest cause replaces an earlier one that the cell has not taken yet.
@@ -260,6 +263,7 @@ impl LinkCore {
 
     /// Has the cell drop all it holds, and close the mailbox.
     pub(crate) fn release(&self) {
+        // Kept through a later start, so that the cell cannot miss it.
         self.command(Commands::RELEASE);
     }
 
@@ -304,6 +308,7 @@ impl LinkCore {
 
     fn wake(&self) {
         fence(Ordering::SeqCst);
+        // Without a waker the cell was not polled yet, and its first poll looks for commands.
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
@@ -312,6 +317,7 @@ impl LinkCore {
 
 impl Rare {
     fn handed(&self) -> MutexGuard<'_, Handed> {
+        // Never poisoned in the middle of a change: each is one assignment.
         self.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -382,6 +388,7 @@ impl Commands {
         (self.0 & Self::KILL != 0).then(|| Self::decode(self.0 >> Self::CAUSE_SHIFT))
     }
 
+    /// The bits of a cause. All of [`CAUSES`] fit into the four bits above the flags.
     fn encode(cause: KillCause) -> u8 {
         let index = CAUSES.iter().position(|known| *known == cause);
         u8::try_from(index.unwrap_or(0)).unwrap_or(0) << Self::CAUSE_SHIFT

@@ -7,7 +7,7 @@
 //! # Invariants
 //!
 //! 1. Two values of the user's are never dropped in one guard: while the stack unwinds from the panic of the first, a panic of the
-//!    second would abort the process.
+//!    second would abort the process. What actix's own context holds is the exception, see `hosted::adopted`.
 //! 2. What a panic carries is itself a value of the user's, and is dropped in a guard.
 
 use std::{
@@ -31,15 +31,15 @@ pub(crate) fn guard<T>(code: impl FnOnce() -> T) -> Result<T, ExitReason> {
 }
 
 /// Runs user code of a tear-down; of several panics the first one is kept.
-pub(super) fn guard_into(first: &mut Option<ExitReason>, code: impl FnOnce()) {
+pub(super) fn run_guarded(first: &mut Option<ExitReason>, code: impl FnOnce()) {
     if let Err(panic) = guard(code) {
         first.get_or_insert(panic);
     }
 }
 
 /// Drops a value of the user's; of several panics the first one is kept.
-pub(super) fn drop_into<T>(first: &mut Option<ExitReason>, value: T) {
-    guard_into(first, move || drop(value));
+pub(super) fn drop_guarded<T>(first: &mut Option<ExitReason>, value: T) {
+    run_guarded(first, move || drop(value));
 }
 
 /// Drops what is queued, message by message; whoever waits for an answer gets `Closed`.
@@ -48,6 +48,7 @@ pub(super) fn drop_into<T>(first: &mut Option<ExitReason>, value: T) {
 /// as the mailbox is open.
 pub(super) fn drain<A: Actor>(mailbox: &mut AddressReceiver<A>) {
     let mut cx = Context::from_waker(Waker::noop());
+    // Polled with a waker that does nothing: nobody waits for a message any more.
     for _ in 0..MOST_DRAINED {
         let Poll::Ready(Some(envelope)) = Pin::new(&mut *mailbox).poll_next(&mut cx) else {
             return;
@@ -79,6 +80,7 @@ pub(crate) fn install_hook() {
 
 /// Turns what a panic carried into the reason of an exit.
 fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
+    // Taken and not copied: `resume_unwind` calls no hook, and its panic must not be given the place of this one.
     let location = LOCATION
         .try_with(|slot| slot.try_borrow_mut().ok().and_then(|mut slot| slot.take()))
         .ok()

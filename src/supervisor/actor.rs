@@ -221,12 +221,12 @@ impl Core {
         }
     }
 
-    /// Ends an incarnation of the supervisor, after its actor has stopped or when that is dropped.
+    /// Ends an incarnation of the supervisor, whether its actor has stopped, has panicked, or was killed.
     ///
-    /// One that was dropped takes the services along: they are killed, and nobody waits for their ends.
+    /// In the last two cases the services still run: they are killed, and nobody waits for their ends.
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
-        // Nothing is left of these after an end in order. After a kill, those who wait are dropped, and so learn that the supervisor is down.
+        // Nothing is left of these after a stop. Otherwise those who wait are dropped, and so learn that the supervisor is down.
         self.ending.drop_untold();
         self.answers.drop_ends();
         self.scope.drop_run();
@@ -235,7 +235,7 @@ impl Core {
             // Nobody works on what was asked for any more: the supervisor may never be started again.
             self.answers.drop_operations();
         }
-        // Not called yet only after a kill: then without waiting for the services, which are dropped by their own cells, in their own time.
+        // Not called yet only after a kill or a panic. The cells of the services obey in their own time, so some may still run then.
         self.clean_up();
     }
 
@@ -394,8 +394,8 @@ impl Core {
         }
     }
 
-    /// Tells a supervisor below how much time it has, a little less than is left: so that it drops whoever is late, and says who
-    /// that was, before it is dropped itself.
+    /// Tells a supervisor below how much time it has, a little less than is left: so that it kills whoever is late, and says who
+    /// that was, before it is killed itself.
     fn pass_on_limit(&self, link: &Arc<dyn AnyLink>) {
         let Some(deadline) = self.state.stop_deadline(link.core().token()) else {
             return;
@@ -426,7 +426,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        // Of a root that was killed or lost, or that has never been started. After an end in order nothing is left to do.
+        // Something is left to do for a root that has panicked or is lost, since it has no factory that would take the core back.
         self.scope.drop_run();
         self.clean_up();
     }
@@ -452,5 +452,5 @@ fn closes(event: &Event) -> bool {
     event.token().is_none() && event.kind().ends_supervisor()
 }
 
-/// How much earlier than its own supervisor a supervisor drops those that are late, at the most.
+/// How much earlier than its own supervisor a supervisor kills those that are late, at the most.
 const LONGEST_MARGIN: Duration = Duration::from_millis(50);

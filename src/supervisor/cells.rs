@@ -217,15 +217,15 @@ impl Cells {
         }
     }
 
-    /// Drops the present incarnation of a service.
+    /// Kills the present incarnation of a service.
     pub(super) fn kill(&self, token: ServiceToken, cause: KillCause) {
         if let Some(link) = self.link(token) {
             link.core().kill(cause);
         }
     }
 
-    /// Drops the incarnations of all services, whose supervisor was dropped itself: its state goes on where it was, and nobody takes it
-    /// further until the next start.
+    /// Kills the incarnations of all services, because the supervisor's own was killed or has panicked. The state is not told: it takes note
+    /// with the next start.
     pub(super) fn kill_all(&self) {
         for link in self.links() {
             let core = link.core();

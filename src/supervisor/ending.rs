@@ -83,7 +83,7 @@ impl Ending {
         Some((ended, std::mem::take(&mut self.below)))
     }
 
-    /// Drops an end that nobody was told: the incarnation was dropped before it could.
+    /// Drops an end that nobody was told: the incarnation was killed before it could.
     pub(super) fn drop_untold(&mut self) {
         self.ended = None;
     }

@@ -3,6 +3,9 @@
 //! Each is an actix actor, [`TaskActor`], that runs one function for each incarnation and ends with it. This module decides nothing:
 //! what follows when a function returns, fails, panics or overruns its time is decided as for every service.
 //!
+//! Each file uses only those before it in this list: `lineage`, what all incarnations of a task share; `shared`, what one of them and its
+//! contexts share; `work`, which blocks; `context`; `actor`; then `blocking` and `spawn`.
+//!
 //! # Invariants
 //!
 //! 1. That an incarnation of a task is over is known to its contexts before its supervisor hears of it.

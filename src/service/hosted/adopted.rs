@@ -33,7 +33,7 @@ use futures::{Future, Stream};
 use super::super::{
     host::{AskedToStop, BUDGET, Host, Step},
     link::{AnyLink, Link},
-    panic::{drain, drop_into},
+    panic::{drain, drop_guarded},
     parent::NoticeKind,
 };
 use crate::{
@@ -108,6 +108,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
 
     fn incarnate(&mut self, actor: A) -> Adoptee<A> {
         let mut ctx = actix::Context::new();
+        // Before the parts are replaced: from then on the context gives out addresses of the service's mailbox.
         let own = ctx.address();
         *ctx.parts() = ContextParts::new(self.queue.mailbox.borrow().sender_producer());
         ctx.spawn(self.delivery());
@@ -124,6 +125,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         cx: &mut Context<'_>,
         _message_stays_inside: &mut Option<Envelope<A>>,
     ) -> Step {
+        // Also lets a context go on that waits for this poll.
         self.queue.budget.set(BUDGET);
         let polled = Pin::new(&mut incarnation.future).poll(cx);
         if self.queue.gate.replace(Gate::Open) == Gate::Closed {
@@ -162,9 +164,10 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         mut incarnation: Adoptee<A>,
         _actix_keeps_the_actor: impl FnOnce(A),
     ) -> Option<ExitReason> {
+        // Invariant 3. All of it is dropped at once, since actix gives out no part of it: of two panics the second one aborts the process.
         incarnation.future.ctx().terminate();
         let mut first = None;
-        drop_into(&mut first, incarnation);
+        drop_guarded(&mut first, incarnation);
         first
     }
 
@@ -209,6 +212,7 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
             };
             // A round without a message is counted, too: the context goes round because some future has spawned another.
             queue.budget.set(left);
+            // Asked before each message: the first one waits for `Ready` (invariant 2), and a kill does not wait for the others.
             if queue.gate.get() == Gate::Closed || this.link.core().is_overruled() {
                 break;
             }

@@ -95,6 +95,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     /// For a service with [`Readiness::Explicit`](crate::Readiness). The first call in an incarnation counts; a call after
     /// the incarnation was stopped or has failed does nothing.
     pub fn ready(&mut self) {
+        // One that has failed is no longer going to be ready: services that require it would be started in vain.
         if !self.told_ready && self.state != ActorState::Stopped && self.ending.is_none() {
             self.told_ready = true;
             self.notify_supervisor(NoticeKind::Ready);
@@ -207,6 +208,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     }
 
     fn end(&mut self, reason: ExitReason, verdict: Option<Verdict>) {
+        // The first reason is the cause; what fails while the rest is handled follows from it.
         if self.ending.is_none() {
             self.ending = Some(Box::new(Exit { reason, verdict }));
         }
@@ -240,6 +242,7 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     }
 
     fn begin(&mut self, generation: u64) {
+        // `arrived` is empty: the tear-down of the incarnation before has taken it.
         self.generation = generation;
         self.current = SpawnHandle::default();
         self.ending = None;
@@ -270,6 +273,7 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     fn take_exit(&mut self) -> Exit {
         match self.ending.take() {
             Some(exit) => *exit,
+            // `stop` and `terminate` say only that it ends.
             None => self.asked.exit(),
         }
     }
@@ -289,6 +293,7 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
 
 impl<A: Actor<Context = Self>> ActorContext for ServiceContext<A> {
     fn stop(&mut self) {
+        // Not from `Stopped`: whoever has failed or terminated is not asked any more.
         if self.state == ActorState::Running {
             self.state = ActorState::Stopping;
         }
@@ -327,10 +332,13 @@ impl<A: Actor<Context = Self>> AsyncContext<A> for ServiceContext<A> {
     }
 
     fn waiting(&self) -> bool {
+        // An actor that stops handles no more messages, as in actix: they stay queued for the next incarnation.
         self.has_waits() || self.is_stopping()
     }
 
     fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
+        // The incarnation has the futures. It cannot be reached from here while one of them is polled, and drops the future after that.
+        // Whether there is one with this handle is not known; actix answers `true`, too.
         self.arrived.get_or_insert_default().cancelled.push(handle);
         true
     }

@@ -25,7 +25,7 @@ use futures::Stream;
 use super::{
     super::{
         host::{AskedToStop, BUDGET, Step},
-        panic::{drop_into, guard_into},
+        panic::{drop_guarded, run_guarded},
         parent::NoticeKind,
     },
     context::{ServiceContext, Task},
@@ -61,6 +61,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             self.started = true;
             self.actor.started(ctx);
             match readiness {
+                // A start that has failed.
                 _ if ctx.has_said_how_it_ends() => {}
                 Readiness::OnStart => ctx.ready(),
                 Readiness::Explicit => ctx.notify_supervisor(NoticeKind::Started),
@@ -80,9 +81,11 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             }
             self.merge(ctx);
             if self.has_waits() && !ctx.is_stopping() {
+                // A handler has called `wait`, which holds up the spawned futures, too.
                 continue;
             }
             let round = self.poll_items(ctx, cx);
+            // Hooks and handlers are no futures.
             ctx.current = SpawnHandle::default();
             let more = self.merge(ctx) == Merged::Something || round == Round::Interrupted;
             if !more || ctx.is_stopping() {
@@ -143,9 +146,11 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         budget: &mut u32,
         handling: &mut Option<Envelope<A>>,
     ) {
+        // The supervisor may give a command on another thread at any time: a kill waits for no second message.
         while *budget > 0 && !ctx.waiting() && !ctx.is_overruled() {
             match Pin::new(&mut ctx.mailbox).poll_next(cx) {
                 Poll::Ready(Some(envelope)) => {
+                    // Handled where it lies, in the cell's frame: the unwinding of a panic has less to drop on its way.
                     handling.insert(envelope).handle(&mut self.actor, ctx);
                     *handling = None;
                     *budget -= 1;
@@ -175,8 +180,8 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             }
             next += 1;
             if ctx.has_waits() || ctx.has_cancelled() {
-                // Polled items go behind the ones that were not, so that one that keeps waiting does not
-                // keep the others from being polled.
+                // What was polled goes behind the rest. Otherwise a future that awaits something in each poll would keep those behind it from
+                // ever being polled.
                 items[kept..next].reverse();
                 items.rotate_left(next);
                 // Now: the ones that were not polled, the ones that go on, the ones that are done.
@@ -201,6 +206,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         let futures = self.futures.get_or_insert_default();
         futures.waits.append(&mut arrived.waits);
         futures.items.append(&mut arrived.items);
+        // After the futures, of which one may have been cancelled in the call that spawned it.
         if !arrived.cancelled.is_empty() {
             let cancelled = mem::take(&mut arrived.cancelled);
             futures
@@ -244,25 +250,26 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         take_back: impl FnOnce(A),
     ) -> Option<ExitReason> {
         let mut first = None;
+        // After a panic, what that call of user code had spawned is still with the context.
         let futures = self.futures.map(|futures| *futures).unwrap_or_default();
         let arrived = ctx.arrived.take().map(|arrived| *arrived);
         let arrived = arrived.unwrap_or_default();
         for item in futures.items.into_iter().chain(arrived.items) {
-            drop_into(&mut first, item);
+            drop_guarded(&mut first, item);
         }
         for wait in futures.waits.into_iter().chain(arrived.waits) {
-            drop_into(&mut first, wait);
+            drop_guarded(&mut first, wait);
         }
         // The actor last, so that nothing that uses what it owns outlives it, and a factory gets it back alone.
         let actor = self.actor;
-        guard_into(&mut first, move || take_back(actor));
+        run_guarded(&mut first, move || take_back(actor));
         first
     }
 }
 
 /// Drops the last futures of a list, from the end on.
 ///
-/// Each is taken out of the list first. Were they truncated together, a panic of one would go on with the others while the stack unwinds.
+/// Each is taken out of the list first. Were the list truncated, a panic of one would have the others dropped while the stack unwinds.
 fn drop_done<T>(items: &mut Vec<T>, done: usize) {
     for _ in 0..done {
         drop(items.pop());
