@@ -163,16 +163,6 @@ impl EventKind {
         )
     }
 
-    /// Reports whether it is the last thing that an incarnation of a supervisor says about itself.
-    pub(crate) const fn ends_supervisor(&self) -> bool {
-        matches!(
-            self,
-            Self::SupervisorStartFailed { .. }
-                | Self::SupervisorStopped { .. }
-                | Self::SupervisorEscalated { .. }
-        )
-    }
-
     /// The log level of an event of this kind.
     pub(crate) const fn severity(&self) -> Severity {
         match self {

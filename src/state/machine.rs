@@ -22,7 +22,7 @@ use super::{
     waiters::{Milestone, Waiters},
 };
 use crate::{
-    event::EventKind,
+    event::{Event, EventKind},
     policy::{LimitCounter, Shutdown},
     token::{ServiceToken, SupervisorId},
 };
@@ -239,8 +239,15 @@ impl SupervisorState {
 
     /// Reports something of the supervisor itself.
     pub(super) fn report_self(&mut self, kind: EventKind, now: Instant) {
+        if let Some(event) = self.own_event(kind, now) {
+            self.output.push(Effect::Report(event));
+        }
+    }
+
+    /// An event about the supervisor itself, if anybody listens.
+    pub(super) fn own_event(&self, kind: EventKind, now: Instant) -> Option<Event> {
         let subject = (&self.path, None, self.starts.saturating_sub(1));
-        self.output.report(subject, kind, now);
+        self.output.event(subject, kind, now)
     }
 
     /// How a service is stopped.

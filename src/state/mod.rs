@@ -380,8 +380,9 @@ impl SupervisorState {
         // What waits until everything has been done that follows from what came before it.
         let mut then = Vec::new();
         let mut steps = 0;
-        // Each step takes a service a phase further, or ends the supervisor; none puts one back into a phase that it had in this turn.
-        let bound = 8 * (self.services.len() + 4);
+        // Each step takes a service a phase further, or ends the supervisor; none puts one back into a phase that it had in this turn. Those
+        // that waited for something may stand in a list more than once, and are passed over from the second time on.
+        let bound = 8 * (self.services.len() + self.deferred.len() + self.queue.len() + 4);
         loop {
             steps += 1;
             debug_assert!(

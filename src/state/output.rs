@@ -59,8 +59,14 @@ pub(crate) enum Effect {
     },
     /// All services that were there at the start are ready.
     Started,
-    /// The supervisor has ended; all its services have.
-    End(Ended),
+    /// The supervisor has ended; all its services have. Tell the subscribers with the last event of this incarnation, if there is one,
+    /// once whatever belongs to the end is done.
+    End {
+        /// How it has ended.
+        ended: Box<Ended>,
+        /// The last event, if somebody listens.
+        event: Option<Event>,
+    },
 }
 
 /// Somebody who waits for the end of an operation. The shell chooses the number and knows what it means.
@@ -131,11 +137,21 @@ impl Output {
         kind: EventKind,
         now: Instant,
     ) {
-        if self.reporting == Reporting::On {
-            let (path, token, generation) = subject;
-            let event = Event::new(Arc::clone(path), token, generation, now, kind);
+        if let Some(event) = self.event(subject, kind, now) {
             self.effects.push_back(Effect::Report(event));
         }
+    }
+
+    /// An event, if anybody listens.
+    pub(super) fn event(
+        &self,
+        subject: (&Arc<str>, Option<ServiceToken>, u64),
+        kind: EventKind,
+        now: Instant,
+    ) -> Option<Event> {
+        let (path, token, generation) = subject;
+        (self.reporting == Reporting::On)
+            .then(|| Event::new(Arc::clone(path), token, generation, now, kind))
     }
 
     /// Gives one caller an answer.

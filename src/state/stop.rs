@@ -310,7 +310,7 @@ pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
     let Some(ending) = state.ending.take() else {
         return;
     };
-    // Before the closing event: services come before their supervisor.
+    // Before the last event: services come before their supervisor.
     if fatal::is_bound(state) {
         let all: Vec<u32> = state.services.in_order().rev().collect();
         for slot in all {
@@ -319,6 +319,7 @@ pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
         }
     }
     let (kind, ended) = ending.complete();
-    state.report_self(kind, now);
-    state.output.push(Effect::End(ended));
+    let event = state.own_event(kind, now);
+    let ended = Box::new(ended);
+    state.output.push(Effect::End { ended, event });
 }

@@ -326,20 +326,25 @@ impl Bench {
             Effect::Mirror { token, state } => {
                 self.mirror.insert(token, state);
             }
-            Effect::Report(event) => {
-                let kind = format!("{:?}", event.kind());
-                let kind = kind.split([' ', '(']).next().unwrap_or_default();
-                let subject = event.path().rsplit('/').next().unwrap_or_default();
-                self.story.push(format!("{subject} {kind}"));
-                self.events.push(event);
-            }
+            Effect::Report(event) => self.hear(event),
             Effect::Answer { waiter, answer } => self.answers.push((waiter, answer)),
             Effect::Started => self.started += 1,
-            Effect::End(ended) => {
+            Effect::End { ended, event } => {
+                if let Some(event) = event {
+                    self.hear(event);
+                }
                 assert_eq!(self.ended, None, "ended twice");
-                self.ended = Some(ended);
+                self.ended = Some(*ended);
             }
         }
+    }
+
+    fn hear(&mut self, event: Event) {
+        let kind = format!("{:?}", event.kind());
+        let kind = kind.split([' ', '(']).next().unwrap_or_default();
+        let subject = event.path().rsplit('/').next().unwrap_or_default();
+        self.story.push(format!("{subject} {kind}"));
+        self.events.push(event);
     }
 
     fn actions(&mut self) -> Vec<String> {

@@ -314,7 +314,6 @@ impl Core {
             self.begin_to_end();
         }
         // In the order in which the state has decided. Nothing is decided meanwhile: what cells and users tell is the input of a later turn.
-        let mut closing = None;
         while let Some(effect) = self.state.next_effect() {
             match effect {
                 Effect::Start { token, generation } => {
@@ -324,14 +323,12 @@ impl Core {
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Release { token } => self.cells.release(token),
                 Effect::Mirror { token, state } => self.mirror(token, state),
-                // The state reports its end, and then ends. The report is kept until the clean-ups were called, which come before it.
-                Effect::Report(event) if closes(&event) => closing = Some(event),
                 Effect::Report(event) => self.tell(&event),
                 Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
                 // In its place among the effects: the readiness of the services is told before that of the supervisor.
                 Effect::Started => ctx.ready(),
-                Effect::End(ended) => {
-                    self.end(ended, closing.take());
+                Effect::End { ended, event } => {
+                    self.end(*ended, event);
                     // Calls `stopping`, which finds the end set, and then `stopped`, which tells it.
                     ctx.stop();
                 }
@@ -353,10 +350,10 @@ impl Core {
 
     /// The steps of the end, as the module of [`Ending`] lists them: all that came before is carried out.
     ///
-    /// There is no closing event if nobody wants events.
-    fn end(&mut self, ended: Ended, closing: Option<Event>) {
+    /// There is no last event if nobody wants events.
+    fn end(&mut self, ended: Ended, last: Option<Event>) {
         self.clean_up();
-        if let Some(event) = closing {
+        if let Some(event) = last {
             self.tell(&event);
         }
         self.ending.set(ended);
@@ -445,11 +442,6 @@ impl fmt::Debug for Core {
 pub(super) enum Start {
     First,
     Again,
-}
-
-/// Reports whether an event is the last one of its supervisor's incarnation.
-fn closes(event: &Event) -> bool {
-    event.token().is_none() && event.kind().ends_supervisor()
 }
 
 /// How much earlier than its own supervisor a supervisor kills those that are late, at the most.

@@ -4,7 +4,7 @@
 //!
 //! 1. what followed from the end of the last service is carried out: look-ups see it, its event is told, who waited is answered;
 //! 2. clean-ups are called, the latest first; a panic in one is kept here, for the report;
-//! 3. the closing event is told;
+//! 3. the last event of the incarnation is told;
 //! 4. the incarnation stops, and its `stopped` tells the outcome above, and then to those who wait for the end.
 
 use std::sync::Arc;

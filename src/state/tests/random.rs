@@ -104,7 +104,7 @@ impl World {
                         .expect("it was started")
                         .abandoned = true;
                 }
-                Effect::End(_) => {
+                Effect::End { .. } => {
                     let runs = |cell: &Cell| cell.live.is_some() && !cell.abandoned;
                     assert!(!self.cells.values().any(runs), "ended while one runs");
                 }

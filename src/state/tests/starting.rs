@@ -382,3 +382,37 @@ fn nothing_is_reported_while_nobody_listens() {
     assert_eq!(bench.story(), Vec::<String>::new());
     assert_eq!(bench.actions(), ["start a 1"]);
 }
+
+#[test]
+fn service_that_is_restarted_and_fails_again_and_again_while_its_supervisor_starts_is_judged_once()
+{
+    let mut bench = Bench::new(unlimited());
+    bench.add(named("a")).unwrap();
+    bench.add(named("b")).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("a");
+    let token = bench.token("a");
+    for round in 0..200 {
+        bench.fail("a");
+        bench
+            .state
+            .restart(token, Waiter(round), bench.now)
+            .unwrap();
+        bench.run();
+        bench.ready("a");
+    }
+    bench.fail("a");
+    bench.forget();
+    bench.ready("b");
+    assert_eq!(
+        bench.story(),
+        [
+            "b ServiceStarted",
+            "b ServiceReady",
+            "root SupervisorStarted",
+            "a ServiceFailed"
+        ]
+    );
+    assert_eq!(bench.actions(), ["start a 201"]);
+}
