@@ -12,14 +12,17 @@
 //! ```
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+#[cfg(unix)]
 use std::{error::Error, time::Duration};
 
+#[cfg(unix)]
 use resurgam::{
     EventKind, Shutdown, SupervisorActor,
     process::{Command, Lines, Output, SendSignal, Signal},
 };
 
 /// Crashes at SIGUSR1, and cleans up at SIGTERM.
+#[cfg(unix)]
 const SERVER: &str = r#"
 trap 'echo "a request"; exit 3' USR1
 trap 'echo "stopping"; exit 0' TERM
@@ -28,8 +31,10 @@ while :; do sleep 0.01; done
 "#;
 
 /// Ignores SIGTERM, and so does its descendant.
+#[cfg(unix)]
 const STUBBORN: &str = "trap '' TERM; sleep 60 & echo up; wait";
 
+#[cfg(unix)]
 #[actix::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let root = SupervisorActor::with_defaults("root").start().await?;
@@ -64,6 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[cfg(unix)]
 /// Prints what was written to standard output; on the other one shells complain about what was killed.
 async fn print(lines: &mut Lines, mut count: usize) {
     while count > 0
@@ -74,4 +80,9 @@ async fn print(lines: &mut Lines, mut count: usize) {
             count -= 1;
         }
     }
+}
+
+#[cfg(not(unix))]
+fn main() {
+    println!("services that are OS processes need Unix");
 }

@@ -129,7 +129,8 @@
 //!
 //! None is on by default.
 //!
-//! - `process`: services that are OS processes, in the module `process`. Unix only; adds `rustix`, and signals, pipes and sockets of tokio.
+//! - `process`: services that are OS processes, in the module `process`. Adds `rustix`, and signals, pipes and sockets of tokio. On other
+//!   systems than Unix the module is not there, and the feature changes nothing.
 //! - `sd-notify`: `SupervisorRef::run_under_systemd`, which tells systemd when a program is ready, alive and stopping. Changes nothing
 //!   elsewhere; adds `sd-notify` on Unix.
 
@@ -139,8 +140,8 @@ pub mod docs;
 mod event;
 mod observe;
 mod policy;
-#[cfg(feature = "process")]
-#[cfg_attr(docsrs, doc(cfg(feature = "process")))]
+#[cfg(all(unix, feature = "process"))]
+#[cfg_attr(docsrs, doc(cfg(all(unix, feature = "process"))))]
 pub mod process;
 mod registry;
 pub mod scope;

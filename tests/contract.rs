@@ -207,7 +207,7 @@ async fn kinds(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
         Ok::<_, std::io::Error>(())
     }))
     .await?;
-    #[cfg(feature = "process")]
+    #[cfg(all(unix, feature = "process"))]
     processes(root).await?;
     // A program: until SIGINT or SIGTERM; the first stops in order.
     let code: std::process::ExitCode = root.run_until_signal().await;
@@ -219,7 +219,7 @@ impl Actor for Plain {
     type Context = actix::Context<Self>;
 }
 
-#[cfg(feature = "process")]
+#[cfg(all(unix, feature = "process"))]
 async fn processes(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
     // An OS process (feature `process`).
     let child = resurgam::process::Command::new("sh")

@@ -4,6 +4,8 @@
 //! whole life of a service: restarts, readiness, requirements, timeouts, events. [`Command::capture`] runs it once instead and
 //! returns what it wrote.
 //!
+//! This module needs the feature `process`, and Unix: on other systems the feature is without effect, and the module is not there.
+//!
 //! ```
 //! use resurgam::{ExitReason, SupervisorActor, process::Command};
 //!
@@ -68,15 +70,12 @@
 //! 3. The keeper's thread starts every process, never blocks on one, and never ends.
 
 #[cfg(any(
-    not(unix),
     target_os = "cygwin",
     target_os = "netbsd",
     target_os = "openbsd",
     target_os = "redox"
 ))]
-compile_error!(
-    "the feature `process` of resurgam needs Unix process groups and `waitid`, which this target does not have"
-);
+compile_error!("the feature `process` of resurgam needs `waitid`, which this target does not have");
 
 // Each file uses only those before it in this list: `signal` and `error`; `output` and `readiness`, of one process; `group`, its number and
 // the signals to it; `end`; `keeper`, which starts and reaps processes; `command`; then `actor` and `capture`, which run one.
