@@ -153,8 +153,10 @@ pub(super) fn became_ready(state: &SupervisorState, slot: u32) -> Next {
 
 /// A service will not become ready by itself: tells those that wait for it, directly or not, that waiting is in vain.
 pub(super) fn became_unavailable(state: &mut SupervisorState, slot: u32, now: Instant) {
-    let name = Arc::from(state.services[slot].name());
-    block_dependents(state, name, now);
+    if waits_may_be_in_vain(state) {
+        let name = Arc::from(state.services[slot].name());
+        block_dependents(state, name, now);
+    }
 }
 
 /// A service without an incarnation is forgotten: tells everybody who waits for it.
@@ -177,7 +179,9 @@ pub(super) fn forget(state: &mut SupervisorState, slot: u32, reason: &ExitReason
     state
         .waiters
         .tell(service.serial, removed, &mut state.output);
-    block_dependents(state, Arc::from(service.name()), now);
+    if waits_may_be_in_vain(state) {
+        block_dependents(state, Arc::from(service.name()), now);
+    }
 }
 
 /// A service has ended for good by itself. May end the supervisor.
@@ -243,11 +247,13 @@ pub(super) fn bounce_dependents(state: &mut SupervisorState, slot: u32) -> usize
     bounced
 }
 
+/// Reports whether anybody waits for another service, and is to be told. Where the supervisor ends, everybody is told that.
+fn waits_may_be_in_vain(state: &SupervisorState) -> bool {
+    !state.is_ending() && state.services.has_requirements()
+}
+
 /// Tells those that wait for the service of this name, directly or not, that waiting is in vain.
 fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
-    if state.is_ending() || !state.services.has_requirements() {
-        return;
-    }
     let mut seen = BTreeSet::new();
     let mut work = vec![name];
     while let Some(name) = work.pop() {

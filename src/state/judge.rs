@@ -97,7 +97,7 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
     }
     // One that was ready before the one that is being started. Were it restarted now, a start that fails after all would have to stop it
     // again, and each failure of it would count while nothing runs yet.
-    state.mirror(slot);
+    state.mirror(slot, Phase::Undecided.public());
     state.deferred.push((state.services.token(slot), end));
     Next::Settle
 }

@@ -16,7 +16,7 @@ use super::{
     output::{Effect, Output},
     rules::SupervisorRules,
     sequence::Sequence,
-    service::{Origin, Phase, Wanted},
+    service::{Origin, Phase, ServiceState, Wanted},
     table::Table,
     transitions::Input,
     waiters::{Milestone, Waiters},
@@ -157,19 +157,18 @@ impl SupervisorState {
         }
         // `Undecided` is not shown: as a rule it lasts until the end of the turn. What follows it is told in any case, and so is a new
         // incarnation, even if the one before was starting as well.
-        let untold = before == Phase::Undecided || matches!(phase, Phase::Starting { .. });
-        let changed = untold || before.public() != phase.public();
-        if changed && phase != Phase::Undecided {
-            self.mirror(slot);
+        let untold = matches!(before, Phase::Undecided) || matches!(phase, Phase::Starting { .. });
+        let shown = !matches!(phase, Phase::Undecided);
+        let state = phase.public();
+        if shown && (untold || before.public() != state) {
+            self.mirror(slot, state);
         }
     }
 
     /// Says in which state a service is, for look-ups.
-    pub(super) fn mirror(&mut self, slot: u32) {
-        self.output.push(Effect::Mirror {
-            token: self.services.token(slot),
-            state: self.services[slot].phase().public(),
-        });
+    pub(super) fn mirror(&mut self, slot: u32, state: ServiceState) {
+        let token = self.services.token(slot);
+        self.output.push(Effect::Mirror { token, state });
     }
 
     /// Puts a service into the line, as one that waits for its turn or for the end of its delay.

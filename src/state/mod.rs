@@ -347,23 +347,24 @@ impl SupervisorState {
         }
     }
 
+    /// What is due first. Of what is due at the same time, in the order of [`Due`].
     fn next_due(&self) -> Option<(Instant, Due)> {
         let service = self.services.next_deadline();
-        [
-            service.map(|(at, slot)| (at, Due::Service(slot))),
-            self.sequence
-                .deadline(self.rules.strategy)
-                .map(|at| (at, Due::Patience)),
-            self.shutdown_deadline().map(|at| (at, Due::Shutdown)),
-            self.pause
-                .and_then(|pause| pause.until)
-                .map(|at| (at, Due::Pause)),
-            self.next_resume.map(|at| (at, Due::Resume)),
-            self.line.deadline().map(|at| (at, Due::Line)),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let mut first = service.map(|(at, slot)| (at, Due::Service(slot)));
+        // Asked after every turn, and as a rule there is nothing else: compared one by one, and not collected.
+        let mut compare = |at: Option<Instant>, due| {
+            if let Some(at) = at
+                && first.is_none_or(|first| (at, due) < first)
+            {
+                first = Some((at, due));
+            }
+        };
+        compare(self.sequence.deadline(self.rules.strategy), Due::Patience);
+        compare(self.shutdown_deadline(), Due::Shutdown);
+        compare(self.pause.and_then(|pause| pause.until), Due::Pause);
+        compare(self.next_resume, Due::Resume);
+        compare(self.line.deadline(), Due::Line);
+        first
     }
 }
 

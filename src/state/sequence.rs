@@ -47,6 +47,11 @@ enum Gate {
 }
 
 impl Sequence {
+    /// Reports whether nobody is being stopped.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members == 0
+    }
+
     /// Makes a service part of the sequence, if it is not yet.
     pub(super) fn join(&mut self, services: &mut Table, slot: u32, strategy: Strategy) {
         let service = &mut services[slot];

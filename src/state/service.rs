@@ -37,7 +37,7 @@ pub enum ServiceState {
 }
 
 impl ServiceState {
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Waiting,
         Self::Starting,
         Self::Ready,
@@ -51,6 +51,11 @@ impl ServiceState {
     /// Reports whether the service has an incarnation.
     pub(crate) const fn is_live(self) -> bool {
         matches!(self, Self::Starting | Self::Ready | Self::Stopping)
+    }
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub(super) const fn index(self) -> usize {
+        self as usize
     }
 
     /// A number for this state, to keep it in an atomic.

@@ -34,6 +34,10 @@ pub(super) fn stop(state: &mut SupervisorState, slot: u32, wanted: Wanted, now: 
 
 /// Asks whoever may be asked.
 pub(super) fn advance(state: &mut SupervisorState, now: Instant) {
+    // The usual case, and the last step of every input.
+    if state.sequence.is_empty() {
+        return;
+    }
     for slot in state.sequence.take_freed(&state.services) {
         ask(state, slot, now);
     }
@@ -151,16 +155,14 @@ pub(super) fn stopped(
 ) -> Next {
     report_stop(state, slot, &end, now);
     let error = fatal::fatal_error(state, &end.exit.reason);
-    let follows = Next::Become { slot, wanted, end };
-    match error {
-        None => follows,
-        Some(error) => {
-            let path = state.services[slot].path.clone();
-            // First, since it makes all that were to be started again end as well.
-            let fatal = fatal::end_fatally(state, path, error);
-            Next::Then(Box::new((fatal, follows)))
-        }
-    }
+    let Some(error) = error else {
+        return become_wanted(state, slot, wanted, &end, now);
+    };
+    let path = state.services[slot].path.clone();
+    // First, since it makes all that were to be started again end as well.
+    let fatal = fatal::end_fatally(state, path, error);
+    let become_wanted = Next::Become { slot, wanted, end };
+    Next::Then(Box::new((fatal, become_wanted)))
 }
 
 /// Reports the end of an incarnation that was to be stopped, and records it if its supervisor ends.

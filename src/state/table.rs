@@ -43,7 +43,6 @@ pub(super) struct Table {
     dependents: HashMap<Arc<str>, Dependents>,
     deadlines: BTreeSet<(Instant, u32)>,
     counts: [usize; 8],
-    live: usize,
     significant: usize,
 }
 
@@ -83,7 +82,6 @@ impl Table {
             dependents: HashMap::new(),
             deadlines: BTreeSet::new(),
             counts: [0; 8],
-            live: 0,
             significant: 0,
         }
     }
@@ -98,7 +96,8 @@ impl Table {
             let dependents = self.dependents.entry(Arc::clone(required)).or_default();
             dependents.slots.insert(slot);
         }
-        self.count(&service, Counting::In);
+        self.counts[service.phase().public().index()] += 1;
+        self.significant += usize::from(counts_as_significant(&service));
         let name_at = |slot| name_at(&self.slots, slot);
         self.names.insert(service.name(), slot, name_at);
         self.slots[slot as usize] = Slot::Taken(service);
@@ -125,7 +124,8 @@ impl Table {
         transitions::check(service.phase().kind(), input, Kind::Forgotten);
         self.free = Some(slot);
         self.set_deadline(slot, service.phase().deadline(), None);
-        self.count(&service, Counting::Out);
+        self.counts[service.phase().public().index()] -= 1;
+        self.significant -= usize::from(counts_as_significant(&service));
         self.names.remove(service.name(), slot);
         self.order.remove(service.order);
         for required in service.required() {
@@ -144,16 +144,18 @@ impl Table {
         let service = &mut self[slot];
         let before = service.set_phase(phase, input);
         let significance = service.significance;
-        self.count_phase(before, significance, Counting::Out);
-        self.count_phase(phase, significance, Counting::In);
+        let (was, is) = (before.public().index(), phase.public().index());
+        self.counts[was] -= 1;
+        self.counts[is] += 1;
+        if significance == Significance::Significant {
+            self.significant -= usize::from(!before.is_over());
+            self.significant += usize::from(!phase.is_over());
+        }
         self.set_deadline(slot, before.deadline(), phase.deadline());
         before
     }
 
     fn set_deadline(&mut self, slot: u32, before: Option<Instant>, deadline: Option<Instant>) {
-        if before == deadline {
-            return;
-        }
         if let Some(at) = before {
             self.deadlines.remove(&(at, slot));
         }
@@ -259,8 +261,9 @@ impl Table {
     }
 
     /// How many services have an incarnation.
-    pub(super) const fn live(&self) -> usize {
-        self.live
+    pub(super) fn live(&self) -> usize {
+        let live = ServiceState::ALL.iter().filter(|state| state.is_live());
+        live.map(|state| self.in_state(*state)).sum()
     }
 
     /// How many significant services have not ended for good.
@@ -270,7 +273,7 @@ impl Table {
 
     /// How many services are in a state.
     pub(super) fn in_state(&self, state: ServiceState) -> usize {
-        self.counts[usize::from(state.to_bits())]
+        self.counts[state.index()]
     }
 
     /// Those that must move behind a new service, because they require it, in their new order.
@@ -310,27 +313,11 @@ impl Table {
         self.slots.push(Slot::Free(None));
         slot
     }
+}
 
-    fn count(&mut self, service: &Service, counting: Counting) {
-        self.count_phase(service.phase(), service.significance, counting);
-    }
-
-    fn count_phase(&mut self, phase: Phase, significance: Significance, counting: Counting) {
-        let significant = significance == Significance::Significant && !phase.is_over();
-        let state = &mut self.counts[usize::from(phase.public().to_bits())];
-        match counting {
-            Counting::In => {
-                *state += 1;
-                self.live += usize::from(phase.is_live());
-                self.significant += usize::from(significant);
-            }
-            Counting::Out => {
-                *state -= 1;
-                self.live -= usize::from(phase.is_live());
-                self.significant -= usize::from(significant);
-            }
-        }
-    }
+/// Reports whether a service is significant and has not ended for good.
+fn counts_as_significant(service: &Service) -> bool {
+    service.significance == Significance::Significant && !service.phase().is_over()
 }
 
 /// The name of the service in a slot.
@@ -406,11 +393,4 @@ impl Names {
 pub(super) enum Leaving {
     Joins,
     Left,
-}
-
-/// Whether something is counted or no longer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Counting {
-    In,
-    Out,
 }
