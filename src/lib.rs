@@ -49,7 +49,7 @@
 //! The rest of this page: [lives of a service](#lives-of-a-service), [what survives](#what-survives),
 //! [restarts](#restarts), [limits](#limits), [strategies and requirements](#strategies-and-requirements), [starting](#starting),
 //! [stopping](#stopping), [trees](#trees), [differences from OTP and suture](#differences-from-otp-and-suture),
-//! [what it does not do](#what-it-does-not-do), [parity](docs).
+//! [what it does not do](#what-it-does-not-do), [coming from another library](docs).
 //!
 //! # Lives of a service
 //!
@@ -82,9 +82,10 @@
 //!
 //! # Limits
 //!
-//! Restarts are counted by the supervisor, for all its services together: with [`RestartLimit::decay`], the default, each failure adds one to a
-//! count that halves every 30 s; above 5.0 the supervisor [pauses](OnLimit::Pause) restarts for 15 s, while healthy services run on. With
-//! [`RestartLimit::window`] and [`OnLimit::Escalate`] it does as OTP does. A service may have a [limit of its own](ServiceSpec::limit).
+//! Restarts are counted by the supervisor, for all its services together: with [`RestartLimit::decay`], the default, each failure, and each normal
+//! end of a permanent service, adds one to a count that halves every 30 s; above 5.0 the supervisor [pauses](OnLimit::Pause) restarts for 15 s,
+//! while healthy services run on. With [`RestartLimit::window`] and [`OnLimit::Escalate`] it does as OTP does. A service may have a
+//! [limit of its own](ServiceSpec::limit).
 //!
 //! # Strategies and requirements
 //!
@@ -149,6 +150,8 @@ mod state;
 mod supervisor;
 mod task;
 mod token;
+mod tree;
+mod user_value;
 
 pub use crate::{
     event::{Blocked, Event, EventKind, Restarting},
@@ -164,11 +167,12 @@ pub use crate::{
         StopError, UnstoppedService,
     },
     supervisor::{
-        Build, Deferred, JoinError, ReconfigureError, Report, ServiceReport, ShutdownError,
-        SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
+        Build, Deferred, ReconfigureError, Report, ServiceReport, SupervisorActor, SupervisorRef,
+        SupervisorSpec, message,
     },
     task::{BlockingContext, BlockingError, BlockingWork, Lifetime, Spawn, TaskActor, TaskContext},
     token::ServiceToken,
+    tree::{JoinError, ShutdownError, SupervisorGone},
 };
 
 #[cfg(doctest)]

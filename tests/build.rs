@@ -12,8 +12,8 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, Build, EventKind, JoinError, OnLimit, RestartLimit, ServiceContext, ServiceRef,
-    ServiceSpec, StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
+    AddError, Build, EventKind, Events, JoinError, OnLimit, RestartLimit, ServiceContext,
+    ServiceRef, ServiceSpec, StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -282,4 +282,35 @@ async fn service_that_was_added_later_survives_the_build() {
     assert_eq!(leaf.send(Resource).await, Ok(2));
     assert_eq!(added.send(Resource).await, Ok(5));
     root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn clean_up_comes_after_the_events_of_the_services_and_before_that_of_the_supervisor() {
+    time::pause();
+    let events: Arc<Mutex<Option<Events>>> = Arc::default();
+    let told_before = Log::default();
+    let (subscription, told) = (Arc::clone(&events), told_before.clone());
+    let spec = spec(&Log::default(), move |_, services| {
+        let (subscription, told) = (Arc::clone(&subscription), told.clone());
+        services.on_cleanup(move || {
+            let mut events = subscription.lock().unwrap();
+            while let Some(event) = events.as_mut().and_then(Events::try_next) {
+                told.note(event.to_string());
+            }
+        });
+        Ok(())
+    });
+    let root = SupervisorActor::new("root", spec).start().await.unwrap();
+    *events.lock().unwrap() = Some(root.events());
+
+    root.shutdown().await.unwrap();
+
+    assert_eq!(
+        told_before.take().last().unwrap(),
+        "root/leaf#0: stopped: shutdown"
+    );
+    let closing = events.lock().unwrap().as_mut().unwrap().try_next();
+    assert!(
+        closing.is_some_and(|event| matches!(event.kind(), EventKind::SupervisorStopped { .. }))
+    );
 }

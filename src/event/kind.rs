@@ -91,7 +91,7 @@ pub enum EventKind {
         /// Why it ended.
         reason: ExitReason,
     },
-    /// The failures of a service were forgotten on request.
+    /// The count of a service's failures was reset on request.
     ServiceReset,
     /// Restarts pause, because there were too many. Again if failures during the pause prolong it.
     BackoffStarted {
@@ -163,17 +163,7 @@ impl EventKind {
         )
     }
 
-    /// Reports whether it is the last thing that an incarnation of a supervisor says about itself.
-    pub(crate) const fn ends_supervisor(&self) -> bool {
-        matches!(
-            self,
-            Self::SupervisorStartFailed { .. }
-                | Self::SupervisorStopped { .. }
-                | Self::SupervisorEscalated { .. }
-        )
-    }
-
-    /// How loudly it is to be told.
+    /// The log level of an event of this kind.
     pub(crate) const fn severity(&self) -> Severity {
         match self {
             Self::ServiceAbandoned
@@ -192,7 +182,7 @@ impl EventKind {
         }
     }
 
-    /// The kind that tells of an end that nobody asked for, after the incarnation was ready.
+    /// The kind for an incarnation that was ready and has ended without being asked to stop.
     pub(crate) fn ended(reason: ExitReason, count: f64, restarting: Restarting) -> Self {
         match reason {
             ExitReason::Normal | ExitReason::Shutdown => {
@@ -283,7 +273,7 @@ impl EventKind {
     }
 }
 
-/// How loudly an event is to be told.
+/// The log level of an event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Severity {
     Debug,
@@ -335,7 +325,7 @@ pub enum Blocked {
 }
 
 impl Blocked {
-    /// Reports whether waiting is enough, because the supervisor itself will get the other one ready.
+    /// Reports whether the supervisor itself will get the other service ready, so that nobody has to do anything.
     pub(crate) const fn resolves_itself(self) -> bool {
         matches!(self, Self::NotReady)
     }

@@ -21,23 +21,17 @@ use crate::event::{Event, EventKind};
 /// never block, never across an await, and no user code runs under it: whoever has it gives it back at once.
 #[derive(Default)]
 pub(crate) struct EventHub {
+    /// How many subscribers there are, to be read without the lock: most trees have none, and their events cost nothing.
     listening: AtomicUsize,
     subscribers: Mutex<Vec<Subscriber>>,
-    /// Written under the lock: who subscribes after the end is told so at once.
+    /// Read and written under the lock: whoever subscribes after the close gets a stream that is at its end.
     closed: AtomicBool,
-}
-
-struct Subscriber {
-    sender: Sender<Event>,
-    /// Events that did not fit since the last one that did.
-    missed: u64,
-    lost: Arc<AtomicU64>,
 }
 
 impl EventHub {
     /// Reports whether anybody wants events, so that nobody makes them in vain.
     pub(crate) fn is_observed(&self) -> bool {
-        // A subscription that another thread makes at this very moment may miss an event: it has no claim to it.
+        // Relaxed: a concurrent subscription may miss this event; nothing orders the two.
         self.listening.load(Ordering::Relaxed) > 0 || super::tracing::is_enabled()
     }
 
@@ -48,6 +42,7 @@ impl EventHub {
             return;
         }
         let mut subscribers = self.lock();
+        // A reader that has dropped its subscription is found out here, with the next event.
         subscribers.retain_mut(|subscriber| subscriber.offer(event) == Offered::Alive);
         self.listening.store(subscribers.len(), Ordering::Relaxed);
     }
@@ -76,11 +71,12 @@ impl EventHub {
         self.closed.store(true, Ordering::Relaxed);
         self.listening.store(0, Ordering::Relaxed);
         drop(subscribers);
+        // Without the lock: dropping a sender wakes its reader, who may subscribe again at once on another thread.
         drop(ended);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Subscriber>> {
-        // Nothing in the critical section panics; if it did, the list would still be whole.
+        // Nothing panics while the lock is held. If something did, the list would still be whole.
         self.subscribers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -95,9 +91,18 @@ impl fmt::Debug for EventHub {
     }
 }
 
+/// Where the events of one subscription go.
+struct Subscriber {
+    sender: Sender<Event>,
+    /// Events that did not fit since the last one that did.
+    missed: u64,
+    lost: Arc<AtomicU64>,
+}
+
 impl Subscriber {
     /// Queues the event if it fits, behind a note of what did not fit before it.
     fn offer(&mut self, event: &Event) -> Offered {
+        // The note takes a place of its own, in front of the first event that fits again, so that it stands where the gap is.
         if self.missed > 0 {
             let note = event.about(EventKind::EventsLost { count: self.missed });
             match self.sender.try_send(note) {

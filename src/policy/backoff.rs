@@ -114,7 +114,7 @@ impl Backoff {
         prolonged(delay, self.jitter, u)
     }
 
-    /// How long a service must have been ready for its failures to be forgotten.
+    /// How long a service must have been ready for its row of failures to end.
     pub(crate) fn healthy_after(&self) -> Duration {
         self.reset_after.unwrap_or(self.max)
     }

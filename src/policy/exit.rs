@@ -1,11 +1,8 @@
 //! Why an incarnation ended.
 
-use std::{
-    error::Error,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{error::Error, fmt, sync::Arc};
+
+use crate::user_value::UserValue;
 
 /// Why an incarnation of a service ended.
 ///
@@ -90,7 +87,7 @@ impl fmt::Display for ExitReason {
         }?;
         if f.alternate() {
             let mut next = self.source();
-            // An error whose sources form a ring would never end.
+            // The sources of a user's error may form a ring.
             for _ in 0..MAX_CHAIN {
                 let Some(error) = next else { break };
                 write!(f, ": {error}")?;
@@ -147,61 +144,37 @@ impl fmt::Display for KillCause {
 /// Cheap to clone. Two of them are equal if they are the same occurrence, whatever they say. Prints as the error that
 /// it holds, and has the same source.
 #[derive(Clone)]
-pub struct ServiceError(Arc<Held>);
+pub struct ServiceError(Arc<UserValue<Box<dyn Error + Send + Sync>>>);
 
 impl ServiceError {
     /// Takes any error, boxed error or text. A `ServiceError` stays as it is.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(same) => *same,
-            Err(error) => Self(Arc::new(Held(error))),
+            Err(error) => Self(Arc::new(UserValue::new(error))),
         }
     }
 
     /// The error itself.
     pub fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.0.0
+        &***self.0
     }
 
     /// The error itself, if it is an `E`.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
-        self.0.0.downcast_ref()
-    }
-}
-
-/// An error of the user's, whose `Drop` may panic wherever the last clone goes: often on a supervisor's turn.
-struct Held(Box<dyn Error + Send + Sync>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let error = std::mem::replace(&mut self.0, Box::new(fmt::Error));
-        let _nobody_to_tell = quietly(move || drop(error));
-    }
-}
-
-/// Runs what a user's error does; `None` if it panics. What the panic carries is dropped likewise.
-pub(super) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(code)) {
-        Ok(value) => Some(value),
-        Err(payload) => {
-            let mut carried = catch_unwind(AssertUnwindSafe(move || drop(payload)));
-            while let Err(next) = carried {
-                carried = catch_unwind(AssertUnwindSafe(move || drop(next)));
-            }
-            None
-        }
+        self.0.downcast_ref()
     }
 }
 
 impl fmt::Debug for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0.0, f)
+        fmt::Debug::fmt(&**self.0, f)
     }
 }
 
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.0, f)
+        fmt::Display::fmt(&**self.0, f)
     }
 }
 
@@ -213,6 +186,6 @@ impl PartialEq for ServiceError {
 
 impl Error for ServiceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.0.source()
+        self.0.source()
     }
 }

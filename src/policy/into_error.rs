@@ -53,7 +53,7 @@ fn retell(error: &(dyn Error + 'static), sources: usize) -> Box<dyn Error + Send
     if let Some(ending) = error.downcast_ref::<ScopeEnding>() {
         return Box::new(ending.clone());
     }
-    // A transparent wrapper says nothing of its own, and its sources begin behind what it holds.
+    // The text and the sources of an `io::Error` are those of the error that it holds, which itself would be passed over.
     let held = error
         .downcast_ref::<std::io::Error>()
         .and_then(|error| error.get_ref());

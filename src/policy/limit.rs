@@ -17,7 +17,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RestartLimit {
-    /// Failures count, and are forgotten by half in each `decay`.
+    /// Failures are counted, and the count halves in each `decay`.
     Decay {
         /// The half-life of the count.
         decay: Duration,
@@ -189,12 +189,12 @@ impl LimitCounter {
         }
     }
 
-    /// Begins anew after a pause. The window goes on: it stays exact.
+    /// Starts to count from zero after a pause. A window does not: its restarts leave it by themselves, one by one.
     pub(crate) fn resume(&mut self) {
         self.count = 0.0;
     }
 
-    /// Forgets all failures.
+    /// Starts anew, with nothing counted.
     pub(crate) fn reset(&mut self) {
         self.count = 0.0;
         self.last = None;
@@ -224,7 +224,7 @@ impl LimitCounter {
     /// Puts a restart into the ring; reports whether all `max` before it are still in the window.
     fn slide(&mut self, max: u32, within: Duration, now: Instant) -> bool {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        // A ring that is longer than allowed is left from a limit before a reconfiguration.
+        // A reconfiguration may have lowered `max`: the ring may be longer than it allows.
         while self.recent.len() > max {
             self.recent.pop_front();
         }

@@ -18,7 +18,7 @@ pub(crate) struct Cycle {
 pub(crate) struct Node<'a> {
     /// Its name.
     pub(crate) name: &'a str,
-    /// The names that it requires. Those of nobody are passed over.
+    /// The names that it requires. A name that no node has is passed over.
     pub(crate) requires: Vec<&'a str>,
 }
 
@@ -68,7 +68,7 @@ fn find_cycle(nodes: &[Node<'_>], positions: &HashMap<&str, usize>, missing: &[u
         }
         seen[position] = walk.len();
         walk.push(position);
-        // Whoever is left over requires another one that is left over.
+        // A node that could not be sorted requires another one that could not be sorted, so there is always a next one.
         next = nodes[position]
             .requires
             .iter()

@@ -2,10 +2,8 @@
 
 use std::{error::Error, fmt, io};
 
-use super::{
-    ExitReason, ServiceError,
-    exit::{MAX_CHAIN, quietly},
-};
+use super::{ExitReason, ServiceError, exit::MAX_CHAIN};
+use crate::user_value::quietly;
 
 /// What a service decides about itself when it ends, in place of its restart type.
 ///
@@ -39,7 +37,7 @@ impl Verdict {
             .copied()
     }
 
-    /// As [`find`](Self::find); an error that panics meanwhile has no verdict.
+    /// As [`find`](Self::find); an error whose `source` panics has no verdict.
     pub(crate) fn find_quietly(error: &(dyn Error + 'static)) -> Option<Self> {
         quietly(|| Self::find(error)).flatten()
     }
@@ -55,7 +53,7 @@ pub(crate) fn sources<'a>(
     .take(MAX_CHAIN)
 }
 
-/// Reports whether an error or one of its sources is a `T` that is wanted; one that panics meanwhile has none.
+/// Reports whether an error or one of its sources is a `T` that is wanted. If a `source` panics, none is.
 pub(crate) fn find_source<T: Error + 'static>(
     error: &(dyn Error + 'static),
     wanted: impl Fn(&T) -> bool,
@@ -67,7 +65,8 @@ pub(crate) fn find_source<T: Error + 'static>(
     quietly(found).unwrap_or(false)
 }
 
-/// What a transparent wrapper holds: its `source` is that of the wrapped error, which would be passed over.
+/// The error within a transparent wrapper, which a walk over the sources would pass over: the `source` of such a wrapper is the source of
+/// what it holds.
 fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     if let Some(wrapper) = error.downcast_ref::<ServiceError>() {
         return Some(wrapper.as_error());

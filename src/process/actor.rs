@@ -10,14 +10,17 @@ use futures::{Stream, StreamExt, stream};
 
 use super::{
     command::{Command, Merge, Stdin},
+    end::{EndWatch, ProcessEnd},
     error::{SignalError, SpawnError},
-    group::{Exit, ExitWatch, Group},
-    keeper::Spawned,
-    output::{DRAIN, Drain, Line, LineReader, Origin, Output, feed},
+    keeper::{OwnedGroup, Spawned},
+    output::{DRAIN, Drain, Line, LineReader, Output, Writer, feed},
     readiness::{Ready, http_answers, port_accepts},
     signal::Signal,
 };
-use crate::service::{ServiceContext, StartContext};
+use crate::{
+    policy::Readiness,
+    service::{ServiceContext, ServiceSpec, StartContext},
+};
 
 /// One process, as an actor; see [`Command::service`].
 ///
@@ -44,34 +47,25 @@ use crate::service::{ServiceContext, StartContext};
 /// ```
 pub struct ProcessActor {
     command: Command,
-    origin: Origin,
-    group: Group,
+    writer: Writer,
+    group: OwnedGroup,
+    /// When the service is ready. `Start`, once a line has made it so.
     ready: Ready,
-    /// What `started` sets to work.
-    parts: Option<Parts>,
-    output: Flow,
+    /// Taken by `started`, which makes futures of them.
+    streams: Option<Streams>,
+    /// Whether both outputs were read to their ends.
+    output_closed: bool,
     drain: Drain,
-    exit: Option<Exit>,
+    /// How the process has ended, once it has.
+    end: Option<ProcessEnd>,
     /// The signal that was sent to stop the process.
     asked: Option<Signal>,
-}
-
-struct Parts {
-    watch: ExitWatch,
-    stdin: Option<OwnedFd>,
-    lines: Pin<Box<dyn Stream<Item = (Output, Vec<u8>)>>>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Flow {
-    Open,
-    Over,
 }
 
 impl ProcessActor {
     /// Starts the process of an incarnation.
     pub(super) async fn begin(command: Command, context: StartContext) -> Result<Self, SpawnError> {
-        let origin = Origin {
+        let writer = Writer {
             path: Arc::from(context.path()),
             generation: context.generation(),
         };
@@ -91,7 +85,7 @@ impl ProcessActor {
             });
             readers.push(lines.boxed_local());
         }
-        let parts = Parts {
+        let streams = Streams {
             watch,
             stdin,
             lines: stream::select_all(readers).boxed_local(),
@@ -99,19 +93,19 @@ impl ProcessActor {
         Ok(Self {
             ready: command.ready().clone(),
             command,
-            origin,
+            writer,
             group,
-            parts: Some(parts),
-            output: Flow::Open,
+            streams: Some(streams),
+            output_closed: false,
             drain: Drain::default(),
-            exit: None,
+            end: None,
             asked: None,
         })
     }
 
     fn line(&mut self, output: Output, bytes: &[u8], ctx: &mut ServiceContext<Self>) {
         self.drain.read(bytes);
-        let line = Line::new(self.origin.clone(), output, bytes);
+        let line = Line::new(self.writer.clone(), output, bytes);
         let is_awaited = match &self.ready {
             Ready::Match(matches) => matches(line.text()),
             _ => false,
@@ -138,38 +132,38 @@ impl ProcessActor {
         }
     }
 
-    /// The process has ended: so does its group, and what was written is read to the end.
-    fn exited(&mut self, exit: Exit, ctx: &mut ServiceContext<Self>) {
-        self.exit = Some(exit);
+    /// Kills the rest of the group when the process has ended, and reads what was written to the end.
+    fn process_ended(&mut self, end: ProcessEnd, ctx: &mut ServiceContext<Self>) {
+        self.end = Some(end);
         self.group.kill();
-        match self.output {
-            Flow::Open => {
-                self.drain.begin();
-                ctx.run_later(DRAIN, Self::drained);
-            }
-            Flow::Over => self.finish(ctx),
-        }
-    }
-
-    fn drained(&mut self, ctx: &mut ServiceContext<Self>) {
-        if self.drain.goes_on() {
-            ctx.run_later(DRAIN, Self::drained);
+        if self.output_closed {
+            self.end(ctx);
         } else {
-            self.finish(ctx);
+            self.drain.begin();
+            ctx.run_later(DRAIN, Self::look_at_drain);
         }
     }
 
-    fn output_over(&mut self, ctx: &mut ServiceContext<Self>) {
-        self.output = Flow::Over;
-        if self.exit.is_some() {
-            self.finish(ctx);
+    fn look_at_drain(&mut self, ctx: &mut ServiceContext<Self>) {
+        if self.drain.goes_on() {
+            ctx.run_later(DRAIN, Self::look_at_drain);
+        } else {
+            self.end(ctx);
         }
     }
 
-    fn finish(&mut self, ctx: &mut ServiceContext<Self>) {
-        self.group.finish();
-        let exit = self.exit.unwrap_or(Exit::Lost);
-        match exit.judge(&self.command.program(), self.asked) {
+    fn output_ended(&mut self, ctx: &mut ServiceContext<Self>) {
+        self.output_closed = true;
+        if self.end.is_some() {
+            self.end(ctx);
+        }
+    }
+
+    /// Ends the incarnation as its process has ended.
+    fn end(&mut self, ctx: &mut ServiceContext<Self>) {
+        self.group.kill_and_reap();
+        let end = self.end.unwrap_or(ProcessEnd::Lost);
+        match end.judge(&self.command.program(), self.asked) {
             Ok(()) => ctx.terminate(),
             Err(error) => ctx.fail(error),
         }
@@ -180,20 +174,20 @@ impl Actor for ProcessActor {
     type Context = ServiceContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(parts) = self.parts.take() else {
+        let Some(streams) = self.streams.take() else {
             return;
         };
-        // In this order: a line is read before the end is seen.
-        let lines = parts.lines.into_actor(self);
+        // Spawned before the wait for the end, and so polled before it: a line that was written before the end is read before it.
+        let lines = streams.lines.into_actor(self);
         let lines = lines.map(|(output, line), actor, ctx| actor.line(output, &line, ctx));
         let lines = lines.finish();
-        ctx.spawn(lines.map(|(), actor, ctx| actor.output_over(ctx)));
-        if let (Some(pipe), Stdin::Bytes(bytes)) = (parts.stdin, self.command.input()) {
-            let fed = feed(pipe, Arc::clone(bytes), self.origin.clone());
+        ctx.spawn(lines.map(|(), actor, ctx| actor.output_ended(ctx)));
+        if let (Some(pipe), Stdin::Bytes(bytes)) = (streams.stdin, self.command.input()) {
+            let fed = feed(pipe, Arc::clone(bytes), self.writer.clone());
             ctx.spawn(fed.into_actor(self));
         }
-        let exit = parts.watch.wait(self.group.leader()).into_actor(self);
-        ctx.spawn(exit.map(Self::exited_with));
+        let end = streams.watch.wait(self.group.leader()).into_actor(self);
+        ctx.spawn(end.map(|end, actor, ctx| actor.process_ended(end, ctx)));
         self.await_readiness(ctx);
     }
 
@@ -203,19 +197,32 @@ impl Actor for ProcessActor {
             let signal = self.command.signal_to_stop();
             self.asked = Some(signal);
             if self.group.signal(signal) == Err(SignalError::Forbidden) {
-                // It cannot be asked, nor killed. Its service does not wait for it.
+                // A process of another user can be neither asked nor killed: the service ends without it.
                 return Running::Stop;
             }
-            // One that is suspended takes the signal only when it goes on.
+            // A suspended process takes the signal only when it goes on.
             self.group.resume();
         }
         Running::Continue
     }
 }
 
-impl ProcessActor {
-    fn exited_with(exit: Exit, actor: &mut Self, ctx: &mut ServiceContext<Self>) {
-        actor.exited(exit, ctx);
+impl Command {
+    /// Describes a service that runs the command, anew for each incarnation.
+    ///
+    /// Its lines are also written to `tracing`, as `info` with target `resurgam::process` and the fields `path`, `generation` and
+    /// `output`. How the process ends says how the incarnation ends, see [the module](super). A program that ends by itself and is
+    /// not to be run again wants [`RestartType::Transient`](crate::RestartType::Transient), since the default starts it again
+    /// also after a success.
+    pub fn service(self, name: impl Into<Arc<str>>) -> ServiceSpec<ProcessActor> {
+        let readiness = match self.ready() {
+            Ready::Start => Readiness::OnStart,
+            _ => Readiness::Explicit,
+        };
+        ServiceSpec::new_async(name, move |context| {
+            ProcessActor::begin(self.clone(), context)
+        })
+        .readiness(readiness)
     }
 }
 
@@ -224,9 +231,16 @@ impl fmt::Debug for ProcessActor {
         f.debug_struct("ProcessActor")
             .field("command", &self.command)
             .field("group", &self.group)
-            .field("exit", &self.exit)
+            .field("end", &self.end)
             .finish_non_exhaustive()
     }
+}
+
+/// The pipes of a process, and the watch for its end.
+struct Streams {
+    watch: EndWatch,
+    stdin: Option<OwnedFd>,
+    lines: Pin<Box<dyn Stream<Item = (Output, Vec<u8>)>>>,
 }
 
 /// Asks for the id of the process, which is also that of its group.
@@ -264,7 +278,7 @@ impl Handler<SendSignal> for ProcessActor {
     type Result = Result<(), SignalError>;
 
     fn handle(&mut self, SendSignal(signal): SendSignal, _: &mut Self::Context) -> Self::Result {
-        match self.exit {
+        match self.end {
             Some(_) => Err(SignalError::Ended),
             None => self.group.signal_leader(signal),
         }

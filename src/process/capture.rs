@@ -10,7 +10,7 @@ use super::{
     command::{Command, Merge, Stdin},
     error::{CaptureError, SpawnError},
     keeper::Spawned,
-    output::{DRAIN, Drain, Line, LineReader, Origin, Output, feed},
+    output::{DRAIN, Drain, Line, LineReader, Output, Writer, feed},
 };
 
 impl Command {
@@ -62,7 +62,7 @@ impl Command {
 
 async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
     let program = command.program();
-    let origin = Origin {
+    let writer = Writer {
         path: Arc::from(program.as_str()),
         generation: 0,
     };
@@ -82,36 +82,36 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
         readers.push((output, reader));
     }
     let leader = group.leader();
-    let exit = {
+    let end = {
         let mut stdout = Some(&mut captured);
         let reading = readers.into_iter().map(|(output, reader)| {
             let kept = match output {
                 Output::Stdout => stdout.take(),
                 Output::Stderr => None,
             };
-            read(&command, &origin, output, reader, kept, &drain)
+            read(&command, &writer, output, reader, kept, &drain)
         });
         let reading = future::join_all(reading);
         let feeding = async {
             if let (Some(pipe), Stdin::Bytes(bytes)) = (stdin, command.input()) {
-                feed(pipe, Arc::clone(bytes), origin.clone()).await;
+                feed(pipe, Arc::clone(bytes), writer.clone()).await;
             }
         };
         let streams = Box::pin(future::join(feeding, reading));
         match future::select(streams, Box::pin(watch.wait(leader))).await {
             Either::Left((_, end)) => end.await,
-            Either::Right((exit, mut streams)) => {
+            Either::Right((end, mut streams)) => {
                 group.kill();
                 lock(&drain).begin();
                 while time::timeout(DRAIN, &mut streams).await.is_err() && lock(&drain).goes_on() {}
-                exit
+                end
             }
         }
     };
-    group.finish();
+    group.kill_and_reap();
 
     let output = String::from_utf8_lossy(&captured).into_owned();
-    match exit.judge(&program, None) {
+    match end.judge(&program, None) {
         Ok(()) => {
             event!(target: "resurgam::process", Level::DEBUG, path = program, generation = 0, "exited successfully");
             Ok(output)
@@ -125,7 +125,7 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
 
 async fn read(
     command: &Command,
-    origin: &Origin,
+    writer: &Writer,
     output: Output,
     mut reader: LineReader,
     mut kept: Option<&mut Vec<u8>>,
@@ -133,14 +133,14 @@ async fn read(
 ) {
     while let Some(line) = reader.next().await {
         lock(drain).read(&line);
-        command.publish(Line::new(origin.clone(), output, &line));
+        command.publish(Line::new(writer.clone(), output, &line));
         if let Some(kept) = &mut kept {
             kept.extend_from_slice(&line);
         }
     }
 }
 
-/// A panic of somebody else's subscriber to `tracing` does not make the count wrong.
+/// Poisoned only by a panic of a subscriber to `tracing`, which does not make the count wrong.
 fn lock(drain: &Mutex<Drain>) -> MutexGuard<'_, Drain> {
     drain.lock().unwrap_or_else(PoisonError::into_inner)
 }

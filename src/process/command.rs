@@ -1,4 +1,4 @@
-//! What to run, and how.
+//! Describes what to run, and starts it.
 
 use std::{
     ffi::OsString,
@@ -11,15 +11,13 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    actor::ProcessActor,
+    end::EndWatch,
     error::SpawnError,
-    group::ExitWatch,
     keeper::{self, Spawned},
-    output::{KEPT_LINES, Line, Lines},
+    output::{KEPT_LINES, Line, Lines, Output},
     readiness::Ready,
     signal::Signal,
 };
-use crate::{policy::Readiness, service::ServiceSpec};
 
 /// A program to run, with arguments, environment, directory and input.
 ///
@@ -139,7 +137,7 @@ impl Command {
     /// Makes the service ready when the process has written a line that contains `text`, to whichever output.
     ///
     /// Programs that do not write to a terminal often keep their output for a while; tell them not to. Give the service a
-    /// [`start_timeout`](ServiceSpec::start_timeout), here and with the others below: without one it waits for ever. A process
+    /// [`start_timeout`](crate::ServiceSpec::start_timeout), here and with the others below: without one it waits for ever. A process
     /// that ends before it is ready is a failed start.
     pub fn ready_on_line(self, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -181,7 +179,7 @@ impl Command {
 
     /// Sets the signal that the process and its group are sent when the service is stopped. [`Signal::Term`] by default.
     ///
-    /// The process may take its time: until the service's [`shutdown`](ServiceSpec::shutdown) timeout, 10 s unless told
+    /// The process may take its time: until the service's [`shutdown`](crate::ServiceSpec::shutdown) timeout, 10 s unless told
     /// otherwise. Then the whole group is killed.
     pub fn stop_signal(mut self, signal: Signal) -> Self {
         self.stop_signal = signal;
@@ -194,24 +192,7 @@ impl Command {
         Lines::new(self.lines.subscribe())
     }
 
-    /// Describes a service that runs the command, anew for each incarnation.
-    ///
-    /// Its lines are also written to `tracing`, as `info` with target `resurgam::process` and the fields `path`, `generation` and
-    /// `output`. How the process ends says how the incarnation ends, see [the module](super). A program that ends by itself and is
-    /// not to be run again wants [`RestartType::Transient`](crate::RestartType::Transient), since the default starts it again
-    /// also after a success.
-    pub fn service(self, name: impl Into<Arc<str>>) -> ServiceSpec<ProcessActor> {
-        let readiness = match self.ready {
-            Ready::Start => Readiness::OnStart,
-            _ => Readiness::Explicit,
-        };
-        ServiceSpec::new_async(name, move |context| {
-            ProcessActor::begin(self.clone(), context)
-        })
-        .readiness(readiness)
-    }
-
-    /// What is run, for errors and logs.
+    /// The program, as errors and logs name it.
     pub(super) fn program(&self) -> String {
         self.program.to_string_lossy().into_owned()
     }
@@ -231,14 +212,14 @@ impl Command {
     /// Tells `tracing` and all subscriptions.
     pub(super) fn publish(&self, line: Line) {
         line.trace();
-        // Nobody has to subscribe.
+        // An error means that nobody has subscribed.
         let _subscriptions = self.lines.send(line);
     }
 
     /// Starts the process, and listens for its end.
-    pub(super) async fn spawn(&self, merge: Merge) -> Result<(Spawned, ExitWatch), SpawnError> {
+    pub(super) async fn spawn(&self, merge: Merge) -> Result<(Spawned, EndWatch), SpawnError> {
         let refused = |error| SpawnError::refused(&self.program(), error);
-        let watch = ExitWatch::new().map_err(refused)?;
+        let watch = EndWatch::new().map_err(refused)?;
         let mut command = self.to_std();
         let merged = match merge {
             Merge::No => None,
@@ -251,7 +232,7 @@ impl Command {
         };
         let mut spawned = keeper::spawn(command).await.map_err(refused)?;
         if let Some(reader) = merged {
-            let output = (super::output::Output::Stdout, reader.into());
+            let output = (Output::Stdout, reader.into());
             spawned.outputs.push(output);
         }
         Ok((spawned, watch))
@@ -315,7 +296,7 @@ pub(super) enum Merge {
     Yes,
 }
 
-/// A change of the environment. They are made in order.
+/// A change of the environment. Changes are made in the order of the calls.
 #[derive(Clone)]
 enum Variable {
     NoOther,

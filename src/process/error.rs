@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-/// Why there is no process.
+/// Why the process could not be started.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -34,7 +34,7 @@ impl SpawnError {
     }
 }
 
-/// How a process ended, where that was not well.
+/// How a process failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExitError {

@@ -1,7 +1,10 @@
-//! The one thread that starts every process, and reaps those that nobody waits for.
+//! The one thread that starts every process, and reaps those that nobody waits for any more.
+//!
+//! It never blocks on a process, and never ends.
 
 use std::{
     io,
+    ops::Deref,
     os::{fd::OwnedFd, unix::process::CommandExt},
     process::Command,
     sync::{
@@ -16,35 +19,69 @@ use rustix::process::Pid;
 use tokio::sync::oneshot;
 
 use super::{
-    group::{Group, Members, Reaped},
+    group::{Group, Reaped},
     output::Output,
 };
 
 /// A process that was started, with the ends of its pipes.
 #[derive(Debug)]
 pub(super) struct Spawned {
-    pub(super) group: Group,
+    pub(super) group: OwnedGroup,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) outputs: Vec<(Output, OwnedFd)>,
 }
 
+/// The group of a process that was started here, with the duty to reap it.
+///
+/// Dropped, it kills what has not been reaped, and leaves the reaping to the keeper.
+#[derive(Debug)]
+pub(super) struct OwnedGroup(Group);
+
+impl OwnedGroup {
+    /// Takes over a process that leads a group of its own and has not been waited for.
+    const fn new(leader: Pid) -> Self {
+        Self(Group::new(leader))
+    }
+
+    /// Kills all members and reaps, at once, what has ended; the leader is known to have ended.
+    ///
+    /// What does not end at once is reaped by the keeper.
+    pub(super) fn kill_and_reap(&mut self) {
+        self.0.kill();
+        self.0.reap();
+    }
+}
+
+impl Deref for OwnedGroup {
+    type Target = Group;
+
+    fn deref(&self) -> &Group {
+        &self.0
+    }
+}
+
+impl Drop for OwnedGroup {
+    fn drop(&mut self) {
+        if self.0.reaped() != Reaped::Everything {
+            self.0.kill();
+            // The keeper is there, since it has started the process.
+            let _accepted = send(Order::Reap(self.0.clone()));
+        }
+    }
+}
+
 /// Starts a process as the leader of a group.
 ///
-/// Cancel safe: a process that nobody waits for any more is killed.
+/// Cancel safe: if the future is dropped, the process is killed.
 pub(super) async fn spawn(command: Command) -> io::Result<Spawned> {
     let (reply, spawned) = oneshot::channel();
     send(Order::Spawn { command, reply })?;
     spawned.await.map_err(|_| gone())?
 }
 
-/// Reaps a group that was killed, whenever it ends.
-pub(super) fn reap(members: Members) {
-    // The keeper is there, since it has started the process.
-    let _accepted = send(Order::Reap(members));
-}
-
 enum Order {
-    Reap(Members),
+    /// Reap a group that was killed, whenever it ends.
+    Reap(Group),
     Spawn {
         command: Command,
         reply: oneshot::Sender<io::Result<Spawned>>,
@@ -52,7 +89,7 @@ enum Order {
 }
 
 fn send(order: Order) -> io::Result<()> {
-    // Shared by the whole program, as its processes are. Set once, to the only sender: the thread never ends.
+    // Shared by the whole program, as its processes are. Set once, to the only sender, so that the thread never ends.
     static KEEPER: OnceLock<Sender<Order>> = OnceLock::new();
     let keeper = if let Some(keeper) = KEEPER.get() {
         keeper
@@ -61,7 +98,7 @@ fn send(order: Order) -> io::Result<()> {
         thread::Builder::new()
             .name(String::from("resurgam-process"))
             .spawn(move || keep(&queue))?;
-        // Two may get here at the same time: the queue of the second is closed, and its thread ends at once.
+        // Two threads may get here at the same time. The sender of the second one is dropped, and the thread that it has started ends.
         KEEPER.get_or_init(|| orders)
     };
     keeper.send(order).map_err(|_| gone())
@@ -72,34 +109,34 @@ fn gone() -> io::Error {
 }
 
 fn keep(queue: &Receiver<Order>) {
-    let mut ending: Vec<Members> = Vec::new();
+    let mut killed: Vec<Group> = Vec::new();
     let mut pause = SHORTEST_PAUSE;
     loop {
-        let order = if ending.is_empty() {
+        let order = if killed.is_empty() {
             queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
             queue.recv_timeout(pause)
         };
         match order {
-            Ok(Order::Reap(members)) => {
-                ending.push(members);
+            Ok(Order::Reap(group)) => {
+                killed.push(group);
                 pause = SHORTEST_PAUSE;
             }
             Ok(Order::Spawn { command, reply }) => {
-                // Nobody waits for it any more: the group is dropped, and killed.
-                let _abandoned = reply.send(start(command));
+                // The caller may have been dropped meanwhile. So is what comes back then, which kills the process.
+                let _refused = reply.send(start(command));
             }
-            // A killed process that takes its time is in a system call that cannot be interrupted.
+            // A killed process that takes its time is in a system call that cannot be interrupted, perhaps for long: ask less often.
             Err(RecvTimeoutError::Timeout) => pause = LONGEST_PAUSE.min(pause * 2),
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        ending.retain_mut(|members| members.reap() != Reaped::Everything);
+        killed.retain_mut(|group| group.reap() != Reaped::Everything);
     }
 }
 
 fn start(mut command: Command) -> io::Result<Spawned> {
     let mut child = command.process_group(0).spawn()?;
-    // Ends of pipes that were given to the process stay open as long as the command.
+    // The command holds the ends of pipes that were given to the process. They would never be closed.
     drop(command);
     let leader = i32::try_from(child.id())
         .ok()
@@ -114,7 +151,7 @@ fn start(mut command: Command) -> io::Result<Spawned> {
         .take()
         .map(|pipe| (Output::Stderr, pipe.into()));
     Ok(Spawned {
-        group: Group::new(leader),
+        group: OwnedGroup::new(leader),
         stdin: child.stdin.take().map(OwnedFd::from),
         outputs: stdout.into_iter().chain(stderr).collect(),
     })

@@ -66,7 +66,7 @@
 //!
 //! 1. A group is signalled only while this module has not reaped its leader: until then its number cannot be given to another process,
 //!    unless something else in the program has reaped it a moment ago ([`ExitError::Lost`]).
-//! 2. Every process is owned by one `Group`, whose `Drop` kills what has not been reaped, and leaves the reaping to the keeper.
+//! 2. Every process is owned by one `OwnedGroup`, whose `Drop` kills what has not been reaped, and leaves the reaping to the keeper.
 //! 3. The keeper's thread starts every process, never blocks on one, and never ends.
 
 #[cfg(any(
@@ -77,9 +77,12 @@
 ))]
 compile_error!("the feature `process` of resurgam needs `waitid`, which this target does not have");
 
+// Each file uses only those before it in this list: `signal` and `error`; `output` and `readiness`, of one process; `group`, its number and
+// the signals to it; `end`; `keeper`, which starts and reaps processes; `command`; then `actor` and `capture`, which run one.
 mod actor;
 mod capture;
 mod command;
+mod end;
 mod error;
 mod group;
 mod keeper;

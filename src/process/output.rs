@@ -39,19 +39,19 @@ impl fmt::Display for Output {
 /// than 64 KiB without an end of a line are several lines. Cheap to clone. Prints as `root/name: text`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Line {
-    origin: Origin,
+    writer: Writer,
     output: Output,
     text: Arc<str>,
 }
 
 impl Line {
-    pub(super) fn new(origin: Origin, output: Output, bytes: &[u8]) -> Self {
+    pub(super) fn new(writer: Writer, output: Output, bytes: &[u8]) -> Self {
         let text = match bytes.strip_suffix(b"\n") {
             Some(ended) => ended.strip_suffix(b"\r").unwrap_or(ended),
             None => bytes,
         };
         Self {
-            origin,
+            writer,
             output,
             text: Arc::from(String::from_utf8_lossy(text)),
         }
@@ -59,12 +59,12 @@ impl Line {
 
     /// The names from the root to the service that runs the process, or the program if it is not a service.
     pub fn path(&self) -> &str {
-        &self.origin.path
+        &self.writer.path
     }
 
     /// The number of the incarnation whose process has written it: 0 for the first.
     pub fn generation(&self) -> u64 {
-        self.origin.generation
+        self.writer.generation
     }
 
     /// Where it was written.
@@ -97,9 +97,9 @@ impl fmt::Display for Line {
     }
 }
 
-/// Whose process it is.
+/// The incarnation whose process writes; for a captured command, its program.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Origin {
+pub(super) struct Writer {
     pub(super) path: Arc<str>,
     pub(super) generation: u64,
 }
@@ -176,10 +176,10 @@ impl LineReader {
         }
         let mut line = Vec::new();
         let mut limited = (&mut self.pipe).take(LONGEST_LINE as u64);
-        // Reading a pipe fails only if it is not one; then there is nothing more to read.
+        // Reading fails only if the descriptor is no pipe; then there is nothing more to read.
         let _end = limited.read_until(b'\n', &mut line).await;
         if line.len() == LONGEST_LINE && line.last() != Some(&b'\n') {
-            // Not too long if its end comes next: that is no line of its own.
+            // The line is not too long if its end comes next: left in the pipe, that would be an empty line of its own.
             if let Ok([b'\n', ..]) = self.pipe.fill_buf().await {
                 self.pipe.consume(1);
                 line.push(b'\n');
@@ -189,19 +189,20 @@ impl LineReader {
     }
 }
 
-/// How much is read after the process has ended and its group was killed.
+/// Decides how long output is read after the process has ended and its group was killed.
 ///
-/// Until the end of the output, unless a process that has left the group holds it open: then as long as something comes within
-/// [`DRAIN`]. The time alone does not tell, since a busy thread may need longer for what is in the pipes.
+/// Until the end of the output, unless a process that has left the group holds it open. Then for as long as something comes within each
+/// [`DRAIN`]: a single timeout would cut off what a busy thread has not read from the pipes yet.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    /// Bytes since the end, and those of them since the last look.
+    /// Bytes since the end of the process.
     total: usize,
+    /// Bytes since the last call of `goes_on`.
     latest: usize,
 }
 
 impl Drain {
-    /// The process has ended.
+    /// Starts to count: the process has ended.
     pub(super) fn begin(&mut self) {
         *self = Self::default();
     }
@@ -211,7 +212,7 @@ impl Drain {
         self.latest += bytes.len();
     }
 
-    /// Says, after each [`DRAIN`], whether what is read may still be the process's.
+    /// Asked after each [`DRAIN`]: reports whether what is read may still have been written by the process.
     pub(super) fn goes_on(&mut self) -> bool {
         let latest = mem::take(&mut self.latest);
         self.total += latest;
@@ -219,26 +220,26 @@ impl Drain {
     }
 }
 
-/// How long nothing is to come before what holds the output open is taken for another process.
+/// After this long without output it is taken for granted that another process holds the output open.
 pub(super) const DRAIN: Duration = Duration::from_millis(500);
-/// More than the two pipes and their buffers hold: the rest was written after the end of the process.
+/// More bytes than the two pipes and their buffers hold: what comes after them was written after the end of the process.
 const MOST_LEFT: usize = 256 * 1024;
 
 /// Writes a process's input, and ends it.
-pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>, origin: Origin) {
+pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>, writer: Writer) {
     let Ok(mut pipe) = pipe::Sender::from_owned_fd(pipe) else {
         return;
     };
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         if pipe.write_all(line).await.is_err() {
-            // A process need not read all of its input, nor any of it.
+            // The process has closed its input: it need not read all of it.
             return;
         }
         event!(
             target: "resurgam::process",
             Level::DEBUG,
-            path = &*origin.path,
-            generation = origin.generation,
+            path = &*writer.path,
+            generation = writer.generation,
             output = "stdin",
             "{}",
             String::from_utf8_lossy(line.trim_ascii_end())
@@ -246,6 +247,7 @@ pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>, origin: Origin) {
     }
 }
 
-/// Bytes after which a line is cut.
+/// After how many bytes a line is cut.
 const LONGEST_LINE: usize = 64 * 1024;
+/// How many lines are read before the reader yields.
 const LINES_BETWEEN_YIELDS: u32 = 32;

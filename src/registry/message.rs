@@ -97,13 +97,14 @@ impl Located {
     ///
     /// # Errors
     ///
-    /// [`LookupError::WrongType`] if it is not an `A`; [`LookupError::Removed`] if it has gone meanwhile.
+    /// [`LookupError::WrongType`] if it is not an `A`; [`LookupError::Removed`] if it was released meanwhile.
     pub(crate) fn typed<A>(self) -> Result<ServiceRef<A>, LookupError>
     where
         A: Actor,
     {
         match downcast(self.0) {
             Ok(link) => {
+                // Its supervisor releases a service first, and tells the registry then: there may be no address any more.
                 let path = Arc::clone(link.core().path());
                 ServiceRef::from_link(link).ok_or(LookupError::Removed { path })
             }
@@ -197,7 +198,7 @@ impl Message for RegisterAll {
     type Result = ();
 }
 
-/// Removes a service, and answers those who wait for it.
+/// Forgets a service, and answers those who wait for it.
 pub(crate) struct Forget(pub(crate) ServiceToken);
 
 impl Message for Forget {
@@ -211,7 +212,7 @@ impl Message for Changed {
     type Result = ();
 }
 
-/// The tree has ended: nobody is found any more.
+/// Closes the registry, whose tree has ended: nobody is found any more.
 pub(crate) struct Close;
 
 impl Message for Close {
@@ -235,7 +236,7 @@ impl Message for WhenReady {
     type Result = ();
 }
 
-/// Answers once the service has no incarnation, or is gone.
+/// Answers once the service has no incarnation, or is forgotten.
 pub(crate) struct WhenDown {
     pub(crate) token: ServiceToken,
     pub(crate) waiter: oneshot::Sender<()>,

@@ -45,63 +45,9 @@ pub struct RegistryActor {
     /// Made by the first look-up by path, so that a tree without one does not pay for it whenever a service is added.
     paths: Option<HashSet<ByPath>>,
     waiting: HashMap<ServiceToken, Vec<oneshot::Sender<Result<Located, LookupError>>>>,
-    /// Those who wait until a service is down.
+    /// Those who wait until a service is down. Answered by dropping the sender, since there is nothing else to say.
     down: HashMap<ServiceToken, Vec<oneshot::Sender<()>>>,
 }
-
-/// The services of one supervisor, by the slot of their token.
-#[derive(Default)]
-struct Family {
-    slots: Vec<Option<Arc<dyn AnyLink>>>,
-    members: usize,
-}
-
-impl Family {
-    fn get(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
-        let link = self.slots.get(token.slot() as usize)?.as_ref()?;
-        (link.core().token() == token).then_some(link)
-    }
-
-    fn insert(&mut self, link: Arc<dyn AnyLink>) {
-        let slot = link.core().token().slot() as usize;
-        if slot >= self.slots.len() {
-            self.slots.resize_with(slot + 1, || None);
-        }
-        if self.slots[slot].replace(link).is_none() {
-            self.members += 1;
-        }
-    }
-
-    fn remove(&mut self, token: ServiceToken) -> Option<Arc<dyn AnyLink>> {
-        self.get(token)?;
-        self.members -= 1;
-        self.slots.get_mut(token.slot() as usize)?.take()
-    }
-}
-
-/// A service that is found by its path: the path is the link's, so that an entry costs no text of its own.
-struct ByPath(Arc<dyn AnyLink>);
-
-impl Borrow<str> for ByPath {
-    fn borrow(&self) -> &str {
-        self.0.core().path()
-    }
-}
-
-impl Hash for ByPath {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let path: &str = self.borrow();
-        path.hash(hasher);
-    }
-}
-
-impl PartialEq for ByPath {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.core().path() == other.0.core().path()
-    }
-}
-
-impl Eq for ByPath {}
 
 impl RegistryActor {
     fn find(&mut self, key: &ServiceKey) -> Result<&Arc<dyn AnyLink>, LookupError> {
@@ -125,11 +71,12 @@ impl RegistryActor {
     fn paths(&mut self) -> &HashSet<ByPath> {
         let families = &self.families;
         self.paths.get_or_insert_with(|| {
+            // Sized at once: growing step by step would hash the paths of a large tree over and over.
             let members = families.values().map(|family| family.members).sum();
             let mut paths = HashSet::with_capacity(members);
             let slots = families.values().flat_map(|family| &family.slots);
             for link in slots.flatten() {
-                // Of two with one path, the one with the smaller token is being forgotten.
+                // Two services have one path while the older one, whose token is smaller, is being forgotten: names are free before that.
                 if let Some(other) = paths.replace(ByPath(Arc::clone(link)))
                     && other.0.core().token() > link.core().token()
                 {
@@ -144,12 +91,12 @@ impl RegistryActor {
     fn register(&mut self, owner: ServiceToken, links: impl IntoIterator<Item = Arc<dyn AnyLink>>) {
         for link in links {
             let token = link.core().token();
-            // A root names itself, and is nobody's service.
+            // A root is registered as its own owner. It is in nobody's list of services.
             if token != owner {
                 self.heads.insert(owner, token.supervisor());
             }
             if let Some(paths) = &mut self.paths {
-                // `replace`, since a path may be given again while the one before is being forgotten.
+                // Not `insert`, which would keep the service that had the path before and is being forgotten.
                 paths.replace(ByPath(Arc::clone(&link)));
             }
             let family = self.families.entry(token.supervisor()).or_default();
@@ -164,14 +111,16 @@ impl RegistryActor {
         let Some(link) = family.remove(token) else {
             return;
         };
+        // A supervisor that adds and removes for ever must not leave anything behind for each that it had.
         if family.members == 0 {
             self.families.remove(&token.supervisor());
         }
+        // Of a supervisor that is forgotten itself; its services are forgotten one by one.
         self.heads.remove(&token);
-        // Dropped, which is an answer.
+        // Dropping the senders wakes `SupervisorRef::shutdown_below`, which takes that for "down".
         self.down.remove(&token);
         let path = link.core().path();
-        // The name may have been given to another service meanwhile.
+        // Another service may have got the path meanwhile, and keeps it.
         if let Some(paths) = &mut self.paths
             && let Some(ByPath(known)) = paths.take(&**path)
             && known.core().token() != token
@@ -182,13 +131,13 @@ impl RegistryActor {
             let gone = LookupError::Removed {
                 path: Arc::clone(path),
             };
-            // A caller that went away needs no answer.
             let _caller_gone = waiter.send(Err(gone));
         }
     }
 
     fn answer_if_down(&mut self, token: ServiceToken) {
         let link = self.by_token(token);
+        // Down between two incarnations counts as well: nobody reads the mailbox until the next one.
         if link.is_some_and(|link| !link.core().state().is_live()) {
             self.down.remove(&token);
         }
@@ -249,9 +198,11 @@ impl Handler<WhenDown> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: WhenDown, _: &mut Context<Self>) {
+        // One that was forgotten is down: the waiter is dropped, which says so.
         let Some(link) = self.by_token(msg.token) else {
             return;
         };
+        // Watch first, then look: either this sees that the service is down, or its supervisor sees that somebody waits.
         link.core().watch();
         let down = self.down.entry(msg.token).or_default();
         down.retain(|other| !other.is_closed());
@@ -263,8 +214,9 @@ impl Handler<WhenDown> for RegistryActor {
 impl Handler<Close> for RegistryActor {
     type Result = ();
 
-    /// Whoever waits, asks, or asks later, learns that the tree is gone.
+    /// Whoever waits, asks, or asks later, learns that the tree has ended.
     fn handle(&mut self, _: Close, ctx: &mut Context<Self>) {
+        // Drops the actor, with everybody who waits, and closes its mailbox. What was sent before this was handled is answered.
         ctx.stop();
     }
 }
@@ -288,8 +240,8 @@ impl Handler<WhenReady> for RegistryActor {
             }
             Ok(link) => {
                 let token = link.core().token();
-                // Watch first, then look: either this sees that the service is ready, or its supervisor
-                // sees that somebody waits.
+                // Watch first, then look: either this sees that the service is ready, or its supervisor sees that somebody waits, and
+                // sends `Changed`.
                 link.core().watch();
                 let waiting = self.waiting.entry(token).or_default();
                 waiting.retain(|other| !other.is_closed());
@@ -311,6 +263,7 @@ impl Handler<Siblings> for RegistryActor {
         let mut links: Vec<_> = family
             .map(|family| family.slots.iter().flatten().collect())
             .unwrap_or_default();
+        // Slots are used again, so their order is not the start order. No two services of one supervisor have the same position.
         links.sort_unstable_by_key(|link| link.core().position());
         links
             .into_iter()
@@ -327,3 +280,57 @@ impl fmt::Debug for RegistryActor {
             .finish_non_exhaustive()
     }
 }
+
+/// The services of one supervisor, by the slot of their token.
+#[derive(Default)]
+struct Family {
+    slots: Vec<Option<Arc<dyn AnyLink>>>,
+    members: usize,
+}
+
+impl Family {
+    fn get(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
+        let link = self.slots.get(token.slot() as usize)?.as_ref()?;
+        (link.core().token() == token).then_some(link)
+    }
+
+    fn insert(&mut self, link: Arc<dyn AnyLink>) {
+        let slot = link.core().token().slot() as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        if self.slots[slot].replace(link).is_none() {
+            self.members += 1;
+        }
+    }
+
+    fn remove(&mut self, token: ServiceToken) -> Option<Arc<dyn AnyLink>> {
+        self.get(token)?;
+        self.members -= 1;
+        self.slots.get_mut(token.slot() as usize)?.take()
+    }
+}
+
+/// A service that is found by its path: the path is the link's, so that an entry costs no text of its own.
+struct ByPath(Arc<dyn AnyLink>);
+
+impl Borrow<str> for ByPath {
+    fn borrow(&self) -> &str {
+        self.0.core().path()
+    }
+}
+
+impl Hash for ByPath {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let path: &str = self.borrow();
+        path.hash(hasher);
+    }
+}
+
+impl PartialEq for ByPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.core().path() == other.0.core().path()
+    }
+}
+
+impl Eq for ByPath {}

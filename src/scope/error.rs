@@ -1,7 +1,6 @@
 //! Why a service does not become a member.
 
-use super::ScopeEnding;
-use crate::state::AddError;
+use crate::{policy::ScopeEnding, state::AddError};
 
 /// Why a service was not added to a scope. It was dropped then, without having run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -5,13 +5,12 @@ use std::{fmt, future::Future, pin::pin, sync::Arc};
 use actix::Actor;
 use futures::future::{Either, select};
 
-use super::{AddMemberError, ScopeError, ScopeSpec, SpawnMember};
+use super::error::AddMemberError;
 use crate::{
-    policy::{IntoServiceError, ServiceError},
+    policy::ServiceError,
     service::{ServiceRef, ServiceSpec},
     state::AddError,
-    supervisor::{AddMember, Life, LifeStage, SupervisorRef},
-    task::TaskContext,
+    supervisor::{AddMember, ScopeError, ScopeRun, ScopeState, SupervisorRef, Upward},
 };
 
 /// A scope, see the [module](crate::scope).
@@ -20,38 +19,12 @@ use crate::{
 /// next start of that scope, and ends nothing of it.
 #[derive(Clone)]
 pub struct Scope {
-    life: Arc<Life>,
+    run: Arc<ScopeRun>,
 }
 
 impl Scope {
-    pub(super) fn new(life: Arc<Life>) -> Self {
-        Self { life }
-    }
-
-    /// Runs a scope on this thread's arbiter, until its work has returned and every member is over, and gives what the work has
-    /// returned.
-    ///
-    /// Needs a running actix system, and nothing else. The work is called on this arbiter, so its future need not be `Send`. It has
-    /// the path `name/work`. With initial members, or rules of its own, a scope is run by [`ScopeSpec::run`].
-    ///
-    /// # Errors
-    ///
-    /// The error of the scope, see [which one counts](crate::scope#which-error-counts); the value of the work is dropped then.
-    /// [`ScopeError::Stopped`] if the scope was ended without an error, and the work had no value to give.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the call is dropped before it returns the scope is told to end, as by [`stop`](Self::stop), and its result is lost.
-    /// That takes its time: nobody waits for it, but nothing is left running after the stop timeouts of the members, as long as
-    /// the arbiter runs. A scope that must be over first is not dropped: keep a [`Scope`], and [`join`](Self::join) it.
-    pub async fn run<F, T, V, E, B>(name: impl Into<Arc<str>>, work: F) -> Result<V, ScopeError>
-    where
-        F: FnOnce(Self) -> T + Send + 'static,
-        T: Future<Output = Result<V, E>> + 'static,
-        V: Send + 'static,
-        E: IntoServiceError<B>,
-    {
-        ScopeSpec::new(name).run(work).await
+    pub(super) fn new(run: Arc<ScopeRun>) -> Self {
+        Self { run }
     }
 
     /// Makes a service a member, and starts it.
@@ -75,59 +48,36 @@ impl Scope {
     where
         A: Actor,
     {
-        let ending = || AddMemberError::Ending(self.life.ending().clone());
+        let ending = || AddMemberError::Ending(self.run.ending().clone());
         if self.is_ending() {
             return Err(ending());
         }
-        let supervisor = self.life.address().ok_or_else(ending)?;
+        let supervisor = self.upward().and_then(Upward::address).ok_or_else(ending)?;
         let add = AddMember {
             spec: member,
-            life: Arc::clone(&self.life),
+            run: Arc::clone(&self.run),
         };
-        let mut stages = self.life.stages();
-        let over = pin!(stages.wait_for(LifeStage::is_over));
-        // One that was over before it came to the message may keep its mailbox, and nobody to read it.
+        let mut states = self.run.states();
+        let over = pin!(states.wait_for(ScopeState::is_over));
+        // A scope that is a service and is not started again keeps its mailbox open, and nobody reads it: then the message has no answer.
+        // The end of the run is one, and also comes if the supervisor of the scope is killed.
         let answer = match select(pin!(supervisor.send(add)), over).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => return Err(ending()),
         };
         match answer {
             Ok(Ok(member)) => Ok(member),
+            // That the supervisor ends is said of the scope, so that a member can return the error without changing how the scope ends.
             Ok(Err(AddError::ShuttingDown | AddError::SupervisorGone)) | Err(_) => Err(ending()),
             Ok(Err(refused)) => Err(AddMemberError::Refused(refused)),
         }
-    }
-
-    /// Makes a member of an async function, with a name that nobody else has: `task[1]`, `task[2]` and so on.
-    ///
-    /// Nothing happens before the returned [`SpawnMember`] is awaited. The function travels to the arbiter of the member, which
-    /// is the scope's unless its spec says otherwise, so it must be `Send`; its future need not be. It is told of a stop through
-    /// its [`TaskContext`], and has until its stop timeout then.
-    pub fn spawn<F, T, E, B>(&self, function: F) -> SpawnMember
-    where
-        F: FnOnce(TaskContext) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
-    {
-        let name = format!("task[{}]", self.life.next_number());
-        SpawnMember::new(self, Arc::from(name), function)
-    }
-
-    /// Makes a member of an async function, as [`spawn`](Self::spawn) does, with this name.
-    pub fn spawn_named<F, T, E, B>(&self, name: impl Into<Arc<str>>, function: F) -> SpawnMember
-    where
-        F: FnOnce(TaskContext) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
-    {
-        SpawnMember::new(self, name.into(), function)
     }
 
     /// Ends the scope with an error, which counts if it is the first one.
     ///
     /// Returns at once. From then on the scope [is ending](Self::is_ending); without effect after its end.
     pub fn fail(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
-        self.life.request_end(Some(ServiceError::new(error)));
+        self.run.request_end(Some(ServiceError::new(error)));
     }
 
     /// Ends the scope without an error: all members are asked to stop, and so is the work.
@@ -135,8 +85,9 @@ impl Scope {
     /// Returns at once. From then on the scope [is ending](Self::is_ending); without effect if it already is. As part of a tree
     /// such a scope has completed, and is treated as its restart type says.
     pub fn stop(&self) {
+        // A request that comes too late would change nothing. An error is another matter: it may replace a clean end.
         if !self.is_ending() {
-            self.life.request_end(None);
+            self.run.request_end(None);
         }
     }
 
@@ -144,16 +95,16 @@ impl Scope {
     ///
     /// That is before most members are asked to stop, which happens in order. The future is independent of this handle.
     pub fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut stages = self.life.stages();
+        let mut states = self.run.states();
         async move {
-            // An error means that nobody holds the scope any more, and it is over.
-            let _over = stages.wait_for(LifeStage::is_ending).await;
+            // An error means that the run was dropped: no handle of the scope is left, and its supervisor has taken the run off.
+            let _over = states.wait_for(ScopeState::is_ending).await;
         }
     }
 
     /// Reports whether the scope is ending, or over.
     pub fn is_ending(&self) -> bool {
-        self.life.is_ending()
+        self.run.is_ending()
     }
 
     /// Runs `work` until it is done, or until the scope begins to end: then `work` is dropped, and this gives `None`.
@@ -164,7 +115,7 @@ impl Scope {
     ///
     /// As cancel safe as `work`.
     pub async fn run_until_ending<F: Future>(&self, work: F) -> Option<F::Output> {
-        // `select` asks its first future first.
+        // `select` polls its first future first: work that is done at the same time has a result.
         match select(pin!(work), pin!(self.ending())).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(((), _)) => None,
@@ -186,19 +137,20 @@ impl Scope {
     ///
     /// Cancel safe: the scope goes on, and may be joined again, at any time and by any number.
     pub async fn join(&self) -> Result<(), ScopeError> {
-        let mut stages = self.life.stages();
-        // This handle holds the sender, so there is no error.
-        let _over = stages.wait_for(LifeStage::is_over).await;
+        let mut states = self.run.states();
+        // Never an error, since this handle holds the sender.
+        let _over = states.wait_for(ScopeState::is_over).await;
+        // Not reached, for the same reason.
         let dropped = || {
-            let path = Arc::clone(self.life.path());
+            let path = Arc::clone(self.run.path());
             Err(ScopeError::Dropped { path })
         };
-        self.life.result().unwrap_or_else(dropped)
+        self.run.result().unwrap_or_else(dropped)
     }
 
     /// The names from the root to the scope, as in `root/import`; its name, if it was [run](Self::run).
     pub fn path(&self) -> &str {
-        self.life.path()
+        self.run.path()
     }
 
     /// The supervisor that the scope is, for look-ups, events and reports, and to remove or stop single members.
@@ -212,10 +164,18 @@ impl Scope {
     ///
     /// Never: a scope is part of a tree before anybody has a handle of it.
     pub fn supervisor(&self) -> SupervisorRef {
-        self.life
-            .upward()
+        self.upward()
+            .and_then(Upward::supervisor)
             .expect("a scope is part of a tree before anybody has a handle of it")
-            .supervisor()
+    }
+
+    fn upward(&self) -> Option<&Upward> {
+        Upward::of(self.run.parent())
+    }
+
+    /// The number of the next nameless member, from 1.
+    pub(super) fn next_number(&self) -> u64 {
+        self.run.next_number()
     }
 }
 

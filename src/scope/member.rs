@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{AddMemberError, Scope};
+use super::{error::AddMemberError, handle::Scope};
 use crate::{
     policy::IntoServiceError,
     service::{ServiceRef, ServiceSpec},
@@ -31,8 +31,35 @@ pub struct SpawnMember {
     spec: ServiceSpec<TaskActor>,
 }
 
+impl Scope {
+    /// Makes a member of an async function, with a name that nobody else has: `task[1]`, `task[2]` and so on.
+    ///
+    /// Nothing happens before the returned [`SpawnMember`] is awaited. The function travels to the arbiter of the member, which
+    /// is the scope's unless its spec says otherwise, so it must be `Send`; its future need not be. It is told of a stop through
+    /// its [`TaskContext`], and has until its stop timeout then.
+    pub fn spawn<F, T, E, B>(&self, function: F) -> SpawnMember
+    where
+        F: FnOnce(TaskContext) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        let name = format!("task[{}]", self.next_number());
+        SpawnMember::new(self, Arc::from(name), function)
+    }
+
+    /// Makes a member of an async function, as [`spawn`](Self::spawn) does, with this name.
+    pub fn spawn_named<F, T, E, B>(&self, name: impl Into<Arc<str>>, function: F) -> SpawnMember
+    where
+        F: FnOnce(TaskContext) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        SpawnMember::new(self, name.into(), function)
+    }
+}
+
 impl SpawnMember {
-    pub(super) fn new<F, T, E, B>(scope: &Scope, name: Arc<str>, function: F) -> Self
+    fn new<F, T, E, B>(scope: &Scope, name: Arc<str>, function: F) -> Self
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
         T: Future<Output = Result<(), E>> + 'static,

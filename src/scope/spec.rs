@@ -11,13 +11,14 @@ use std::{
 
 use futures::future::{Either, select};
 
-use super::{Scope, ScopeError};
+use super::handle::Scope;
 use crate::{
     policy::{AutoShutdown, IntoServiceError, Readiness, ServiceError},
     service::{ServiceSpec, StartError},
     state::Binding,
-    supervisor::{Build, Life, SupervisorActor, SupervisorSpec},
+    supervisor::{Build, ScopeError, ScopeRun, SupervisorActor, SupervisorSpec},
     task::{TaskActor, run_once},
+    user_value::UserValue,
 };
 
 /// A scope that is not started yet, with its initial members and its rules.
@@ -59,13 +60,9 @@ use crate::{
 pub struct ScopeSpec {
     name: Arc<str>,
     supervisor: SupervisorSpec,
-    build: Option<BuildMembers>,
-    work: Option<ChangeWork>,
+    build: Option<UserValue<BuildMembers>>,
+    work: Option<UserValue<ChangeWork>>,
 }
-
-type BuildMembers = Box<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>;
-
-type ChangeWork = Box<dyn FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
 
 impl ScopeSpec {
     /// A scope with this name and the defaults.
@@ -112,9 +109,9 @@ impl ScopeSpec {
         F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
         E: IntoServiceError<B>,
     {
-        self.build = Some(Box::new(move |members| {
-            build(members).map_err(E::into_service_error)
-        }));
+        let build: BuildMembers =
+            Box::new(move |members| build(members).map_err(E::into_service_error));
+        self.build = Some(UserValue::new(build));
         self
     }
 
@@ -128,7 +125,8 @@ impl ScopeSpec {
         mut self,
         change: impl FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send + 'static,
     ) -> Self {
-        self.work = Some(Box::new(change));
+        let change: ChangeWork = Box::new(change);
+        self.work = Some(UserValue::new(change));
         self
     }
 
@@ -158,17 +156,18 @@ impl ScopeSpec {
         };
         let opened = Arc::new(OnceLock::new());
         let supervisor = self.supervisor_once(work, &opened);
-        // From here on: the scope ends when this call does.
+        // Held from here on: if this call is dropped, also while it starts the supervisor, the scope is told to end.
         let _end = EndOnDrop(Arc::clone(&opened));
         let joined = match supervisor.start().await {
-            // Until the names and addresses are gone, too.
+            // Waits for the end of the tree, so that the name and the addresses of the scope are free when this returns. The error of the
+            // tree is passed over, since that of the scope says more.
             Ok(root) => {
                 let _scope_says_it_better = root.join().await;
                 None
             }
             Err(error) => Some(error),
         };
-        let ended = opened.get().and_then(|life| life.result());
+        let ended = opened.get().and_then(|run| run.result());
         match (ended, joined) {
             (Some(result), _) => result?,
             (None, Some(error)) => return Err(ScopeError::NotStarted { path, error }),
@@ -185,14 +184,15 @@ impl ScopeSpec {
         T: Future<Output = Result<(), E>> + 'static,
         E: IntoServiceError<B>,
     {
-        // A mutex because the work of each start shares the function; one start runs at a time, and it is held for the call only.
-        let work = Arc::new(Mutex::new(work));
+        // A mutex, since the work of each start calls the function, and travels to its arbiter. Locked for the call only, and by one start at
+        // a time.
+        let work = Arc::new(Mutex::new(UserValue::new(work)));
         let supervisor = self.supervisor(
             move |scope| {
                 let work = Arc::clone(&work);
                 let call = move |scope| {
                     let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-                    work(scope)
+                    (*work)(scope)
                 };
                 Some(work_of(scope, call))
             },
@@ -207,9 +207,12 @@ impl ScopeSpec {
         T: Future<Output = Result<(), E>> + 'static,
         E: IntoServiceError<B>,
     {
-        let mut work = Some(work);
-        // A root is started once.
-        let work = move |scope| work.take().map(|work| work_of(scope, work));
+        let mut work = Some(UserValue::new(work));
+        // Called once, for a root is never started again.
+        let work = move |scope| {
+            let work = work.take()?.into_inner();
+            Some(work_of(scope, work))
+        };
         self.supervisor(work, Some(Arc::clone(opened)))
     }
 
@@ -220,22 +223,50 @@ impl ScopeSpec {
         let (mut build, mut change) = (self.build, self.work);
         let spec = self.supervisor.build(move |members| {
             let gone = || ServiceError::new(StartError::SupervisorGone);
-            let life = members.open_scope().ok_or_else(gone)?;
+            let run = members.open_scope().ok_or_else(gone)?;
             if let Some(opened) = &opened {
-                let _started_once = opened.set(Arc::clone(&life));
+                let _started_once = opened.set(Arc::clone(&run));
             }
             if let Some(build) = &mut build {
-                build(members)?;
+                (**build)(members)?;
             }
-            let mut work = work(Scope::new(life)).ok_or_else(gone)?;
+            let mut work = work(Scope::new(run)).ok_or_else(gone)?;
             if let Some(change) = &mut change {
-                work = change(work);
+                work = (**change)(work);
             }
             let work = work.significant().readiness(Readiness::OnStart);
             members.add(work).map_err(ServiceError::new)?;
             Ok::<_, ServiceError>(())
         });
         SupervisorActor::new(self.name, spec)
+    }
+}
+
+impl Scope {
+    /// Runs a scope on this thread's arbiter, until its work has returned and every member is over, and gives what the work has
+    /// returned.
+    ///
+    /// Needs a running actix system, and nothing else. The work is called on this arbiter, so its future need not be `Send`. It has
+    /// the path `name/work`. With initial members, or rules of its own, a scope is run by [`ScopeSpec::run`].
+    ///
+    /// # Errors
+    ///
+    /// The error of the scope, see [which one counts](crate::scope#which-error-counts); the value of the work is dropped then.
+    /// [`ScopeError::Stopped`] if the scope was ended without an error, and the work had no value to give.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the call is dropped before it returns the scope is told to end, as by [`stop`](Self::stop), and its result is lost.
+    /// That takes its time: nobody waits for it, but nothing is left running after the stop timeouts of the members, as long as
+    /// the arbiter runs. A scope that must be over first is not dropped: keep a [`Scope`], and [`join`](Self::join) it.
+    pub async fn run<F, T, V, E, B>(name: impl Into<Arc<str>>, work: F) -> Result<V, ScopeError>
+    where
+        F: FnOnce(Self) -> T + Send + 'static,
+        T: Future<Output = Result<V, E>> + 'static,
+        V: Send + 'static,
+        E: IntoServiceError<B>,
+    {
+        ScopeSpec::new(name).run(work).await
     }
 }
 
@@ -292,8 +323,14 @@ impl ServiceSpec<SupervisorActor> {
     }
 }
 
-/// The life of a scope, once its supervisor has begun to start.
-type Opened = Arc<OnceLock<Arc<Life>>>;
+/// Adds the initial members.
+type BuildMembers = Box<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>;
+
+/// Changes the spec of the work.
+type ChangeWork = Box<dyn FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
+
+/// The run of a scope, once its supervisor has begun to start.
+type Opened = Arc<OnceLock<Arc<ScopeRun>>>;
 
 /// The work of a scope, as a service.
 fn work_of<F, T, E, B>(scope: Scope, work: F) -> ServiceSpec<TaskActor>
@@ -305,13 +342,13 @@ where
     let mut end = EndUnlessDone(Some(scope.clone()));
     run_once(Arc::from(WORK), |cx| async move {
         let whole = scope.clone();
-        // The work looks at the scope, so who stops the work alone stops the scope.
+        // The work is told of a stop by the scope, and not by a context of its own. So whoever stops the work alone stops the scope.
         let stopped = async move {
             cx.shutdown().await;
             whole.stop();
             pending::<Infallible>().await
         };
-        // `select` asks its first future first.
+        // `select` polls its first future first: work that returns at once is not stopped before.
         let result = match select(pin!(work(scope)), pin!(stopped)).await {
             Either::Left((result, _)) => result,
             Either::Right((never, _)) => match never {},
@@ -335,7 +372,7 @@ impl EndUnlessDone {
 
 impl Drop for EndUnlessDone {
     fn drop(&mut self) {
-        // A panic ends the scope by itself, with an error.
+        // A panic of the work is told by its cell, and ends the scope with that error. A stop from here would come first, without one.
         if let Some(scope) = self.0.take()
             && !std::thread::panicking()
         {
@@ -349,8 +386,8 @@ struct EndOnDrop(Opened);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        if let Some(life) = self.0.get() {
-            Scope::new(Arc::clone(life)).stop();
+        if let Some(run) = self.0.get() {
+            Scope::new(Arc::clone(run)).stop();
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Runs one incarnation of a service after the other, and outlives them.
 //!
+//! A cell does what its supervisor commands through the link, and tells what has happened. It decides nothing: whether an incarnation is
+//! followed by another one, and when, is the supervisor's business. How an actor runs in its context is its [`Host`]'s.
+//!
 //! # Invariants
 //!
 //! 1. User code runs only inside [`guard`]: a panic never leaves a cell.
@@ -10,24 +13,22 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use actix::{
     Actor,
     dev::{Envelope, channel::AddressReceiver},
 };
-use futures::Stream;
 
 use super::{
-    context::Building,
-    factory::{Factory, Making, StartContext},
-    host::Host,
-    incarnation::{Step, drop_guarded},
+    factory::{Building, Making, StartContext, UserFactory},
+    host::{Host, Step},
     link::{AnyLink, Commands, Link},
-    panic::guard,
+    panic::{drop_guarded, guard},
     parent::NoticeKind,
 };
 use crate::{policy::ExitReason, state::Exit};
@@ -35,17 +36,17 @@ use crate::{policy::ExitReason, state::Exit};
 /// The future that owns a service's mailbox and factory, from the first start until the service is forgotten.
 pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
     host: H,
-    life: Life<A, H::Incarnation>,
-    factory: Box<dyn Factory<A>>,
+    state: CellState<A, H::Incarnation>,
+    factory: UserFactory<A>,
 }
 
-enum Life<A, I> {
+enum CellState<A, I> {
     /// The factory's future is making the actor.
     Building(Building<A>),
-    /// Forgotten: the cell does nothing any more.
-    Over,
-    /// Down. Messages wait.
+    /// There is no incarnation. Messages wait.
     Parked,
+    /// The incarnation and all messages are dropped. Nothing runs any more.
+    Released,
     Running(I),
 }
 
@@ -53,29 +54,30 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
     pub(super) fn new(
         mailbox: AddressReceiver<A>,
         link: Arc<Link<A>>,
-        factory: Box<dyn Factory<A>>,
+        factory: UserFactory<A>,
     ) -> Self {
         Self {
             host: H::new(mailbox, link),
-            life: Life::Parked,
+            state: CellState::Parked,
             factory,
         }
     }
 
-    /// Carries out what the supervisor has commanded.
+    /// Carries out what the supervisor has commanded since the last poll, which may be several things at once.
     fn obey(&mut self, commands: Commands) {
         if commands.starts() {
-            // A life that its supervisor has given up, and that nobody waits for any more.
+            // Only an incarnation that was abandoned can still be there: its thread is free again, and nobody wants to hear of its end.
             let _nobody_to_tell = self.tear_down();
             let generation = self.host.link().core().generation();
             self.host.begin(generation);
         }
         if let Some(cause) = commands.kills() {
+            // A start that came with the kill must be answered with an end, too, or the supervisor would wait for one.
             if commands.starts() || self.is_alive() {
                 self.end(Exit::from(ExitReason::Killed(cause)));
             }
         } else if commands.starts() && commands.stops() {
-            // Started and stopped before the cell got to it: the factory is not called.
+            // Asked to stop before it was begun: the factory is not called.
             self.end(Exit::from(ExitReason::Shutdown));
         } else if commands.starts() {
             self.begin();
@@ -86,46 +88,50 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
 
     /// Makes the next incarnation.
     fn begin(&mut self) {
-        if let Some(factory) = self.host.link().core().take_factory()
-            && let Ok(factory) = factory.downcast::<Box<dyn Factory<A>>>()
+        if let Some(replacement) = self.host.link().core().take_factory()
+            && let Ok(replacement) = replacement.downcast::<UserFactory<A>>()
         {
-            let before = std::mem::replace(&mut self.factory, *factory);
-            drop_guarded(before, &mut None);
+            self.factory = *replacement;
         }
         let context = StartContext::new(Arc::clone(self.host.link()) as Arc<dyn AnyLink>);
         match guard(|| self.factory.make(context)) {
-            Ok(Making::Done(Ok(actor))) => self.life = Life::Running(self.host.incarnate(actor)),
+            Ok(Making::Done(Ok(actor))) => {
+                self.state = CellState::Running(self.host.incarnate(actor));
+            }
             Ok(Making::Done(Err(error))) => self.end(Exit::from(ExitReason::Failed(error))),
-            Ok(Making::Later(future)) => self.life = Life::Building(future),
+            Ok(Making::Later(future)) => self.state = CellState::Building(future),
             Err(panic) => self.end(Exit::from(panic)),
         }
     }
 
     fn ask_to_stop(&mut self) {
-        match &mut self.life {
-            Life::Building(_) => self.end(Exit::from(ExitReason::Shutdown)),
-            Life::Running(incarnation) => self.host.ask_to_stop(incarnation),
-            // The incarnation has ended by itself, and its notice is on the way.
-            Life::Parked | Life::Over => {}
+        match &mut self.state {
+            // An actor that is not there yet cannot be asked: its factory's future is dropped.
+            CellState::Building(_) => self.end(Exit::from(ExitReason::Shutdown)),
+            CellState::Running(incarnation) => self.host.ask_to_stop(incarnation),
+            // The incarnation has ended by itself, and that notice and this command have crossed.
+            CellState::Parked | CellState::Released => {}
         }
     }
 
     fn is_alive(&self) -> bool {
-        matches!(self.life, Life::Building(_) | Life::Running(_))
+        matches!(self.state, CellState::Building(_) | CellState::Running(_))
     }
 
     /// Runs the incarnation as far as it goes. `Ready` is its end.
     fn advance(&mut self, cx: &mut Context<'_>, handling: &mut Option<Envelope<A>>) -> Poll<Exit> {
-        if let Life::Building(building) = &mut self.life {
+        if let CellState::Building(building) = &mut self.state {
             match building.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Exit::from(ExitReason::Failed(error)));
                 }
-                Poll::Ready(Ok(actor)) => self.life = Life::Running(self.host.incarnate(actor)),
+                Poll::Ready(Ok(actor)) => {
+                    self.state = CellState::Running(self.host.incarnate(actor));
+                }
             }
         }
-        let Life::Running(incarnation) = &mut self.life else {
+        let CellState::Running(incarnation) = &mut self.state else {
             return Poll::Pending;
         };
         let readiness = self.host.link().core().readiness();
@@ -138,7 +144,8 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
     /// Drops what is left of the incarnation, then tells the supervisor.
     fn end(&mut self, mut exit: Exit) {
         let panic = self.tear_down();
-        // A `Drop` that panics after a clean end is what the end was; after a failure it is an afterthought.
+        // A panic of a `Drop` makes a panic of a clean end. It replaces neither a failure, which came first, nor a verdict, which the
+        // service has given on purpose.
         if let Some(panic) = panic
             && !exit.reason.is_abnormal()
             && exit.verdict.is_none()
@@ -148,46 +155,35 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         self.host.notify_supervisor(NoticeKind::Exited(exit));
     }
 
+    /// Drops what is left of the incarnation, gives its actor back to the factory, and returns the first panic of all that.
     fn tear_down(&mut self) -> Option<ExitReason> {
-        let mut panic = None;
-        match std::mem::replace(&mut self.life, Life::Parked) {
-            Life::Running(incarnation) => panic = self.host.tear_down(incarnation),
-            Life::Building(future) => drop_guarded(future, &mut panic),
-            Life::Parked | Life::Over => {}
+        let mut first = None;
+        match mem::replace(&mut self.state, CellState::Parked) {
+            CellState::Running(incarnation) => {
+                let factory = &mut self.factory;
+                let take_back = |actor| factory.take_back(actor);
+                first = self.host.tear_down(incarnation, take_back);
+            }
+            CellState::Building(future) => drop_guarded(&mut first, future),
+            CellState::Parked | CellState::Released => {}
         }
-        panic
+        first
     }
 
-    /// Closes the mailbox: whoever waits for an answer gets `Closed`.
+    /// Drops the incarnation and all messages: whoever waits for an answer gets `Closed`. Mailbox and factory go with the cell itself.
     fn release(&mut self) {
         let _nobody_to_tell = self.tear_down();
-        self.life = Life::Over;
+        self.state = CellState::Released;
         self.host.drain();
     }
 }
-
-/// Drops what is queued, message by message, since the `Drop` of one may panic.
-///
-/// What arrives from here on is dropped with the mailbox itself. Bounded, since what is dropped may send again for as long as
-/// the mailbox is open.
-pub(super) fn drain<A: Actor>(mailbox: &mut AddressReceiver<A>) {
-    let mut cx = Context::from_waker(Waker::noop());
-    for _ in 0..DRAINED {
-        let Poll::Ready(Some(envelope)) = Pin::new(&mut *mailbox).poll_next(&mut cx) else {
-            return;
-        };
-        drop_guarded(envelope, &mut None);
-    }
-}
-
-/// How many messages are dropped one by one before a mailbox is closed.
-const DRAINED: u32 = 1 << 16;
 
 impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        // The waker first: a command that is given between the two lines wakes the cell again.
         this.host.link().core().set_waker(cx.waker());
         let commands = this.host.link().core().take_commands();
         if commands.releases() {
@@ -198,7 +194,7 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
             this.obey(commands);
         }
         if this.is_alive() {
-            // Out here, since whatever has to be dropped between a panic and its catch costs half a microsecond.
+            // Outside of the guard, since whatever has to be dropped between a panic and its catch costs half a microsecond.
             let mut handling = None;
             match guard(|| this.advance(cx, &mut handling)) {
                 Ok(Poll::Pending) => {}
@@ -211,9 +207,10 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
 }
 
 impl<A: Actor, H: Host<A>> Drop for ServiceCell<A, H> {
-    /// The arbiter has ended under the service: its hooks are not called, its pieces are dropped one by one.
+    /// A cell that is dropped before it was told to release is lost: its arbiter has ended. The actor's hooks are not called, since nothing
+    /// that they begin would run any more.
     fn drop(&mut self) {
-        if !matches!(self.life, Life::Over) {
+        if !matches!(self.state, CellState::Released) {
             self.release();
             self.host.notify_supervisor(NoticeKind::Lost);
         }

@@ -1,19 +1,36 @@
 //! Makes the actor of each incarnation.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use actix::Actor;
 
-use super::{ServiceRef, StartError, context::Building, downcast, link::AnyLink};
+use super::{
+    error::StartError,
+    link::{AnyLink, downcast},
+    reference::ServiceRef,
+};
 use crate::{
     policy::{ServiceError, Verdict},
     token::ServiceToken,
+    user_value::UserValue,
 };
 
-/// What makes the actor of a service, once for each incarnation, on the service's arbiter.
+/// Makes the actor of a service, once for each incarnation, on the service's arbiter.
 pub(crate) trait Factory<A>: Send {
+    /// Makes an actor, or the future of one. May panic, as all user code.
     fn make(&mut self, context: StartContext) -> Making<A>;
+
+    /// Called with the actor of an incarnation that is over, however it ended. Drops it, unless the factory wants something of it.
+    ///
+    /// Futures and timers of the incarnation are dropped by then, and its end is not told yet. Not called for an actor in actix's own
+    /// context, which keeps its actor.
+    fn take_back(&mut self, actor: A) {
+        drop(actor);
+    }
 }
+
+/// A factory while its service may need it.
+pub(crate) type UserFactory<A> = UserValue<Box<dyn Factory<A>>>;
 
 /// An actor, or the future of one.
 pub(crate) enum Making<A> {
@@ -21,13 +38,16 @@ pub(crate) enum Making<A> {
     Later(Building<A>),
 }
 
+/// The future of an actor that is still being made.
+pub(super) type Building<A> = Pin<Box<dyn Future<Output = Result<A, ServiceError>>>>;
+
 /// A factory that cannot fail.
 pub(super) struct Plain<F>(pub(super) F);
 
 /// A factory that may fail.
 pub(super) struct Fallible<F>(pub(super) F);
 
-/// A factory that takes its time.
+/// A factory whose actor comes later, from a future.
 pub(super) struct Async<F>(pub(super) F);
 
 impl<A, F> Factory<A> for Plain<F>

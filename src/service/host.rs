@@ -8,7 +8,6 @@ use actix::{
 };
 
 use super::{
-    incarnation::Step,
     link::{AnyLink, Link},
     parent::NoticeKind,
 };
@@ -19,7 +18,9 @@ use crate::{
 
 /// Owns the mailbox of one service, and runs one incarnation after the other in one kind of context.
 ///
-/// [`ServiceContext`](super::ServiceContext) is one, for actors written for it; `existing::Adopted` is the other.
+/// [`ServiceContext`](super::ServiceContext) is one, for actors written for it; [`Adopted`](super::hosted::Adopted) is the other. A cell
+/// calls, for each incarnation, `begin`, `incarnate`, any number of times `run` and `ask_to_stop`, `take_exit` if it has ended by itself, and
+/// `tear_down`. User code that panics within any of them unwinds into the cell, which then calls `tear_down`.
 pub(super) trait Host<A: Actor>: Unpin + 'static {
     /// An actor with everything that ends with it.
     type Incarnation: Unpin;
@@ -31,13 +32,13 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
     fn generation(&self) -> u64;
 
-    /// Forgets the incarnation before, for a new one with this number.
+    /// Resets what is kept of the incarnation before, for a new one with this number.
     fn begin(&mut self, generation: u64);
 
     /// Puts a fresh actor into its context. Runs no code of the actor.
     fn incarnate(&mut self, actor: A) -> Self::Incarnation;
 
-    /// Runs until nothing is left to do, the budget is spent, or the incarnation is over.
+    /// Runs until nothing is left to do, the budget is spent, or the incarnation has ended.
     ///
     /// `handling` is a place for the message that is being handled, outside of where panics are caught.
     fn run(
@@ -55,7 +56,13 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     fn take_exit(&mut self) -> Exit;
 
     /// Drops everything of the incarnation without calling its hooks, and returns the first panic of a `Drop`.
-    fn tear_down(&mut self, incarnation: Self::Incarnation) -> Option<ExitReason>;
+    ///
+    /// The actor is given to `take_back` after everything else is dropped, unless its context does not give it back.
+    fn tear_down(
+        &mut self,
+        incarnation: Self::Incarnation,
+        take_back: impl FnOnce(A),
+    ) -> Option<ExitReason>;
 
     /// Drops what is queued.
     fn drain(&mut self);
@@ -65,3 +72,45 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
         core.parent().notify(core.token(), self.generation(), kind);
     }
 }
+
+/// Whether an incarnation has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(super) enum Step {
+    Ended,
+    Pending,
+}
+
+/// Whether the supervisor has asked the present incarnation to stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AskedToStop {
+    /// Asked, and the supervisor knows that more time is needed.
+    Acknowledged,
+    /// Not asked.
+    No,
+    /// Asked, and the supervisor was not told anything yet.
+    Unanswered,
+}
+
+impl AskedToStop {
+    /// How an incarnation ends whose end has no other reason.
+    pub(super) fn exit(self) -> Exit {
+        Exit::from(match self {
+            Self::No => ExitReason::Normal,
+            Self::Acknowledged | Self::Unanswered => ExitReason::Shutdown,
+        })
+    }
+
+    /// The supervisor asks. Asking again changes nothing.
+    pub(super) fn ask(&mut self) {
+        if *self == Self::No {
+            *self = Self::Unanswered;
+        }
+    }
+}
+
+/// How much one poll may do before it yields to its arbiter: messages handled, and rounds over the futures.
+///
+/// Large enough that yielding costs nothing measurable for each message, small enough that a sibling waits for tens
+/// of microseconds and not for a queue to drain.
+pub(super) const BUDGET: u32 = 64;

@@ -1,10 +1,14 @@
 //! What a service's cell and its supervisor share: one allocation per service.
 //!
+//! Commands go down through it, from the supervisor to the cell, which is woken; what the cell tells goes up through the
+//! [`Parent`]. References and the registry read from it which service this is and in which state. It decides nothing.
+//!
 //! # Invariants
 //!
 //! 1. Only the supervisor writes `state` and `generation`, and gives commands; only the cell takes them.
-//! 2. A [`START`](Command) is given only after the end of the incarnation before has been seen, so it may
-//!    overwrite a stop or kill that the cell has not taken yet: those were meant for a life that is over.
+//! 2. A start is given only after the supervisor has seen the end of the incarnation before, or has abandoned it. So it may overwrite a
+//!    stop or a kill that the cell has not taken yet: those were meant for an incarnation that is over. It never overwrites a release.
+//! 3. A command that is given is taken: either the cell sees it in its present poll, or it is woken for another one.
 
 use std::{
     any::Any,
@@ -18,7 +22,7 @@ use std::{
 
 use actix::{Actor, Addr, WeakAddr};
 
-use super::Parent;
+use super::parent::Parent;
 use crate::{
     policy::{KillCause, Readiness},
     state::ServiceState,
@@ -34,36 +38,39 @@ pub(crate) struct Link<A: Actor> {
 /// The part of a [`Link`] that does not depend on the type of the actor.
 pub(crate) struct LinkCore {
     token: ServiceToken,
-    /// The path that its supervisor gave it, which is the whole path below a root.
+    /// The path when the service was added: that of its supervisor then, and its name.
     path: Arc<str>,
+    /// The place in the start order; `u64::MAX` before the supervisor is part of a tree.
     position: AtomicU64,
     parent: Arc<Parent>,
     readiness: Readiness,
-    // Shared mutable state outside an actor, which house style forbids without a proof. Commands must
-    // overtake any number of queued messages, also those of a service on another thread, and look-ups must
-    // not wait for a busy supervisor; a mailbox can do neither. Invariant 1 gives each word one writer.
+    kind: ServiceKind,
+    // Atomics, since a mailbox will not do: commands must overtake any number of queued messages, also on another thread, and look-ups must
+    // not wait for a busy supervisor. Each has one writer (invariant 1), but for the commands, which are swapped as a whole.
     commands: AtomicU8,
     state: AtomicU8,
     watched: AtomicBool,
+    /// Which incarnation was ordered last. Stored before the start is commanded, so that a cell that sees the command reads this number.
     generation: AtomicU64,
+    /// Set by the first poll of the cell. Its task is the same for ever, and so is the waker.
     waker: OnceLock<Waker>,
     rare: OnceLock<Box<Rare>>,
 }
 
-/// What few services need.
+/// Fields that few services need. Apart, so that the links of all others are small.
 #[derive(Default)]
 struct Rare {
-    /// The path in the tree, where that is another one than it was before.
+    /// The path in the tree, if that differs from the one when the service was added.
     moved: OnceLock<Arc<str>>,
-    // Written by the supervisor before a start, read by the factory after it.
+    // Written by the supervisor before a start, read by the factory after it: nobody waits for the lock.
     handed: Mutex<Handed>,
 }
 
-/// What a supervisor hands to a cell with a start.
+/// What a supervisor leaves for the next start.
 #[derive(Default)]
 struct Handed {
     requirements: Requirements,
-    /// A factory that takes the place of the cell's own.
+    /// A factory that takes the place of the cell's own: a `UserFactory` of the service's actor, which is not known here.
     factory: Option<Box<dyn Any + Send>>,
 }
 
@@ -77,6 +84,14 @@ pub(crate) trait AnyLink: Send + Sync + 'static {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
+/// Gives a link its type back, or returns it as it was.
+pub(crate) fn downcast<A: Actor>(link: Arc<dyn AnyLink>) -> Result<Arc<Link<A>>, Arc<dyn AnyLink>> {
+    Arc::clone(&link)
+        .into_any()
+        .downcast::<Link<A>>()
+        .map_err(|_| link)
+}
+
 impl<A: Actor> Link<A> {
     pub(crate) fn new(
         token: ServiceToken,
@@ -84,6 +99,7 @@ impl<A: Actor> Link<A> {
         parent: Arc<Parent>,
         address: WeakAddr<A>,
         readiness: Readiness,
+        kind: ServiceKind,
     ) -> Self {
         Self {
             core: LinkCore {
@@ -92,6 +108,7 @@ impl<A: Actor> Link<A> {
                 position: AtomicU64::new(u64::MAX),
                 parent,
                 readiness,
+                kind,
                 commands: AtomicU8::new(0),
                 state: AtomicU8::new(ServiceState::Waiting.to_bits()),
                 watched: AtomicBool::new(false),
@@ -103,7 +120,7 @@ impl<A: Actor> Link<A> {
         }
     }
 
-    /// A strong address, or `None` once the service is gone.
+    /// A strong address, or `None` once the mailbox is dropped.
     pub(crate) fn address(&self) -> Option<Addr<A>> {
         self.address.upgrade()
     }
@@ -144,12 +161,17 @@ impl LinkCore {
         if *path != self.path {
             let _first_call_counts = self.rare().moved.set(Arc::clone(path));
         }
+        // Relaxed: the message that registers the service orders this before any look-up.
         self.position.store(position, Ordering::Relaxed);
     }
 
     /// When an incarnation counts as ready.
     pub(crate) fn readiness(&self) -> Readiness {
         self.readiness
+    }
+
+    pub(crate) fn kind(&self) -> ServiceKind {
+        self.kind
     }
 
     pub(crate) fn parent(&self) -> &Arc<Parent> {
@@ -164,10 +186,10 @@ impl LinkCore {
         ServiceState::from_bits(self.state.load(Ordering::SeqCst))
     }
 
-    /// Mirrors the supervisor's view for look-ups, and reports whether somebody waits for a change.
+    /// Copies the state that the supervisor has decided to where look-ups read it, and reports whether anybody has asked for news.
     ///
-    /// `SeqCst` here and in [`watch`](Self::watch): either the watcher sees the new state, or this sees
-    /// the watcher.
+    /// `SeqCst` here, in [`state`](Self::state) and in [`watch`](Self::watch): of a change and a subscription at the same time, either the
+    /// watcher reads the new state, or this finds that it is watched.
     pub(crate) fn set_state(&self, state: ServiceState) -> Watched {
         self.state.store(state.to_bits(), Ordering::SeqCst);
         if self.watched.load(Ordering::SeqCst) {
@@ -177,12 +199,12 @@ impl LinkCore {
         }
     }
 
-    /// Asks to be told of changes of the state, from now until the service is gone.
+    /// Asks for news of changes of the state, from now until the service is forgotten.
     pub(crate) fn watch(&self) {
         self.watched.store(true, Ordering::SeqCst);
     }
 
-    /// Says where the services are that the next incarnation requires.
+    /// Leaves the services that the next incarnation may look up by name.
     pub(crate) fn set_requirements(&self, requirements: Requirements) {
         self.rare().handed().requirements = requirements;
     }
@@ -195,12 +217,14 @@ impl LinkCore {
         Some(Arc::clone(link))
     }
 
-    /// Leaves a factory for the next incarnation, and those after it.
+    /// Leaves a factory that takes the place of the cell's own at the next start.
     pub(crate) fn set_factory(&self, factory: Box<dyn Any + Send>) {
-        self.rare().handed().factory = Some(factory);
+        let before = self.rare().handed().factory.replace(factory);
+        // User code, which must not run under the lock.
+        drop(before);
     }
 
-    /// Takes a factory that was left, if one was.
+    /// Takes the factory that was left since the last start, if one was.
     pub(crate) fn take_factory(&self) -> Option<Box<dyn Any + Send>> {
         self.rare.get()?.handed().factory.take()
     }
@@ -212,18 +236,20 @@ impl LinkCore {
     /// Tells the cell to begin incarnation `generation`.
     pub(crate) fn start(&self, generation: u64) {
         self.generation.store(generation, Ordering::Release);
-        let gone = self.commands.load(Ordering::Relaxed) & Commands::RELEASE;
+        // A plain store: only this side sets bits, and a stop or kill that the cell takes in between is one that invariant 2 drops.
+        let released = self.commands.load(Ordering::Relaxed) & Commands::RELEASE;
         self.commands
-            .store(Commands::START | gone, Ordering::Release);
+            .store(Commands::START | released, Ordering::Release);
         self.wake();
     }
 
     /// Asks the present incarnation to stop.
     pub(crate) fn stop(&self) {
+        // Beside a start that the cell has not taken yet: the incarnation then ends without being made.
         self.command(Commands::STOP);
     }
 
-    /// Drops the present incarnation.
+    /// Has the present incarnation dropped, whether it was asked to stop or not.
     pub(crate) fn kill(&self, cause: KillCause) {
         let bits = Commands::KILL | Commands::encode(cause);
         // The latest cause replaces an earlier one that the cell has not taken yet.
@@ -235,35 +261,39 @@ impl LinkCore {
         self.wake();
     }
 
-    /// Ends the cell: whatever runs is dropped and the mailbox is closed.
+    /// Has the cell drop all it holds, and close the mailbox.
     pub(crate) fn release(&self) {
+        // Kept through a later start, so that the cell cannot miss it.
         self.command(Commands::RELEASE);
     }
 
     /// Takes what the supervisor has commanded since the last call.
     pub(crate) fn take_commands(&self) -> Commands {
+        // Nearly every poll finds nothing, and a load is much cheaper than a swap.
         if self.commands.load(Ordering::Relaxed) == 0 {
             return Commands(0);
         }
         Commands(self.commands.swap(0, Ordering::AcqRel))
     }
 
-    /// Reports whether the present incarnation is to be dropped, for whatever comes next.
+    /// Reports whether the present incarnation is to be dropped: it was killed or abandoned, or the cell is to release.
+    ///
+    /// Asked before each message: a kill does not wait for the queue.
     #[inline]
     pub(crate) fn is_overruled(&self) -> bool {
         let ends = Commands::START | Commands::KILL | Commands::RELEASE;
         self.commands.load(Ordering::Relaxed) & ends != 0
     }
 
-    /// Reports whether the present incarnation was told to end, in whichever way, and its cell had no time to look.
+    /// Reports whether the present incarnation was asked to stop or is to be dropped, and its cell has not looked yet.
     pub(crate) fn is_told_to_end(&self) -> bool {
         self.commands.load(Ordering::Acquire) & Commands::FLAGS != 0
     }
 
-    /// Says whom to wake for a command; called once, by the cell's first poll.
+    /// Says whom to wake for a command. The first call counts, by the cell's first poll.
     ///
-    /// The two fences, here and in [`wake`](Self::wake), order "waker set, then commands read" against
-    /// "command set, then waker read": at least one side sees the other, so no command is lost.
+    /// A supervisor on another thread may give a command meanwhile. The fences, here and in [`wake`](Self::wake), order "waker set, then
+    /// commands read" against "command set, then waker read": at least one side sees the other (invariant 3).
     pub(crate) fn set_waker(&self, waker: &Waker) {
         if self.waker.get().is_none() {
             let _first_poll_counts = self.waker.set(waker.clone());
@@ -278,6 +308,7 @@ impl LinkCore {
 
     fn wake(&self) {
         fence(Ordering::SeqCst);
+        // Without a waker the cell was not polled yet, and its first poll looks for commands.
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
@@ -286,6 +317,7 @@ impl LinkCore {
 
 impl Rare {
     fn handed(&self) -> MutexGuard<'_, Handed> {
+        // Never poisoned in the middle of a change: each is one assignment.
         self.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -305,7 +337,16 @@ impl fmt::Debug for dyn AnyLink {
     }
 }
 
-/// Whether anybody waits for changes of a service's state.
+/// What a service is, as far as a supervisor treats it differently.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ServiceKind {
+    /// Anything else: an actor, a function, a process.
+    Actor,
+    /// A supervisor, made a service by [`ServiceSpec::supervisor`](crate::ServiceSpec::supervisor), or a root.
+    Supervisor,
+}
+
+/// Whether anybody has asked for news of changes of a service's state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub(crate) enum Watched {
@@ -322,8 +363,9 @@ impl Commands {
     const STOP: u8 = 1 << 1;
     const KILL: u8 = 1 << 2;
     const RELEASE: u8 = 1 << 3;
+    /// All commands; the bits above them are the cause of a kill.
     const FLAGS: u8 = 0x0f;
-    const CAUSE: u32 = 4;
+    const CAUSE_SHIFT: u32 = 4;
 
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
@@ -343,12 +385,13 @@ impl Commands {
 
     /// The cause, if the incarnation is to be killed.
     pub(crate) fn kills(self) -> Option<KillCause> {
-        (self.0 & Self::KILL != 0).then(|| Self::decode(self.0 >> Self::CAUSE))
+        (self.0 & Self::KILL != 0).then(|| Self::decode(self.0 >> Self::CAUSE_SHIFT))
     }
 
+    /// The bits of a cause. All of [`CAUSES`] fit into the four bits above the flags.
     fn encode(cause: KillCause) -> u8 {
         let index = CAUSES.iter().position(|known| *known == cause);
-        u8::try_from(index.unwrap_or(0)).unwrap_or(0) << Self::CAUSE
+        u8::try_from(index.unwrap_or(0)).unwrap_or(0) << Self::CAUSE_SHIFT
     }
 
     fn decode(index: u8) -> KillCause {
@@ -359,6 +402,7 @@ impl Commands {
     }
 }
 
+/// The causes of a kill, by the number that stands for them in [`Commands`].
 const CAUSES: [KillCause; 5] = [
     KillCause::Requested,
     KillCause::StopTimeout,

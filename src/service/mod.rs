@@ -3,31 +3,40 @@
 //! A [`ServiceSpec`] says how to make the actor and how to treat it. Its cell runs one incarnation after the other, and
 //! owns the mailbox, which outlives them. This module decides nothing: a cell starts and stops when its supervisor
 //! says so, and tells it what has happened.
+//!
+//! Each file uses only those before it in this list: `error`; `panic`, which runs and drops user code; `parent`, the way up from a cell to
+//! its supervisor; `link`, the way down; `reference`; `factory`; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
+//! that there are; `cell`; `seed`, a mailbox whose cell does not run yet; `spec`.
+//!
+//! # Invariants
+//!
+//! 1. A panic of user code never leaves this module, and neither does one of the `Drop` of a user's value.
+//! 2. Commands do not go through the mailbox: they overtake whatever is queued there, also from another thread.
+//! 3. A cell yields after a bounded amount of work, and between the end of an incarnation and the next start.
 
-mod adopted;
 mod cell;
-mod context;
 mod error;
 mod factory;
 mod host;
-mod incarnation;
+mod hosted;
 mod link;
 mod panic;
 mod parent;
 mod reference;
+mod seed;
 mod spec;
 
 pub use self::{
-    context::ServiceContext,
     error::StartError,
     factory::StartContext,
+    hosted::ServiceContext,
     reference::ServiceRef,
     spec::{Placement, ServiceSpec},
 };
 pub(crate) use self::{
-    link::{AnyLink, Link, Watched},
+    factory::{Factory, Making},
+    link::{AnyLink, Link, ServiceKind, Watched, downcast},
     panic::{guard, install_hook},
-    parent::{Notice, NoticeKind, Parent},
-    reference::downcast,
-    spec::Launch,
+    parent::{Above, Notice, NoticeKind, Parent},
+    seed::AnySeed,
 };

@@ -13,7 +13,7 @@ use crate::{
 /// What the cells of one supervisor share: where their notices go, and who that supervisor is.
 pub(crate) struct Parent {
     notices: UnboundedSender<Notice>,
-    upward: OnceLock<Box<dyn Any + Send + Sync>>,
+    above: OnceLock<Box<dyn Above>>,
 }
 
 impl Parent {
@@ -25,23 +25,23 @@ impl Parent {
         let (notices, receiver) = unbounded_channel();
         let parent = Self {
             notices,
-            upward: OnceLock::new(),
+            above: OnceLock::new(),
         };
         (parent, receiver)
     }
 
     /// Says who the supervisor is; the first call counts.
-    pub(crate) fn set_upward(&self, supervisor: Box<dyn Any + Send + Sync>) {
-        let _first_call_counts = self.upward.set(supervisor);
+    pub(crate) fn set_above(&self, above: Box<dyn Above>) {
+        let _first_call_counts = self.above.set(above);
     }
 
     /// Who the supervisor is, once it is part of a tree.
-    pub(crate) fn upward<T: 'static>(&self) -> Option<&T> {
-        self.upward.get()?.downcast_ref()
+    pub(crate) fn above(&self) -> Option<&dyn Above> {
+        self.above.get().map(|above| &**above)
     }
 
     pub(crate) fn notify(&self, token: ServiceToken, generation: u64, kind: NoticeKind) {
-        // The receiver is gone with its supervisor's whole arbiter: nobody is left to be told.
+        // Refused once the supervisor was dropped, because it has ended for the last time or is lost: nobody is left to be told.
         let _nobody_left = self.notices.send(Notice {
             token,
             generation,
@@ -56,6 +56,11 @@ impl fmt::Debug for Parent {
     }
 }
 
+/// Who the supervisor of some services is.
+///
+/// Implemented by one type, of the module that runs supervisors: services carry it, and do not know what is in it.
+pub(crate) trait Above: Any + Send + Sync {}
+
 /// What a cell tells its supervisor about one incarnation, or a scope itself about its own.
 #[derive(Debug)]
 pub(crate) struct Notice {
@@ -69,7 +74,7 @@ pub(crate) struct Notice {
 pub(crate) enum NoticeKind {
     /// The incarnation has ended and everything that belonged to it is dropped.
     Exited(Exit),
-    /// The cell is gone with its arbiter.
+    /// The cell was dropped, with its arbiter or before it was launched.
     Lost,
     /// The incarnation is ready.
     Ready,
@@ -79,6 +84,6 @@ pub(crate) enum NoticeKind {
     ScopeEnds(Option<ServiceError>),
     /// The incarnation's `started` has returned, and it will say itself when it is ready.
     Started,
-    /// The incarnation was asked to stop, and its `stopping` answered that it has work to finish.
+    /// The incarnation was asked to stop, and its `stopping` answered that it has work left to do.
     StopAcknowledged,
 }

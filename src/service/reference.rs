@@ -22,7 +22,7 @@ impl<A: Actor> ServiceRef<A> {
         Self { address, link }
     }
 
-    /// A reference to a service that may be gone.
+    /// A reference to a service whose mailbox may be dropped by now.
     pub(crate) fn from_link(link: Arc<Link<A>>) -> Option<Self> {
         let address = link.address()?;
         Some(Self { address, link })
@@ -86,12 +86,4 @@ impl<A: Actor> fmt::Debug for ServiceRef<A> {
             .field("path", &self.path())
             .finish_non_exhaustive()
     }
-}
-
-/// Gives a link its type back, or returns it as it was.
-pub(crate) fn downcast<A: Actor>(link: Arc<dyn AnyLink>) -> Result<Arc<Link<A>>, Arc<dyn AnyLink>> {
-    Arc::clone(&link)
-        .into_any()
-        .downcast::<Link<A>>()
-        .map_err(|_| link)
 }

@@ -1,26 +1,23 @@
 //! How users describe a service.
+//!
+//! A [`ServiceSpec`] is a value: the supervisor that it is given to checks it, and opens its mailbox.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use actix::{
-    Actor, Addr,
-    dev::channel::{AddressReceiver, channel},
-};
+use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
 
 use super::{
-    ServiceContext, StartContext,
-    adopted::Adopted,
-    cell::{ServiceCell, drain},
-    factory::{Async, Factory, Fallible, Plain},
+    factory::{Async, Factory, Fallible, Plain, StartContext, UserFactory},
     host::Host,
-    incarnation::drop_guarded,
-    link::{AnyLink, Link},
-    parent::NoticeKind,
+    hosted::{Adopted, ServiceContext},
+    link::ServiceKind,
+    seed::{Grow, Seed, grow},
 };
 use crate::{
     policy::{Backoff, IntoServiceError, OnLimit, Readiness, RestartLimit, RestartType, Shutdown},
     state::{Announces, ServiceRules, Significance},
+    user_value::UserValue,
 };
 
 /// How to make a service's actor, and how to treat it.
@@ -57,12 +54,12 @@ use crate::{
 /// ```
 #[must_use = "a spec does nothing until it is added to a supervisor"]
 pub struct ServiceSpec<A: Actor> {
-    pub(crate) name: Arc<str>,
     pub(crate) rules: ServiceRules,
     pub(crate) placement: Placement,
+    kind: ServiceKind,
     capacity: usize,
-    factory: Box<dyn Factory<A>>,
-    launch: fn(Parts<A>),
+    factory: UserFactory<A>,
+    grow: Grow<A>,
 }
 
 impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
@@ -183,18 +180,18 @@ impl<A: Actor<Context = actix::Context<A>>> ServiceSpec<A> {
 impl<A: Actor> ServiceSpec<A> {
     fn hosted<H: Host<A>>(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
         Self {
-            rules: ServiceRules::new(Arc::clone(&name)),
-            name,
+            rules: ServiceRules::new(name),
             placement: Placement::Inherit,
+            kind: ServiceKind::Actor,
             capacity: DEFAULT_CAPACITY,
-            factory,
-            launch: launch::<A, H>,
+            factory: UserValue::new(factory),
+            grow: grow::<A, H>,
         }
     }
 
     /// The name of the service.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.rules.name
     }
 
     /// Sets when the service is restarted. [`RestartType::Permanent`] by default.
@@ -278,27 +275,31 @@ impl<A: Actor> ServiceSpec<A> {
         self
     }
 
-    pub(crate) fn into_factory(self) -> Box<dyn Factory<A>> {
+    pub(crate) fn kind(&self) -> ServiceKind {
+        self.kind
+    }
+
+    /// Says what stands behind the service. [`ServiceKind::Actor`] by default.
+    pub(crate) fn with_kind(mut self, kind: ServiceKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) fn into_factory(self) -> UserFactory<A> {
         self.factory
     }
 
     /// Opens the mailbox.
-    pub(crate) fn open(self) -> (ServiceRules, Placement, Open<A>) {
-        let (sender, mailbox) = channel(self.capacity);
-        let open = Open {
-            address: Addr::new(sender),
-            mailbox,
-            factory: self.factory,
-            launch: self.launch,
-        };
-        (self.rules, self.placement, open)
+    pub(crate) fn open(self) -> (ServiceRules, Placement, Addr<A>, Seed<A>) {
+        let (address, seed) = Seed::new(self.capacity, self.factory, self.grow);
+        (self.rules, self.placement, address, seed)
     }
 }
 
 impl<A: Actor> fmt::Debug for ServiceSpec<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceSpec")
-            .field("name", &self.name)
+            .field("name", &self.rules.name)
             .field("placement", &self.placement)
             .field("rules", &self.rules)
             .finish_non_exhaustive()
@@ -318,97 +319,6 @@ pub enum Placement {
     Inherit,
     /// On a pool that the tree shares: one arbiter per core, started with the first service that uses it.
     Pool,
-}
-
-/// A mailbox with its address, not yet tied to a token.
-pub(crate) struct Open<A: Actor> {
-    pub(crate) address: Addr<A>,
-    mailbox: AddressReceiver<A>,
-    factory: Box<dyn Factory<A>>,
-    launch: fn(Parts<A>),
-}
-
-impl<A: Actor> Open<A> {
-    /// Ties the mailbox to its link; what comes out grows into a cell on whichever arbiter it is launched.
-    pub(crate) fn seed(self, link: Arc<Link<A>>) -> (Addr<A>, Seed<A>) {
-        let parts = Parts {
-            mailbox: self.mailbox,
-            link,
-            factory: self.factory,
-            launch: self.launch,
-        };
-        (self.address, Seed { parts: Some(parts) })
-    }
-}
-
-/// A cell that has not been launched: all of it is `Send`.
-///
-/// One that is dropped instead, because the arbiter that it was sent to has ended, tells its supervisor.
-pub(crate) struct Seed<A: Actor> {
-    parts: Option<Parts<A>>,
-}
-
-struct Parts<A: Actor> {
-    mailbox: AddressReceiver<A>,
-    link: Arc<Link<A>>,
-    factory: Box<dyn Factory<A>>,
-    /// Knows the kind of context.
-    launch: fn(Self),
-}
-
-/// Grows a cell on this thread's arbiter.
-fn launch<A: Actor, H: Host<A>>(parts: Parts<A>) {
-    let Parts {
-        mailbox,
-        link,
-        factory,
-        ..
-    } = parts;
-    // Boxed, since a task takes its memory in steps of 128 bytes, with the future in it.
-    actix_rt::spawn(Box::pin(ServiceCell::<A, H>::new(mailbox, link, factory)));
-}
-
-/// A [`Seed`] whose actor type is not known here.
-pub(crate) trait Launch: Send {
-    /// Runs the cell on this thread's arbiter.
-    fn launch_here(self: Box<Self>);
-
-    /// Runs the cell on another arbiter.
-    fn launch_on(self: Box<Self>, arbiter: &ArbiterHandle);
-}
-
-impl<A: Actor> Launch for Seed<A> {
-    fn launch_here(mut self: Box<Self>) {
-        if let Some(parts) = self.parts.take() {
-            (parts.launch)(parts);
-        }
-    }
-
-    fn launch_on(self: Box<Self>, arbiter: &ArbiterHandle) {
-        // Refused or never run: the closure is dropped, and the seed with it says so.
-        let _accepted = arbiter.spawn_fn(move || self.launch_here());
-    }
-}
-
-impl<A: Actor> Drop for Seed<A> {
-    fn drop(&mut self) {
-        let Some(parts) = self.parts.take() else {
-            return;
-        };
-        let Parts {
-            mut mailbox,
-            link,
-            factory,
-            ..
-        } = parts;
-        // This may be the supervisor's turn, and these are the user's values.
-        drain(&mut mailbox);
-        drop_guarded(mailbox, &mut None);
-        drop_guarded(factory, &mut None);
-        let core = link.core();
-        core.parent()
-            .notify(core.token(), core.generation(), NoticeKind::Lost);
-    }
 }
 
 /// How many messages a mailbox takes unless told otherwise: actix's own number.

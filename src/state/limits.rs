@@ -1,107 +1,164 @@
-//! Pauses restarts, and goes on with them.
+//! Counts restarts, pauses them, and goes on with them.
 
 use std::time::{Duration, Instant};
 
-use super::{SupervisorState, later, service::Phase};
-use crate::{event::EventKind, policy::RestartLimit};
+use super::{
+    machine::{Pause, SupervisorState, later},
+    next::Next,
+    service::Phase,
+};
+use crate::{
+    event::EventKind,
+    policy::{OnLimit, RestartLimit, Tally},
+};
 
-/// A pause of all restarts.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pause {
-    since: Instant,
-    /// When it ends; never if that cannot be expressed.
-    pub(super) until: Option<Instant>,
+/// What follows from a restart that is one too many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use]
+pub(super) enum Exceeded {
+    /// The service is kept as failed.
+    GiveUp,
+    /// The supervisor gives up.
+    Escalate,
+    /// The service waits, because of its own limit.
+    Rest(Duration),
+    /// All restarts of the supervisor wait.
+    Pause(Duration),
 }
 
-impl SupervisorState {
-    /// Begins a pause, or prolongs the present one.
-    pub(super) fn start_pause(&mut self, lasting: Duration, now: Instant) {
-        let since = self.pause.map_or(now, |pause| pause.since);
-        let mut until = later(now, lasting);
-        if let RestartLimit::Decay {
-            max_pause: Some(longest),
-            ..
-        } = self.rules.limit
-            && let Some(last) = later(since, longest)
-        {
-            until = Some(until.map_or(last, |until| until.min(last)));
-        }
-        self.pause = Some(Pause { since, until });
-        self.next_resume = None;
-        let lasting = until.map_or(lasting, |until| until.saturating_duration_since(now));
-        let count = self.counter.count(&self.rules.limit, now);
-        self.report_self(EventKind::BackoffStarted { lasting, count }, now);
+/// Counts a restart: first against the service's own limit, and within that against the supervisor's.
+pub(super) fn count(state: &mut SupervisorState, slot: u32, now: Instant) -> Option<Exceeded> {
+    // Over its own limit, a failure is not counted against the supervisor's: one service is not to use up what all share.
+    if let Some(own) = state.services[slot].own_limit()
+        && own.counter.record(&own.limit, now) == Tally::Exceeded
+    {
+        return Some(match own.on_limit {
+            OnLimit::GiveUp => Exceeded::GiveUp,
+            OnLimit::Escalate => Exceeded::Escalate,
+            OnLimit::Pause => Exceeded::Rest(own.counter.pause(&own.limit, (state.random)(), now)),
+        });
     }
-
-    /// Lets a service wait for the end of the pause.
-    pub(super) fn wait_for_resume(&mut self, slot: u32) {
-        self.set_phase(slot, Phase::Queued);
-        self.queue.push_back(self.services.token(slot));
-        // Entries of those that no longer wait must not pile up during a long pause.
-        if self.queue.len() > 2 * self.services.len() + 16 {
-            let services = &self.services;
-            self.queue.retain(|token| {
-                let queued = |slot| services[slot].phase == Phase::Queued;
-                services.slot(*token).is_some_and(queued)
-            });
+    match state.counter.record(&state.rules.limit, now) {
+        Tally::Within => None,
+        Tally::Exceeded if state.rules.on_limit == OnLimit::Escalate => Some(Exceeded::Escalate),
+        Tally::Exceeded => {
+            let random = (state.random)();
+            let pause = state.counter.pause(&state.rules.limit, random, now);
+            Some(Exceeded::Pause(pause))
         }
     }
+}
 
-    /// Ends a pause: restarts go on.
-    pub(super) fn end_pause(&mut self, now: Instant) {
-        self.pause = None;
-        self.counter.resume();
-        let queued = self.services.in_state(Phase::Queued.public());
-        self.report_self(EventKind::BackoffEnded { queued }, now);
-        self.drain_queue(now);
+/// How long a service waits after its failures in a row, this one included.
+pub(super) fn backoff_delay(
+    state: &mut SupervisorState,
+    slot: u32,
+    ready_for: Option<Duration>,
+) -> Duration {
+    let Some(extras) = &mut state.services[slot].extras else {
+        return Duration::ZERO;
+    };
+    let backoff = &extras.backoff;
+    if backoff.is_none() {
+        return Duration::ZERO;
     }
+    let healthy = ready_for.is_some_and(|ready| ready >= backoff.healthy_after());
+    let before = if healthy { 0 } else { extras.failures };
+    extras.failures = before.saturating_add(1);
+    backoff.delay(extras.failures, (state.random)())
+}
 
-    /// Starts those that waited for the end of a pause, all at once or spaced.
-    pub(super) fn drain_queue(&mut self, now: Instant) {
-        self.next_resume = None;
-        while let Some(token) = self.queue.pop_front() {
-            let Some(slot) = self.services.slot(token) else {
-                continue;
-            };
-            if self.services[slot].phase != Phase::Queued {
-                continue;
-            }
-            self.revive(slot, Duration::ZERO, now);
-            if !self.rules.resume_spacing.is_zero() && !self.queue.is_empty() {
-                self.next_resume = later(now, self.rules.resume_spacing);
-                return;
-            }
+/// Begins a pause of all restarts, or prolongs the present one.
+pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: Instant) {
+    // From the beginning of the first pause: `max_pause` bounds the whole, however often failures prolong it.
+    let since = state.pause.map_or(now, |pause| pause.since);
+    let mut until = later(now, lasting);
+    if let RestartLimit::Decay {
+        max_pause: Some(longest),
+        ..
+    } = state.rules.limit
+        && let Some(last) = later(since, longest)
+    {
+        until = Some(until.map_or(last, |until| until.min(last)));
+    }
+    state.pause = Some(Pause { since, until });
+    // Of the pause before, whose services were still being started one by one: the rest waits anew.
+    state.next_resume = None;
+    let lasting = until.map_or(lasting, |until| until.saturating_duration_since(now));
+    let count = state.counter.count(&state.rules.limit, now);
+    state.report_self(EventKind::BackoffStarted { lasting, count }, now);
+}
+
+/// Lets a service wait for the end of the pause.
+pub(super) fn wait_for_resume(state: &mut SupervisorState, slot: u32) {
+    state.set_phase(slot, Phase::Queued);
+    state.queue.push_back(state.services.token(slot));
+    // Entries of those that no longer wait must not pile up during a long pause.
+    if state.queue.len() > 2 * state.services.len() + 16 {
+        let services = &state.services;
+        state.queue.retain(|token| {
+            let queued = |slot| services[slot].phase() == Phase::Queued;
+            services.slot(*token).is_some_and(queued)
+        });
+    }
+}
+
+/// The pause is over: restarts go on.
+pub(super) fn end_pause(state: &mut SupervisorState, now: Instant) -> Next {
+    state.pause = None;
+    state.counter.resume();
+    let queued = state.services.in_state(Phase::Queued.public());
+    state.report_self(EventKind::BackoffEnded { queued }, now);
+    resume(state, now)
+}
+
+/// Those that waited for the end of a pause are started: all at once, or only the next one if they are to be spaced.
+pub(super) fn resume(state: &mut SupervisorState, now: Instant) -> Next {
+    state.next_resume = None;
+    let mut resumed = Vec::new();
+    while let Some(token) = state.queue.pop_front() {
+        let queued = |slot: &u32| state.services[*slot].phase() == Phase::Queued;
+        let Some(slot) = state.services.slot(token).filter(queued) else {
+            continue;
+        };
+        resumed.push(slot);
+        if !state.rules.resume_spacing.is_zero() && !state.queue.is_empty() {
+            state.next_resume = later(now, state.rules.resume_spacing);
+            break;
         }
     }
+    Next::ReviveAll(resumed.into_iter())
+}
 
-    /// Lets a service wait because of its own limit.
-    pub(super) fn rest(&mut self, slot: u32, pause: Duration, now: Instant) {
-        self.report(slot, EventKind::RestartScheduled { after: pause }, now);
-        self.services.set_deadline(slot, later(now, pause));
-        self.set_phase(slot, Phase::Resting);
+/// Lets a service wait because of its own limit.
+pub(super) fn rest(state: &mut SupervisorState, slot: u32, pause: Duration, now: Instant) {
+    state.report(slot, EventKind::RestartScheduled { after: pause }, now);
+    let until = later(now, pause);
+    state.set_phase(slot, Phase::Resting { until });
+}
+
+/// A service has waited long enough because of its own limit.
+pub(super) fn rested(state: &mut SupervisorState, slot: u32) -> Next {
+    if let Some(own) = state.services[slot].own_limit() {
+        own.counter.resume();
     }
-
-    /// A service has waited long enough because of its own limit.
-    pub(super) fn rested(&mut self, slot: u32, now: Instant) {
-        self.services.set_deadline(slot, None);
-        let extras = self.services[slot].extras.as_deref_mut();
-        if let Some(own) = extras.and_then(|extras| extras.limit.as_mut()) {
-            own.counter.resume();
-        }
-        if self.pause.is_some() {
-            self.wait_for_resume(slot);
-        } else {
-            self.revive(slot, Duration::ZERO, now);
+    if state.pause.is_some() {
+        wait_for_resume(state, slot);
+        Next::Settle
+    } else {
+        Next::Revive {
+            slot,
+            delay: Duration::ZERO,
         }
     }
+}
 
-    /// A service has waited long enough because of its backoff.
-    pub(super) fn backed_off(&mut self, slot: u32, now: Instant) {
-        self.services.set_deadline(slot, None);
-        if self.pause.is_some() {
-            self.wait_for_resume(slot);
-        } else {
-            self.begin(slot, now);
-        }
+/// A service has waited long enough because of its backoff.
+pub(super) fn backed_off(state: &mut SupervisorState, slot: u32) -> Next {
+    if state.pause.is_some() {
+        wait_for_resume(state, slot);
+        Next::Settle
+    } else {
+        Next::Begin(slot)
     }
 }

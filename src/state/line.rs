@@ -1,31 +1,61 @@
-//! Starts services one after the other: those that are there at the start, and those of a group restart.
+//! The services that are started one after the other: those that are there at the start, and those of a group restart.
 
 use std::{collections::BTreeSet, time::Instant};
 
-use super::{
-    Stage, SupervisorState,
-    service::{After, Phase},
-    start::Begun,
-};
+use super::service::Wanted;
 
 /// Services that are started one after the other, in start order, each when the one before is ready.
+///
+/// Who is in it is in a phase that says so ([`InLine`](super::service::Phase::InLine) or
+/// [`Delayed`](super::service::Phase::Delayed)), and nobody else is.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    pub(super) queue: BTreeSet<(u64, u32)>,
+    /// By place in start order.
+    queue: BTreeSet<(u64, u32)>,
     /// The one that was started and is not ready yet.
     pub(super) current: Option<u32>,
     /// When the first may be started.
     pub(super) not_before: Option<Instant>,
-    /// How many are still being stopped for a group restart.
-    pub(super) grouping: usize,
+    /// How many are still being stopped for a group restart, for which the line waits.
+    grouping: usize,
 }
 
 impl Line {
+    /// Takes a service in.
+    pub(super) fn enter(&mut self, order: u64, slot: u32) {
+        self.queue.insert((order, slot));
+    }
+
+    /// Takes services in that are in start order.
+    pub(super) fn enter_all(&mut self, places: impl Iterator<Item = (u64, u32)>) {
+        // Made of a sorted list, a set costs a fraction of what it costs piece by piece.
+        self.queue.append(&mut places.collect());
+    }
+
+    /// Takes out whoever is first.
+    pub(super) fn pop(&mut self) -> Option<u32> {
+        self.queue.pop_first().map(|(_, slot)| slot)
+    }
+
+    /// Takes a service out that no longer waits here.
+    pub(super) fn leave(&mut self, order: u64, slot: u32) {
+        self.queue.remove(&(order, slot));
+    }
+
     /// Forgets everybody.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.current = None;
         self.not_before = None;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Reports whether a group restart may start its services: all have ended, and no delay is left.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        self.grouping == 0 && self.not_before.is_none_or(|at| at <= now)
     }
 
     /// Follows a service to its new place in start order.
@@ -35,14 +65,10 @@ impl Line {
         }
     }
 
-    /// Counts a service that is to be stopped for the group.
-    pub(super) fn enter_group(&mut self, after: After) {
-        self.grouping += usize::from(after == After::Group);
-    }
-
-    /// No longer counts a service that was to be stopped for the group.
-    pub(super) fn leave_group(&mut self, before: After) {
-        self.grouping -= usize::from(before == After::Group);
+    /// Counts those that are to be stopped for the group.
+    pub(super) fn count(&mut self, before: Wanted, wanted: Wanted) {
+        self.grouping -= usize::from(before == Wanted::GroupRestart);
+        self.grouping += usize::from(wanted == Wanted::GroupRestart);
     }
 
     /// When something is to be done, if nobody is waited for.
@@ -50,71 +76,10 @@ impl Line {
         let waits = self.current.is_none() && self.grouping == 0 && !self.queue.is_empty();
         self.not_before.filter(|_| waits)
     }
-}
 
-impl SupervisorState {
-    /// Puts a service into the line.
-    pub(super) fn enqueue(&mut self, slot: u32, phase: Phase) {
-        self.line.queue.insert((self.services[slot].order, slot));
-        self.set_phase(slot, phase);
-    }
-
-    /// Puts services into the line that are in start order.
-    pub(super) fn enqueue_all(&mut self, slots: &[u32]) {
-        // Made of a sorted list, a set costs a fraction of what it costs piece by piece.
-        let places = slots.iter().map(|slot| (self.services[*slot].order, *slot));
-        self.line.queue.append(&mut places.collect());
-        for slot in slots {
-            self.set_phase(*slot, Phase::InLine);
-        }
-    }
-
-    /// Takes a service out of whatever it waits in without an incarnation.
-    pub(super) fn cancel_waiting(&mut self, slot: u32) {
-        self.line.queue.remove(&(self.services[slot].order, slot));
-        self.services.set_deadline(slot, None);
-    }
-
-    /// Starts the next of the line, if it is its turn.
-    pub(super) fn advance_line(&mut self, now: Instant) {
-        while self.line_is_free(now) {
-            let Some((_, slot)) = self.line.queue.pop_first() else {
-                self.line.not_before = None;
-                self.start_completed(now);
-                continue;
-            };
-            let begun = match self.begin(slot, now) {
-                // Who has ended is started again only when everybody has been started.
-                Begun::Waits if self.stage == Stage::Starting => self
-                    .ended_requirement(slot)
-                    .map_or(Begun::Waits, Begun::Blocked),
-                begun => begun,
-            };
-            match begun {
-                Begun::Started => self.line.current = Some(slot),
-                Begun::Blocked(reason) if self.stage == Stage::Starting => {
-                    self.start_failed(slot, reason, now);
-                }
-                Begun::Blocked(_) | Begun::Waits => {}
-            }
-        }
-    }
-
-    fn line_is_free(&self, now: Instant) -> bool {
-        let turn = match self.stage {
-            Stage::Starting => true,
-            Stage::Running => {
-                self.line.grouping == 0
-                    && self.pause.is_none()
-                    && self.line.not_before.is_none_or(|at| at <= now)
-            }
-            Stage::Idle | Stage::Ending | Stage::Ended => false,
-        };
-        turn && self.line.current.is_none() && !self.line_is_done()
-    }
-
-    /// Reports whether there is nothing left to do for the line.
-    fn line_is_done(&self) -> bool {
-        self.line.queue.is_empty() && self.stage != Stage::Starting
+    /// For tests: whether a service is in the line, and how many are being stopped for the group.
+    #[cfg(test)]
+    pub(super) fn accounts(&self, order: u64, slot: u32) -> (bool, usize) {
+        (self.queue.contains(&(order, slot)), self.grouping)
     }
 }

@@ -4,9 +4,42 @@
 //! no message and reads no clock; the shell does. Every path through supervision can so be tested without a runtime and
 //! without waiting.
 //!
-//! After each input the shell takes effects with [`SupervisorState::next_effect`] until there are none, and asks for
-//! [`SupervisorState::next_timeout`]. Notices from cells may be late, repeated or lies: what is not of the present
+//! All inputs are in this file. After each of them the shell takes effects with [`SupervisorState::next_effect`] until there are none,
+//! and asks for [`SupervisorState::next_timeout`]. Notices from cells may be late, repeated or wrong: what is not of the present
 //! incarnation is dropped.
+//!
+//! # From an input to its effects
+//!
+//! ```text
+//!            input ──► mod ◄───── Next ─────┐        who decides, and returns what follows
+//!                       │                   │
+//!       ┌─────────┬─────┴───┬─────────┬─────┴─────┐
+//!     judge     start     stop      group     operations
+//!       │         │         │                     │
+//!       ├─────────┴────┬────┴─────────────────────┘
+//!     limits      dependencies, fatal                 what several of them ask, and what one change means for others
+//!       │              │
+//!       └──────┬───────┘
+//!           machine ──► output ──► effects            what is known, and its small steps
+//!              │
+//!   table (service, transitions), line, sequence, waiters, end, rules
+//! ```
+//!
+//! Arrows and branches go down. Modules side by side do not call each other: each returns a [`Next`], and
+//! [`carry_on`](SupervisorState::carry_on) goes on with whoever takes that step, until nothing follows.
+//!
+//! # Phases of a service
+//!
+//! ```text
+//!   Registered ─► InLine ─► Starting ─► Ready ─► Stopping ─► Stopped, Finished, Failed, Lost
+//!                   ▲  ▲      ▲  │        │          │
+//!                   │  │      │  ├► Overdue          │       an incarnation is there: Starting, Overdue, Ready, Stopping
+//!     Delayed ──────┘  │      │  ▼   ▼    ▼          ▼
+//!     Gated, Parked ───┴──────┴─ Undecided ◄─────────┘        it has ended: judged at once, or when the supervisor has started
+//!     BackingOff, Resting, Queued ◄──┘
+//! ```
+//!
+//! The picture shows the usual ways. All of them, by input, are in [`transitions`], and checked there.
 //!
 //! # Invariants
 //!
@@ -14,155 +47,257 @@
 //! 2. Nothing is started while its supervisor stops, and nothing is restarted during a pause.
 //! 3. Whoever waits for an operation is answered once, whatever happens.
 //! 4. Every failure is reported before what follows from it.
+//! 5. What follows from one input comes to an end, within a number of steps that grows with the number of services and nothing else.
 
-mod effect;
-mod ending;
+mod dependencies;
+mod end;
 mod error;
-mod failure;
+mod fatal;
 mod group;
+mod judge;
 mod limits;
 mod line;
-mod names;
+mod machine;
+mod next;
 mod operations;
-mod order;
-mod removal;
+mod output;
+mod picture;
 mod report;
-mod requirement;
 mod rules;
-mod scope;
 mod sequence;
 mod service;
-mod services;
-mod snapshot;
 mod start;
+mod start_order;
 mod stop;
+mod table;
 #[cfg(test)]
 mod tests;
-mod timeout;
+mod transitions;
 mod waiters;
 
 use std::{
-    collections::VecDeque,
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 pub(crate) use self::{
-    effect::{Answer, Effect, Ended, Exit, Waiter},
-    error::BlockedError,
-    rules::{Announces, ServiceRules, Significance, SupervisorRules},
-    scope::Binding,
-    snapshot::ServiceView,
-};
-use self::{
-    ending::Ending,
-    limits::Pause,
-    line::Line,
-    sequence::Sequence,
-    service::{Phase, Service},
-    services::Services,
-    waiters::Waiters,
+    end::{Ended, Exit},
+    machine::SupervisorState,
+    output::{Answer, Effect, Reporting, ServiceView, Waiter},
+    rules::{Announces, Binding, ServiceRules, Significance, SupervisorRules},
 };
 pub use self::{
     error::{AddError, RemoveError, ResetError, RestartError, StopError},
+    output::Counts,
     report::{ShutdownReport, UnstoppedService},
     service::ServiceState,
-    snapshot::Counts,
 };
+use self::{next::Next, service::Phase, transitions::Input};
 use crate::{
-    event::{Event, EventKind},
-    policy::LimitCounter,
-    token::{ServiceToken, SupervisorId},
+    policy::{ExitReason, ServiceError, SpecError},
+    token::ServiceToken,
 };
 
-/// How long a service that is dropped may take to be gone, before it is abandoned.
-const ABANDON_AFTER: Duration = Duration::from_secs(1);
-
-/// What a supervisor knows of its services.
-pub(crate) struct SupervisorState {
-    id: SupervisorId,
-    path: Arc<str>,
-    rules: SupervisorRules,
-    random: Box<dyn FnMut() -> f64 + Send>,
-    reporting: Reporting,
-    effects: VecDeque<Effect>,
-    services: Services,
-    stage: Stage,
-    /// How often the supervisor was started.
-    starts: u64,
-    counter: LimitCounter,
-    pause: Option<Pause>,
-    /// Services that wait for the end of the pause, in the order in which they failed. Those that no longer wait are
-    /// passed over when it is their turn.
-    queue: VecDeque<ServiceToken>,
-    /// When the next of the queue is started, after a pause.
-    next_resume: Option<Instant>,
-    sequence: Sequence,
-    line: Line,
-    /// What has ended while the supervisor was starting.
-    deferred: Vec<(ServiceToken, failure::End)>,
-    waiters: Waiters,
-    ending: Option<Box<Ending>>,
-}
-
-/// Where a supervisor is in its life.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
-    Idle,
-    Starting,
-    Running,
-    Ending,
-    Ended,
-}
-
-/// Whether events are made at all.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reporting {
-    /// Nobody listens.
-    Off,
-    /// Somebody listens.
-    On,
-}
-
+/// What users ask for. Refused requests change nothing.
 impl SupervisorState {
-    /// A supervisor at `path` without services, not started. `random` returns numbers in `[0, 1)` for jitter.
-    pub(crate) fn new(
-        id: SupervisorId,
-        path: Arc<str>,
+    /// Takes a service in, and starts it if the supervisor was started.
+    pub(crate) fn add(
+        &mut self,
+        rules: ServiceRules,
+        now: Instant,
+    ) -> Result<ServiceToken, AddError> {
+        self.set_input(Input::Add, None);
+        let (token, next) = start::add(self, rules, now)?;
+        self.set_input(Input::Add, Some(token));
+        // Nothing else has become possible by a service that only waits for its supervisor's start.
+        if !matches!(next, Next::Settle) {
+            self.carry_on(next, now);
+        }
+        Ok(token)
+    }
+
+    /// Waits for the first start of a service. If that fails, the service is forgotten.
+    pub(crate) fn await_ready(&mut self, token: ServiceToken, waiter: Waiter, now: Instant) {
+        self.set_input(Input::AwaitReady, Some(token));
+        let next = operations::await_ready(self, token, waiter, now);
+        self.carry_on(next, now);
+    }
+
+    /// Stops a service and forgets it. Answered with why it ended, at once if it does not run.
+    pub(crate) fn remove(
+        &mut self,
+        token: ServiceToken,
+        waiter: Waiter,
+        now: Instant,
+    ) -> Result<(), RemoveError> {
+        self.set_input(Input::Remove, Some(token));
+        let next = operations::remove(self, token, waiter, now)?;
+        self.carry_on(next, now);
+        Ok(())
+    }
+
+    /// Stops a service and keeps it. Answered when it has ended, at once if it does not run.
+    pub(crate) fn stop(
+        &mut self,
+        token: ServiceToken,
+        waiter: Waiter,
+        now: Instant,
+    ) -> Result<(), StopError> {
+        self.set_input(Input::Stop, Some(token));
+        let next = operations::stop(self, token, waiter, now)?;
+        self.carry_on(next, now);
+        Ok(())
+    }
+
+    /// Stops a service if it runs, and starts it. Not counted. Answered when it is ready, or with why it is not.
+    pub(crate) fn restart(
+        &mut self,
+        token: ServiceToken,
+        waiter: Waiter,
+        now: Instant,
+    ) -> Result<(), RestartError> {
+        self.set_input(Input::Restart, Some(token));
+        let next = operations::restart(self, token, waiter)?;
+        self.carry_on(next, now);
+        Ok(())
+    }
+
+    /// Forgets the failures of a service, and starts it if it waits because of them or gave up.
+    ///
+    /// Answered when it is ready, or with why it is not; at once if there is nothing to start.
+    pub(crate) fn reset(
+        &mut self,
+        token: ServiceToken,
+        waiter: Waiter,
+        now: Instant,
+    ) -> Result<(), ResetError> {
+        self.set_input(Input::Reset, Some(token));
+        let next = operations::reset(self, token, waiter, now)?;
+        self.carry_on(next, now);
+        Ok(())
+    }
+
+    /// Follows other rules from now on, and returns the ones before. Services are left alone.
+    pub(crate) fn reconfigure(
+        &mut self,
         rules: SupervisorRules,
-        random: Box<dyn FnMut() -> f64 + Send>,
-    ) -> Self {
-        Self {
-            id,
-            path,
-            rules,
-            random,
-            reporting: Reporting::On,
-            effects: VecDeque::new(),
-            services: Services::new(id),
-            stage: Stage::Idle,
-            starts: 0,
-            counter: LimitCounter::default(),
-            pause: None,
-            queue: VecDeque::new(),
-            next_resume: None,
-            sequence: Sequence::default(),
-            line: Line::default(),
-            deferred: Vec::new(),
-            waiters: Waiters::default(),
-            ending: None,
+        now: Instant,
+    ) -> Result<SupervisorRules, SpecError> {
+        self.set_input(Input::Reconfigure, None);
+        let before = operations::reconfigure(self, rules, now)?;
+        self.carry_on(Next::Settle, now);
+        Ok(before)
+    }
+
+    /// Stops all services in order, and ends. What still runs after `within` is dropped; without it each service has
+    /// its own time. Asked again, only a shorter time has an effect.
+    pub(crate) fn shutdown(&mut self, within: Option<Duration>, now: Instant) {
+        self.set_input(Input::Shutdown, None);
+        let next = stop::shutdown(self, within, now);
+        self.carry_on(next, now);
+    }
+
+    /// Ends a scope with an error that is not a service's.
+    pub(crate) fn fail_scope(&mut self, error: ServiceError, now: Instant) {
+        self.set_input(Input::EndScope, None);
+        let next = fatal::end_scope(self, Some(error));
+        self.carry_on(next, now);
+    }
+
+    /// Ends a scope without an error.
+    pub(crate) fn finish_scope(&mut self, now: Instant) {
+        self.set_input(Input::EndScope, None);
+        let next = fatal::end_scope(self, None);
+        self.carry_on(next, now);
+    }
+}
+
+/// What cells tell, of the incarnation that they name.
+impl SupervisorState {
+    /// The incarnation has run its `started`, and will say itself when it is ready.
+    pub(crate) fn started(&mut self, token: ServiceToken, generation: u64, now: Instant) {
+        self.set_input(Input::Started, Some(token));
+        if let Some(slot) = self.current(token, generation) {
+            start::started(self, slot, now);
         }
     }
 
-    /// The next thing to do, in order, or `None` until the next input.
-    pub(crate) fn next_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+    /// The incarnation is ready.
+    pub(crate) fn ready(&mut self, token: ServiceToken, generation: u64, now: Instant) {
+        self.set_input(Input::Ready, Some(token));
+        if let Some(slot) = self.current(token, generation) {
+            let next = start::ready(self, slot, now);
+            self.carry_on(next, now);
+        }
     }
 
-    /// Says whether events are made at all: they are at first.
-    pub(crate) const fn set_reporting(&mut self, reporting: Reporting) {
-        self.reporting = reporting;
+    /// The incarnation was asked to stop, and said that it has work to finish.
+    pub(crate) fn stop_acknowledged(&mut self, token: ServiceToken, generation: u64, now: Instant) {
+        self.set_input(Input::StopAcknowledged, Some(token));
+        if let Some(slot) = self.current(token, generation) {
+            let next = stop::acknowledged(self, slot);
+            self.carry_on(next, now);
+        }
+    }
+
+    /// The incarnation has ended.
+    pub(crate) fn exited(
+        &mut self,
+        token: ServiceToken,
+        generation: u64,
+        exit: Exit,
+        now: Instant,
+    ) {
+        self.set_input(Input::Exited, Some(token));
+        if let Some(next) = judge::exited(self, token, generation, exit, now) {
+            self.carry_on(next, now);
+        }
+    }
+
+    /// The cell of a service is gone with its arbiter: it can never be started again.
+    pub(crate) fn lost(&mut self, token: ServiceToken, now: Instant) {
+        self.set_input(Input::Lost, Some(token));
+        if let Some(slot) = self.services.slot(token) {
+            let next = judge::lost(self, slot, now);
+            self.carry_on(next, now);
+        }
+    }
+}
+
+/// The life of the supervisor itself, and the time.
+impl SupervisorState {
+    /// Starts the services that were added, one after the other. All are ready at the end, or none runs.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.set_input(Input::Start, None);
+        let next = start::start(self, now);
+        self.carry_on(next, now);
+    }
+
+    /// The services could not even be built: ends the start before it began.
+    pub(crate) fn refuse_start(&mut self, cause: ExitReason, now: Instant) {
+        self.set_input(Input::Start, None);
+        let next = start::refuse(self, cause);
+        self.carry_on(next, now);
+    }
+
+    /// Puts a supervisor that has ended back to the time before its start, with the services that it had.
+    ///
+    /// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
+    /// dropped, and its late end ignored.
+    pub(crate) fn reopen(&mut self, now: Instant) {
+        self.set_input(Input::Reopen, None);
+        start::reopen(self, now);
+    }
+
+    /// Forgets a service that is not running, because the supervisor is built without it this time.
+    pub(crate) fn forget(&mut self, token: ServiceToken, now: Instant) {
+        self.set_input(Input::Reopen, Some(token));
+        if let Some(slot) = self.services.slot(token)
+            && !self.services[slot].phase().is_live()
+        {
+            let reason = self.services[slot].last_exit();
+            dependencies::forget(self, slot, &reason, now);
+        }
     }
 
     /// Moves the supervisor, and its services with it, to another place in the tree.
@@ -173,76 +308,186 @@ impl SupervisorState {
         }
     }
 
-    /// Tells the subscribers about a service.
-    fn report(&mut self, slot: u32, kind: EventKind, now: Instant) {
-        if self.reporting == Reporting::On {
-            let service = &self.services[slot];
-            let event = Event::new(
-                Arc::clone(&service.path),
-                Some(self.services.token(slot)),
-                service.generation(),
-                now,
-                kind,
+    /// Says whether events are made at all: they are at first.
+    pub(crate) const fn set_reporting(&mut self, reporting: Reporting) {
+        self.output.set_reporting(reporting);
+    }
+
+    /// When [`timeout`](Self::timeout) must be called next, if nothing happens before.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.next_due().map(|(at, _)| at)
+    }
+
+    /// Does everything that is due at `now`, in the order in which it was due. Harmless if nothing is.
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        while let Some((at, due)) = self.next_due()
+            && at <= now
+        {
+            let subject = match due {
+                Due::Service(slot) => Some(self.services.token(slot)),
+                _ => None,
+            };
+            self.set_input(Input::Timeout, subject);
+            let next = match due {
+                Due::Service(slot) => match self.services[slot].phase() {
+                    Phase::BackingOff { .. } => limits::backed_off(self, slot),
+                    Phase::Resting { .. } => limits::rested(self, slot),
+                    _ => stop::timed_out(self, slot, now),
+                },
+                Due::Patience => stop::lose_patience(self),
+                Due::Shutdown => stop::expire(self, now),
+                Due::Pause => limits::end_pause(self, now),
+                Due::Resume => limits::resume(self, now),
+                Due::Line => {
+                    self.line.not_before = None;
+                    Next::Settle
+                }
+            };
+            self.carry_on(next, now);
+        }
+    }
+
+    fn next_due(&self) -> Option<(Instant, Due)> {
+        let service = self.services.next_deadline();
+        [
+            service.map(|(at, slot)| (at, Due::Service(slot))),
+            self.sequence
+                .deadline(self.rules.strategy)
+                .map(|at| (at, Due::Patience)),
+            self.shutdown_deadline().map(|at| (at, Due::Shutdown)),
+            self.pause
+                .and_then(|pause| pause.until)
+                .map(|at| (at, Due::Pause)),
+            self.next_resume.map(|at| (at, Due::Resume)),
+            self.line.deadline().map(|at| (at, Due::Line)),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// What comes back.
+impl SupervisorState {
+    /// The next thing to do, in order, or `None` until the next input.
+    pub(crate) fn next_effect(&mut self) -> Option<Effect> {
+        self.output.pop()
+    }
+
+    /// Takes one step after the other, until nothing follows and nobody is free to go on.
+    fn carry_on(&mut self, first: Next, now: Instant) {
+        let mut next = first;
+        // What waits until everything has been done that follows from what came before it.
+        let mut then = Vec::new();
+        let mut steps = 0;
+        // Each step takes a service a phase further, or ends the supervisor; none puts one back into a phase that it had in this turn. Those
+        // that waited for something may stand in a list more than once, and are passed over from the second time on.
+        let bound = 8 * (self.services.len() + self.deferred.len() + self.queue.len() + 4);
+        loop {
+            steps += 1;
+            debug_assert!(
+                steps <= bound,
+                "{:?} does not come to an end: {next:?}",
+                self.input
             );
-            self.effects.push_back(Effect::Report(event));
+            next = match next {
+                Next::Stopped { slot, wanted, end } => stop::stopped(self, slot, wanted, end, now),
+                Next::Become { slot, wanted, end } => {
+                    stop::become_wanted(self, slot, wanted, &end, now)
+                }
+                Next::Begin(slot) => {
+                    let _waits_or_not = start::begin(self, slot, now);
+                    Next::Settle
+                }
+                Next::BeginAll(slots) => {
+                    for slot in slots {
+                        let _waits_or_not = start::begin(self, slot, now);
+                    }
+                    Next::Settle
+                }
+                Next::End(cause) => {
+                    stop::end(self, *cause);
+                    Next::Settle
+                }
+                Next::Ended { slot, exit } => judge::ended(self, slot, exit, now),
+                Next::Forget { slot, reason } => {
+                    dependencies::forget(self, slot, &reason, now);
+                    Next::Settle
+                }
+                Next::Judge { slot, end } => judge::follow(self, slot, end, now),
+                Next::JudgeAll(mut all) => match all.next() {
+                    Some((token, end)) => {
+                        then.push(Next::JudgeAll(all));
+                        self.judge_if_undecided(token, end)
+                    }
+                    None => Next::Settle,
+                },
+                Next::Revive { slot, delay } => group::revive(self, slot, delay, now),
+                Next::ReviveAll(mut all) => match all.next() {
+                    Some(slot) => {
+                        then.push(Next::ReviveAll(all));
+                        self.revive_if_queued(slot)
+                    }
+                    None => Next::Settle,
+                },
+                Next::Stop { slot, wanted } => stop::stop(self, slot, wanted, now),
+                Next::Then(both) => {
+                    then.push(both.1);
+                    both.0
+                }
+                Next::Settle => match then.pop().or_else(|| self.settle(now)) {
+                    Some(next) => next,
+                    None => return,
+                },
+            };
         }
     }
 
-    /// Tells the subscribers about the supervisor itself.
-    fn report_self(&mut self, kind: EventKind, now: Instant) {
-        if self.reporting == Reporting::On {
-            let generation = self.starts.saturating_sub(1);
-            let event = Event::new(Arc::clone(&self.path), None, generation, now, kind);
-            self.effects.push_back(Effect::Report(event));
+    /// Lets those go on who have become free to by what was done. Says what follows, if anything does.
+    fn settle(&mut self, now: Instant) -> Option<Next> {
+        let next = start::advance(self, now);
+        if next.is_none() {
+            stop::advance(self, now);
+            stop::complete(self, now);
+        }
+        next
+    }
+
+    /// One that ended during the start may have been started by a request since, or be stopped, or forgotten.
+    fn judge_if_undecided(&self, token: ServiceToken, end: end::End) -> Next {
+        match self.services.slot(token) {
+            Some(slot) if self.services[slot].phase() == Phase::Undecided => {
+                Next::Judge { slot, end }
+            }
+            _ => Next::Settle,
         }
     }
 
-    /// Puts a service into a phase, and mirrors what users see of it.
-    fn set_phase(&mut self, slot: u32, phase: Phase) {
-        let before = self.services[slot].phase;
-        self.services.set_phase(slot, phase);
-        // Nobody was told that an incarnation has ended, and a new one is told even if the one before was starting too.
-        let untold = before == Phase::Ended || phase == Phase::Starting;
-        if untold || before.public() != phase.public() {
-            self.effects.push_back(Effect::Status {
-                token: self.services.token(slot),
-                state: phase.public(),
-            });
+    /// One that waited for the end of a pause may have been stopped by what the one before has led to.
+    fn revive_if_queued(&self, slot: u32) -> Next {
+        match self.services.get(slot) {
+            Some(service) if service.phase() == Phase::Queued => Next::Revive {
+                slot,
+                delay: Duration::ZERO,
+            },
+            _ => Next::Settle,
         }
-    }
-
-    /// The slot of an incarnation that has not ended, or `None` for a notice that comes too late.
-    fn current(&self, token: ServiceToken, generation: u64) -> Option<u32> {
-        let slot = self.services.slot(token)?;
-        let service = &self.services[slot];
-        (service.phase.is_live() && service.generation() == generation).then_some(slot)
-    }
-
-    /// Does what has become possible by an input.
-    fn settle(&mut self, now: Instant) {
-        self.advance_line(now);
-        self.advance_sequence(now);
-        self.finish_ending(now);
-    }
-
-    /// Reports whether the supervisor takes no more operations.
-    pub(crate) const fn is_ending(&self) -> bool {
-        matches!(self.stage, Stage::Ending | Stage::Ended)
     }
 }
 
-impl fmt::Debug for SupervisorState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SupervisorState")
-            .field("id", &self.id)
-            .field("path", &self.path)
-            .field("stage", &self.stage)
-            .field("services", &self.services.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A point in time, or never if it lies beyond what can be expressed.
-fn later(now: Instant, after: Duration) -> Option<Instant> {
-    now.checked_add(after)
+/// What is due at some time.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Due {
+    /// Something of one service; what, says its phase.
+    Service(u32),
+    /// The patience with services that neither end nor acknowledge is used up.
+    Patience,
+    /// Everything that still runs is dropped.
+    Shutdown,
+    /// The pause of restarts is over.
+    Pause,
+    /// The next service is started after a pause.
+    Resume,
+    /// The delay of a group restart is over.
+    Line,
 }

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::Binding;
 use crate::policy::{
     AutoShutdown, Backoff, OnLimit, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
     SpecError, Strategy,
@@ -83,8 +82,8 @@ impl fmt::Debug for SupervisorRules {
 /// The rules for one service.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceRules {
-    /// The names from the root to the service, joined by `/`; the last one is its name.
-    pub(crate) path: Arc<str>,
+    /// The name among its siblings. Its path is put together when it is added.
+    pub(crate) name: Arc<str>,
     /// When it is started again.
     pub(crate) restart: RestartType,
     /// How it is stopped; its supervisor's `shutdown_timeout` if it does not say.
@@ -115,10 +114,10 @@ pub(crate) struct RareRules {
 }
 
 impl ServiceRules {
-    /// The defaults, for a service at `path`.
-    pub(crate) fn new(path: impl Into<Arc<str>>) -> Self {
+    /// The defaults, for a service of this name.
+    pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
-            path: path.into(),
+            name: name.into(),
             restart: RestartType::default(),
             shutdown: None,
             readiness: Readiness::default(),
@@ -133,18 +132,9 @@ impl ServiceRules {
         self.rare.get_or_insert_default()
     }
 
-    /// The name among its siblings.
-    pub(crate) fn name(&self) -> &str {
-        name_of(&self.path)
-    }
-
-    /// Refuses what makes no sense under a supervisor at `parent` that ends by itself as `auto_shutdown` says.
-    pub(super) fn validate(
-        &self,
-        parent: &str,
-        auto_shutdown: AutoShutdown,
-    ) -> Result<(), SpecError> {
-        self.validate_path(parent)?;
+    /// Refuses what makes no sense under a supervisor that ends by itself as `auto_shutdown` says.
+    pub(super) fn validate(&self, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
+        self.validate_name()?;
         if let Some(rare) = &self.rare {
             rare.validate()?;
         }
@@ -167,18 +157,13 @@ impl ServiceRules {
         self.validate_significance(auto_shutdown)
     }
 
-    fn validate_path(&self, parent: &str) -> Result<(), SpecError> {
-        let name = self
-            .path
-            .strip_prefix(parent)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .unwrap_or(&self.path);
-        if name.is_empty() {
-            return Err(SpecError::name(name, "it is empty"));
+    fn validate_name(&self) -> Result<(), SpecError> {
+        if self.name.is_empty() {
+            return Err(SpecError::name(&self.name, "it is empty"));
         }
-        if name.contains('/') {
+        if self.name.contains('/') {
             return Err(SpecError::name(
-                name,
+                &self.name,
                 "it contains `/`, which separates the names of a path",
             ));
         }
@@ -232,6 +217,26 @@ impl RareRules {
         }
         Ok(())
     }
+}
+
+/// Whether the services of a supervisor live and end together, as those of a scope do.
+///
+/// What is different for a scope:
+///
+/// 1. Every service is temporary, and forgotten as soon as it has ended, also one that was there at the start; but not one that was
+///    stopped on request, which is kept until the end.
+/// 2. Every failure ends the supervisor, before any verdict in it; a service that was dropped on request has not failed, nor has one
+///    whose error is a bare [`Verdict`](crate::policy::Verdict) or says that this scope ends.
+/// 3. The first error is how the supervisor ends, unless a later one outweighs it. A clean end is replaced by any error until
+///    all services have ended.
+/// 4. At the end all services are forgotten, in reverse start order.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Binding {
+    /// They do, as in a scope.
+    Bound,
+    /// They do not.
+    #[default]
+    Loose,
 }
 
 /// Whether the end of a service may end its supervisor.

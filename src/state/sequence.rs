@@ -7,76 +7,161 @@
 //! fulfils it, because there each service may build on all before it.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
 use super::{
-    SupervisorState,
-    service::{Member, Stage},
-    services::Leaving,
+    service::{Member, Phase, Stage},
+    table::{Leaving, Table},
 };
 use crate::policy::Strategy;
-
-/// How long one stop sequence waits in all for services that neither end nor say that they need time.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// A wait up to this long is a round trip to a healthy service, and costs no patience: a hundred thousand of them would
-/// use it up.
-const ROUND_TRIP: Duration = Duration::from_millis(1);
 
 /// The services that are being stopped together.
 #[derive(Debug)]
 pub(super) struct Sequence {
     /// Those that were not asked yet, by their place in start order.
-    pub(super) pending: BTreeSet<(u64, u32)>,
-    /// Those that joined since the last look, if the gate is gone.
-    joined: Vec<u32>,
+    pending: BTreeSet<(u64, u32)>,
+    /// Those that may have become free to be asked since the last look, where [`Gate::Dropped`]: nobody else is looked at then.
+    freed: Vec<u32>,
     /// How many hold up those before them.
-    pub(super) holding: usize,
+    holding: usize,
     /// How many have not ended.
-    pub(super) members: usize,
+    members: usize,
     gate: Gate,
 }
 
-/// Whether those before a service wait until it says something.
+/// Whether a service is asked to stop only after all later ones have ended or acknowledged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Gate {
-    /// They do.
+    /// Yes.
     Kept {
         /// How much patience is left.
         patience: Duration,
-        /// Since when they wait for the present one.
+        /// Since when those before it wait for the one that was asked last.
         waiting: Option<Instant>,
     },
-    /// They no longer do.
+    /// No: the patience is used up.
     Dropped,
 }
 
-impl Default for Sequence {
-    fn default() -> Self {
-        Self {
-            pending: BTreeSet::new(),
-            joined: Vec::new(),
-            holding: 0,
-            members: 0,
-            gate: Gate::Kept {
-                patience: PATIENCE,
-                waiting: None,
-            },
+impl Sequence {
+    /// Makes a service part of the sequence, if it is not yet.
+    pub(super) fn join(&mut self, services: &mut Table, slot: u32, strategy: Strategy) {
+        let service = &mut services[slot];
+        if service.member != Member::Outside {
+            return;
+        }
+        service.member = match service.phase() {
+            Phase::Starting { .. } | Phase::Ready => Member::Pending,
+            Phase::Stopping {
+                stage: Stage::Acknowledged,
+                ..
+            } if !is_strict(strategy) => Member::Yielding,
+            // It was asked before, for itself, and is waited for like the others.
+            _ => Member::Holding,
+        };
+        match service.member {
+            Member::Pending => {
+                self.pending.insert((service.order, slot));
+                if self.gate == Gate::Dropped {
+                    self.freed.push(slot);
+                }
+            }
+            Member::Holding => self.holding += 1,
+            Member::Outside | Member::Yielding => {}
+        }
+        self.members += 1;
+        services.set_leaving(slot, Leaving::Joins);
+    }
+
+    /// Notes that a service was asked, or is being dropped.
+    pub(super) fn hold(&mut self, services: &mut Table, slot: u32) {
+        let service = &mut services[slot];
+        if service.member == Member::Pending {
+            service.member = Member::Holding;
+            self.pending.remove(&(service.order, slot));
+            self.holding += 1;
         }
     }
-}
 
-impl Sequence {
+    /// Notes that a service said that it needs time.
+    pub(super) fn yield_to_others(&mut self, services: &mut Table, slot: u32, strategy: Strategy) {
+        let service = &mut services[slot];
+        if service.member == Member::Holding && !is_strict(strategy) {
+            service.member = Member::Yielding;
+            self.holding -= 1;
+        }
+    }
+
+    /// Notes that the incarnation of a service has ended.
+    pub(super) fn leave(&mut self, services: &mut Table, slot: u32) {
+        let service = &mut services[slot];
+        match std::mem::replace(&mut service.member, Member::Outside) {
+            Member::Outside => return,
+            Member::Pending => {
+                self.pending.remove(&(service.order, slot));
+            }
+            Member::Holding => self.holding -= 1,
+            Member::Yielding => {}
+        }
+        self.members -= 1;
+        // Those that this one required may be asked now, if nobody else in the sequence requires them.
+        let free = services.set_leaving(slot, Leaving::Left);
+        if self.gate == Gate::Dropped {
+            self.freed.extend(free);
+        }
+        if self.members == 0 {
+            // The next sequence has all its patience.
+            *self = Self::default();
+        }
+    }
+
+    /// The service that may be asked now, because all that come after it have ended or acknowledged.
+    pub(super) fn next(&mut self, services: &Table, now: Instant) -> Option<u32> {
+        if self.gate == Gate::Dropped {
+            return None;
+        }
+        let next = self.pending.last().map(|(_, slot)| *slot);
+        if next.is_some_and(|slot| self.holding > 0 || services.is_held(slot)) {
+            self.wait(now);
+            return None;
+        }
+        self.go_on(now);
+        next
+    }
+
+    /// Those that may be asked now, because nobody waits any more for those that come after them; in reverse start order.
+    pub(super) fn take_freed(&mut self, services: &Table) -> Vec<u32> {
+        let mut freed = std::mem::take(&mut self.freed);
+        freed.retain(|slot| is_free(services, *slot));
+        freed.sort_unstable_by_key(|slot| Reverse(services[*slot].order));
+        freed.dedup();
+        freed
+    }
+
+    /// The patience is used up: from now on, whoever is required by nobody in the sequence may be asked.
+    pub(super) fn drop_gate(&mut self) {
+        self.gate = Gate::Dropped;
+        self.freed = self.pending.iter().map(|(_, slot)| *slot).collect();
+    }
+
     /// When the gate is dropped, if nothing happens before.
-    fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self, strategy: Strategy) -> Option<Instant> {
         match self.gate {
             Gate::Kept {
                 patience,
                 waiting: Some(since),
-            } => since.checked_add(patience),
+            } if !is_strict(strategy) => since.checked_add(patience),
             _ => None,
+        }
+    }
+
+    /// Follows a service to its new place in start order.
+    pub(super) fn moved(&mut self, slot: u32, from: u64, to: u64) {
+        if self.pending.remove(&(from, slot)) {
+            self.pending.insert((to, slot));
         }
     }
 
@@ -95,146 +180,51 @@ impl Sequence {
             && let Some(since) = waiting.take()
         {
             let waited = now.saturating_duration_since(since);
+            // Charged per wait and not per service, so that a few slow ones among many prompt ones are what uses it up.
             if waited > ROUND_TRIP {
                 *patience = patience.saturating_sub(waited);
             }
         }
     }
 
-    /// Follows a service to its new place in start order.
-    pub(super) fn moved(&mut self, slot: u32, from: u64, to: u64) {
-        if self.pending.remove(&(from, slot)) {
-            self.pending.insert((to, slot));
+    /// For tests: whether a service is pending, how many hold and how many there are.
+    #[cfg(test)]
+    pub(super) fn accounts(&self, order: u64, slot: u32) -> (bool, usize, usize) {
+        let pending = self.pending.contains(&(order, slot));
+        (pending, self.holding, self.members)
+    }
+}
+
+impl Default for Sequence {
+    fn default() -> Self {
+        Self {
+            pending: BTreeSet::new(),
+            freed: Vec::new(),
+            holding: 0,
+            members: 0,
+            gate: Gate::Kept {
+                patience: PATIENCE,
+                waiting: None,
+            },
         }
     }
 }
 
-impl SupervisorState {
-    /// Makes a service part of the present stop sequence.
-    pub(super) fn join(&mut self, slot: u32) {
-        let strict = self.is_strict();
-        let service = &mut self.services[slot];
-        if service.member != Member::Outside {
-            return;
-        }
-        let order = service.order;
-        service.member = match service.stage {
-            Stage::Running => Member::Pending,
-            Stage::Acknowledged if !strict => Member::Yielding,
-            _ => Member::Holding,
-        };
-        match service.member {
-            Member::Pending => {
-                self.sequence.pending.insert((order, slot));
-                if self.sequence.gate == Gate::Dropped {
-                    self.sequence.joined.push(slot);
-                }
-            }
-            Member::Holding => self.sequence.holding += 1,
-            _ => {}
-        }
-        self.sequence.members += 1;
-        self.services.set_leaving(slot, Leaving::Joins);
-    }
-
-    /// Notes that a service was asked, or is being dropped.
-    pub(super) fn hold(&mut self, slot: u32) {
-        let service = &mut self.services[slot];
-        if service.member == Member::Pending {
-            service.member = Member::Holding;
-            self.sequence.pending.remove(&(service.order, slot));
-            self.sequence.holding += 1;
-        }
-    }
-
-    /// Notes that a service said that it needs time.
-    pub(super) fn yield_to_others(&mut self, slot: u32) {
-        if self.is_strict() {
-            return;
-        }
-        let service = &mut self.services[slot];
-        if service.member == Member::Holding {
-            service.member = Member::Yielding;
-            self.sequence.holding -= 1;
-        }
-    }
-
-    /// Notes that the incarnation of a service has ended.
-    pub(super) fn leave(&mut self, slot: u32, now: Instant) {
-        let service = &mut self.services[slot];
-        match std::mem::replace(&mut service.member, Member::Outside) {
-            Member::Outside => return,
-            Member::Pending => {
-                self.sequence.pending.remove(&(service.order, slot));
-            }
-            Member::Holding => self.sequence.holding -= 1,
-            Member::Yielding => {}
-        }
-        self.sequence.members -= 1;
-        let free = self.services.set_leaving(slot, Leaving::Left);
-        if self.sequence.gate == Gate::Dropped {
-            for slot in free {
-                self.ask_pending(slot, now);
-            }
-        }
-        if self.sequence.members == 0 {
-            self.sequence = Sequence::default();
-        }
-    }
-
-    /// Asks whoever may be asked.
-    pub(super) fn advance_sequence(&mut self, now: Instant) {
-        if self.sequence.gate == Gate::Dropped {
-            let mut joined = std::mem::take(&mut self.sequence.joined);
-            joined.retain(|slot| self.services.get(*slot).is_some());
-            joined.sort_unstable_by_key(|slot| std::cmp::Reverse(self.services[*slot].order));
-            for slot in joined {
-                self.ask_pending(slot, now);
-            }
-            return;
-        }
-        while let Some((_, slot)) = self.sequence.pending.last().copied() {
-            if self.sequence.holding > 0 || self.services.is_held(slot) {
-                self.sequence.wait(now);
-                return;
-            }
-            self.sequence.go_on(now);
-            self.ask(slot, now);
-        }
-        self.sequence.go_on(now);
-    }
-
-    /// No longer waits for services that say nothing.
-    pub(super) fn drop_gate(&mut self, now: Instant) {
-        self.sequence.gate = Gate::Dropped;
-        let pending: Vec<u32> = self
-            .sequence
-            .pending
-            .iter()
-            .rev()
-            .map(|(_, slot)| *slot)
-            .collect();
-        for slot in pending {
-            self.ask_pending(slot, now);
-        }
-    }
-
-    /// When services are no longer waited for that say nothing.
-    pub(super) fn gate_deadline(&self) -> Option<Instant> {
-        if self.is_strict() {
-            return None;
-        }
-        self.sequence.deadline()
-    }
-
-    fn ask_pending(&mut self, slot: u32, now: Instant) {
-        let pending = |service: &super::Service| service.member == Member::Pending;
-        if self.services.get(slot).is_some_and(pending) && !self.services.is_held(slot) {
-            self.ask(slot, now);
-        }
-    }
-
-    fn is_strict(&self) -> bool {
-        self.rules.strategy == Strategy::RestForOne
-    }
+/// Reports whether a service was not asked yet, and nobody that requires it is left.
+fn is_free(services: &Table, slot: u32) -> bool {
+    let pending = services
+        .get(slot)
+        .is_some_and(|service| service.member == Member::Pending);
+    pending && !services.is_held(slot)
 }
+
+/// Reports whether each service waits for the end of all later ones, however long that takes.
+fn is_strict(strategy: Strategy) -> bool {
+    strategy == Strategy::RestForOne
+}
+
+/// How long one stop sequence waits in all for services that neither end nor say that they need time.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Waits of up to this are not charged: 100 000 prompt services would otherwise use up the patience.
+const ROUND_TRIP: Duration = Duration::from_millis(1);

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::rules::{RareRules, ServiceRules, Significance, name_of};
+use super::{
+    rules::{RareRules, ServiceRules, Significance, name_of},
+    transitions::{self, Input, Kind},
+};
 use crate::policy::{
     Backoff, ExitReason, LimitCounter, OnLimit, RestartLimit, RestartType, Shutdown,
 };
@@ -77,9 +80,12 @@ impl fmt::Display for ServiceState {
     }
 }
 
-/// Where a service is in its life, as finely as decisions need it.
+/// Where a service is in its life, as finely as decisions need it, with what only that phase knows.
+///
+/// Which phase may follow which, and by what input, is in [`transitions`](super::transitions).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
+    // Without an incarnation, to be started without a request:
     /// Added before its supervisor was started.
     Registered,
     /// It waits until what it requires is ready.
@@ -88,22 +94,31 @@ pub(super) enum Phase {
     Parked,
     /// It waits for its turn in the line.
     InLine,
-    /// It has ended while its supervisor was starting; what follows is decided after that.
-    Deferred,
-    /// An incarnation was begun and is not ready yet.
-    Starting,
-    /// It runs.
-    Ready,
-    /// It was asked to stop or is being dropped.
-    Stopping,
-    /// Its incarnation has ended, and within this turn it is decided what follows.
-    Ended,
+    /// It waits in the line for the end of its backoff, after which it is its turn.
+    Delayed,
+    /// Its incarnation has ended, and what follows is not decided yet: for the rest of the turn, or until its supervisor has started.
+    Undecided,
     /// It waits for the end of its backoff.
-    BackingOff,
+    BackingOff { until: Option<Instant> },
     /// It waits for the end of the pause that its own limit demands.
-    Resting,
+    Resting { until: Option<Instant> },
     /// It waits for the end of its supervisor's pause.
     Queued,
+
+    // With an incarnation:
+    /// An incarnation was begun and is not ready yet. It is dropped if it is not ready in time.
+    Starting { until: Option<Instant> },
+    /// It was not ready in time and is being dropped. It is abandoned if that takes too long.
+    Overdue { until: Option<Instant> },
+    /// It runs.
+    Ready,
+    /// It was asked to stop or is being dropped. If that takes too long, the next stage follows.
+    Stopping {
+        stage: Stage,
+        until: Option<Instant>,
+    },
+
+    // Without an incarnation, until somebody asks for a start:
     /// It was stopped on request.
     Stopped,
     /// It has ended for good.
@@ -114,10 +129,59 @@ pub(super) enum Phase {
     Lost,
 }
 
+/// How far the stopping of an incarnation has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stage {
+    /// It was asked.
+    Asked,
+    /// It was asked, and said that it has work to finish.
+    Acknowledged,
+    /// It is being dropped.
+    Killed,
+}
+
 impl Phase {
+    /// The phase without its data.
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Registered => Kind::Registered,
+            Self::Gated => Kind::Gated,
+            Self::Parked => Kind::Parked,
+            Self::InLine => Kind::InLine,
+            Self::Delayed => Kind::Delayed,
+            Self::Undecided => Kind::Undecided,
+            Self::BackingOff { .. } => Kind::BackingOff,
+            Self::Resting { .. } => Kind::Resting,
+            Self::Queued => Kind::Queued,
+            Self::Starting { .. } => Kind::Starting,
+            Self::Overdue { .. } => Kind::Overdue,
+            Self::Ready => Kind::Ready,
+            Self::Stopping { .. } => Kind::Stopping,
+            Self::Stopped => Kind::Stopped,
+            Self::Finished => Kind::Finished,
+            Self::Failed => Kind::Failed,
+            Self::Lost => Kind::Lost,
+        }
+    }
+
     /// Reports whether there is an incarnation.
     pub(super) const fn is_live(self) -> bool {
-        matches!(self, Self::Starting | Self::Ready | Self::Stopping)
+        matches!(
+            self,
+            Self::Starting { .. } | Self::Overdue { .. } | Self::Ready | Self::Stopping { .. }
+        )
+    }
+
+    /// Reports whether the incarnation is being dropped.
+    pub(super) const fn is_killed(self) -> bool {
+        matches!(
+            self,
+            Self::Overdue { .. }
+                | Self::Stopping {
+                    stage: Stage::Killed,
+                    ..
+                }
+        )
     }
 
     /// Reports whether nothing but a request starts it again.
@@ -128,53 +192,59 @@ impl Phase {
         )
     }
 
+    /// Reports whether it has a place in the line.
+    pub(super) const fn is_in_line(self) -> bool {
+        matches!(self, Self::InLine | Self::Delayed)
+    }
+
+    /// When something must happen to it; what, says the phase.
+    pub(super) const fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::BackingOff { until }
+            | Self::Resting { until }
+            | Self::Starting { until }
+            | Self::Overdue { until }
+            | Self::Stopping { until, .. } => until,
+            _ => None,
+        }
+    }
+
     /// What users see of it.
     pub(super) const fn public(self) -> ServiceState {
         match self {
-            Self::Registered | Self::Gated | Self::Parked | Self::InLine | Self::Deferred => {
+            Self::Registered | Self::Gated | Self::Parked | Self::InLine | Self::Undecided => {
                 ServiceState::Waiting
             }
-            Self::Starting => ServiceState::Starting,
+            Self::Starting { .. } | Self::Overdue { .. } => ServiceState::Starting,
             Self::Ready => ServiceState::Ready,
-            Self::Stopping => ServiceState::Stopping,
-            Self::BackingOff | Self::Resting => ServiceState::BackingOff,
+            Self::Stopping { .. } => ServiceState::Stopping,
+            Self::BackingOff { .. } | Self::Delayed | Self::Resting { .. } => {
+                ServiceState::BackingOff
+            }
             Self::Queued => ServiceState::Paused,
-            Self::Ended | Self::Stopped | Self::Finished => ServiceState::Stopped,
+            Self::Stopped | Self::Finished => ServiceState::Stopped,
             Self::Failed | Self::Lost => ServiceState::Failed,
         }
     }
 }
 
-/// What becomes of a service when its incarnation has ended that is to be stopped.
+/// What is to become of a service once its present incarnation has ended. Says nothing while there is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum After {
-    /// It is not to be stopped.
-    Unasked,
-    /// It is kept as stopped.
-    Keep,
+pub(super) enum Wanted {
+    /// Nothing: it is to run on, and its end is judged when it comes.
+    Nothing,
+    /// It is kept as stopped, because somebody asked for that.
+    Stop,
     /// It is forgotten.
-    Remove,
+    Removal,
     /// It is started again, because somebody asked for it.
     Restart,
     /// It is started again, because one that it is bound to has ended.
     Bounce,
     /// It is started again in its turn, with the group.
-    Group,
-    /// Nothing: its supervisor ends.
+    GroupRestart,
+    /// It is kept as stopped, because its supervisor ends.
     End,
-}
-
-/// How far the stopping of an incarnation has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stage {
-    /// It runs.
-    Running,
-    /// It was asked.
-    Asked,
-    /// It was asked, and said that it has work to finish.
-    Acknowledged,
-    /// It is being dropped.
-    Killed,
 }
 
 /// What a service is to the present stop sequence.
@@ -184,7 +254,7 @@ pub(super) enum Member {
     Outside,
     /// It is to be asked when it is its turn.
     Pending,
-    /// It was asked, and those before it in start order wait for it.
+    /// It was asked, and all that come before it in start order wait for it.
     Holding,
     /// It was asked, and nobody but what it requires waits for it.
     Yielding,
@@ -210,28 +280,23 @@ pub(super) struct Service {
     pub(super) starts: u64,
     /// Since when it is starting or ready.
     pub(super) since: Option<Instant>,
-    /// When something must happen to it; what, says its phase.
-    pub(super) deadline: Option<Instant>,
+    phase: Phase,
     pub(super) shutdown: Option<Shutdown>,
     pub(super) last_exit: LastExit,
     pub(super) extras: Option<Box<Extras>>,
-    /// Failures in a row, for its backoff.
-    pub(super) failures: u32,
-    pub(super) phase: Phase,
-    pub(super) after: After,
-    pub(super) stage: Stage,
+    pub(super) wanted: Wanted,
     pub(super) member: Member,
     pub(super) restart: RestartType,
     pub(super) origin: Origin,
     pub(super) significance: Significance,
-    pub(super) announced: Announced,
+    pub(super) start_report: StartReport,
 }
 
 /// Whether it was reported that the present incarnation has started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Announced {
-    No,
-    Yes,
+pub(super) enum StartReport {
+    Due,
+    Made,
 }
 
 /// What few services have.
@@ -239,6 +304,8 @@ pub(super) enum Announced {
 pub(super) struct Extras {
     pub(super) start_timeout: Option<Duration>,
     pub(super) backoff: Backoff,
+    /// Failures in a row, for the backoff.
+    pub(super) failures: u32,
     pub(super) limit: Option<OwnLimit>,
     pub(super) requires: Box<[Arc<str>]>,
     pub(super) binds_to: Box<[Arc<str>]>,
@@ -253,27 +320,38 @@ pub(super) struct OwnLimit {
 }
 
 impl Service {
-    pub(super) fn new(rules: ServiceRules, origin: Origin) -> Self {
+    pub(super) fn new(path: Arc<str>, rules: ServiceRules, origin: Origin) -> Self {
         Self {
             shutdown: rules.shutdown,
             restart: rules.restart,
             significance: rules.significance,
-            path: rules.path,
+            path,
             extras: rules.rare.map(|rare| Box::new(Extras::new(*rare))),
             serial: 0,
             order: 0,
             starts: 0,
             since: None,
-            deadline: None,
-            last_exit: LastExit::None,
-            failures: 0,
             phase: Phase::Registered,
-            after: After::Unasked,
-            stage: Stage::Running,
+            last_exit: LastExit::None,
+            wanted: Wanted::Nothing,
             member: Member::Outside,
             origin,
-            announced: Announced::No,
+            start_report: StartReport::Due,
         }
+    }
+
+    /// Where it is in its life.
+    pub(super) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Puts it into another phase, because of an input; the one place where phases change. Returns the phase before.
+    ///
+    /// Called by the [table](super::table), which counts services by phase and keeps their deadlines.
+    pub(super) fn set_phase(&mut self, phase: Phase, input: Input) -> Phase {
+        let before = std::mem::replace(&mut self.phase, phase);
+        transitions::check(before.kind(), input, phase.kind());
+        before
     }
 
     /// The name among its siblings.
@@ -295,6 +373,26 @@ impl Service {
     pub(super) fn is_bound_to(&self, name: &str) -> bool {
         let bound = |extras: &Extras| extras.binds_to.iter().any(|bound| **bound == *name);
         self.extras.as_deref().is_some_and(bound)
+    }
+
+    /// Forgets how often it has failed.
+    pub(super) fn forget_failures(&mut self) {
+        if let Some(extras) = &mut self.extras {
+            extras.failures = 0;
+            if let Some(own) = &mut extras.limit {
+                own.counter.reset();
+            }
+        }
+    }
+
+    /// Its own limit, if it has one.
+    pub(super) fn own_limit(&mut self) -> Option<&mut OwnLimit> {
+        self.extras.as_mut()?.limit.as_mut()
+    }
+
+    /// How long it may take to become ready; as long as it likes if it does not say.
+    pub(super) fn start_timeout(&self) -> Option<Duration> {
+        self.extras.as_ref()?.start_timeout
     }
 
     /// Keeps why it ended.
@@ -343,6 +441,7 @@ impl Extras {
         Self {
             start_timeout: rules.start_timeout,
             backoff: rules.backoff,
+            failures: 0,
             limit: rules.limit.map(|(limit, on_limit)| OwnLimit {
                 limit,
                 on_limit,

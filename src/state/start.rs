@@ -1,17 +1,22 @@
-//! Adds services, starts them, and starts their supervisor.
+//! Takes services in, starts them, and starts their supervisor. Says when it has started.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    AddError, BlockedError, Effect, ServiceRules, Stage, SupervisorState,
-    ending::Cause,
-    later,
-    service::{After, Announced, Origin, Phase, Service, Stage as StopStage},
-    waiters::Outcome,
+    dependencies,
+    end::Cause,
+    error::AddError,
+    fatal,
+    machine::{Status, SupervisorState, later},
+    next::Next,
+    output::Effect,
+    rules::ServiceRules,
+    service::{Origin, Phase, Service, StartReport, Wanted},
+    waiters::Milestone,
 };
 use crate::{
     event::{Blocked, EventKind},
-    policy::{ExitReason, KillCause, RestartType, ServiceError},
+    policy::{ExitReason, KillCause, RestartType},
     token::ServiceToken,
 };
 
@@ -26,256 +31,262 @@ pub(super) enum Begun {
     Blocked(ExitReason),
 }
 
-impl SupervisorState {
-    /// Takes a service in, and starts it if the supervisor was started.
-    pub(crate) fn add(
-        &mut self,
-        mut rules: ServiceRules,
-        now: Instant,
-    ) -> Result<ServiceToken, AddError> {
-        if self.is_ending() {
-            return Err(AddError::ShuttingDown);
-        }
-        self.bind(&mut rules);
-        rules.validate(&self.path, self.rules.auto_shutdown)?;
-        if let Some(slot) = self.services.named(rules.name()) {
-            return Err(AddError::DuplicateName {
-                name: Arc::from(rules.name()),
-                token: self.services.token(slot),
-            });
-        }
-        let origin = match self.stage {
-            Stage::Idle => Origin::Static,
-            _ => Origin::Dynamic,
-        };
-        let inserted = self
-            .services
-            .insert(Service::new(rules, origin))
-            .map_err(|cycle| AddError::Cycle {
-                members: cycle.members,
-            })?;
-        for (slot, from) in inserted.moved {
-            let to = self.services[slot].order;
-            self.sequence.moved(slot, from, to);
-            self.line.moved(slot, from, to);
-        }
-        self.report(inserted.slot, EventKind::ServiceAdded, now);
-        let token = self.services.token(inserted.slot);
-        if self.stage != Stage::Idle {
-            self.begin(inserted.slot, now);
-            self.settle(now);
-        }
-        Ok(token)
+/// Takes a service in, and starts it if the supervisor was started.
+pub(super) fn add(
+    state: &mut SupervisorState,
+    mut rules: ServiceRules,
+    now: Instant,
+) -> Result<(ServiceToken, Next), AddError> {
+    if state.is_ending() {
+        return Err(AddError::ShuttingDown);
     }
-
-    /// Starts the services that were added, one after the other. All are ready at the end, or none runs.
-    pub(crate) fn start(&mut self, now: Instant) {
-        if self.stage != Stage::Idle {
-            return;
-        }
-        self.stage = Stage::Starting;
-        self.starts += 1;
-        let registered: Vec<u32> = self
-            .services
-            .in_order()
-            .filter(|slot| self.services[*slot].phase == Phase::Registered)
-            .collect();
-        let missing = registered
-            .iter()
-            .find_map(|slot| Some((*slot, self.missing_requirement(*slot)?)));
-        self.enqueue_all(&registered);
-        if let Some((slot, on)) = missing {
-            let why = Blocked::Missing;
-            let reason = self.park(slot, on, why, now);
-            self.start_failed(slot, reason, now);
-        }
-        self.settle(now);
+    if fatal::is_bound(state) {
+        rules.restart = RestartType::Temporary;
     }
-
-    /// Starts a supervisor again that has ended, with the services that it had, as if nothing had happened.
-    #[cfg(test)]
-    pub(crate) fn restart_fresh(&mut self, now: Instant) {
-        self.reopen(now);
-        self.start(now);
+    rules.validate(state.rules.auto_shutdown)?;
+    if let Some(slot) = state.services.named(&rules.name) {
+        return Err(AddError::DuplicateName {
+            name: rules.name,
+            token: state.services.token(slot),
+        });
     }
-
-    /// The services could not even be built: ends the start before it began.
-    pub(crate) fn refuse_start(&mut self, cause: ExitReason, now: Instant) {
-        self.stage = Stage::Starting;
-        self.starts += 1;
-        let path = Arc::clone(&self.path);
-        self.begin_ending(Cause::StartFailed { path, cause }, now);
-        self.settle(now);
+    let origin = match state.status {
+        Status::Idle => Origin::Static,
+        _ => Origin::Dynamic,
+    };
+    let path = state.path_of(&rules.name);
+    let inserted = state
+        .services
+        .insert(Service::new(path, rules, origin))
+        .map_err(|cycle| AddError::Cycle {
+            members: cycle.members,
+        })?;
+    // Whoever requires the new one was moved behind it in start order; what is sorted by that order follows.
+    for (slot, from) in inserted.moved {
+        let to = state.services[slot].order;
+        state.sequence.moved(slot, from, to);
+        state.line.moved(slot, from, to);
     }
+    state.report(inserted.slot, EventKind::ServiceAdded, now);
+    let token = state.services.token(inserted.slot);
+    let next = match state.status {
+        Status::Idle => Next::Settle,
+        _ => Next::Begin(inserted.slot),
+    };
+    Ok((token, next))
+}
 
-    /// Forgets a service that is not running.
-    pub(crate) fn forget(&mut self, token: ServiceToken, now: Instant) {
-        if let Some(slot) = self.services.slot(token)
-            && !self.services[slot].phase.is_live()
-        {
-            let reason = self.services[slot].last_exit();
-            self.release(slot, &reason, now);
-        }
+/// Starts the services that were added, one after the other. All are ready at the end, or none runs.
+pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
+    if state.status != Status::Idle {
+        return Next::Settle;
     }
-
-    /// Puts a supervisor that has ended back to the time before its start, with the services that it had.
-    ///
-    /// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
-    /// dropped, and its late end ignored.
-    pub(crate) fn reopen(&mut self, now: Instant) {
-        self.counter.reset();
-        self.pause = None;
-        self.next_resume = None;
-        self.queue.clear();
-        self.deferred.clear();
-        self.ending = None;
-        self.line.clear();
-        self.stage = Stage::Idle;
-        let all: Vec<u32> = self.services.in_order().collect();
-        for slot in all {
-            self.freshen(slot, now);
-        }
+    state.status = Status::Starting;
+    state.starts += 1;
+    // Others may have been stopped by hand before the start, and stay so.
+    let registered: Vec<u32> = state
+        .services
+        .in_order()
+        .filter(|slot| state.services[*slot].phase() == Phase::Registered)
+        .collect();
+    // Looked for before anybody is started: a requirement that nobody fulfils would be seen only when it is its turn.
+    let missing = registered.iter().find_map(|slot| {
+        let on = dependencies::missing_requirement(state, *slot)?;
+        Some((*slot, on))
+    });
+    let places = registered
+        .iter()
+        .map(|slot| (state.services[*slot].order, *slot));
+    state.line.enter_all(places);
+    for slot in registered {
+        state.set_phase(slot, Phase::InLine);
     }
+    let Some((slot, on)) = missing else {
+        return Next::Settle;
+    };
+    let reason = dependencies::park(state, slot, on, Blocked::Missing, now);
+    fatal::start_failed(state, slot, reason)
+}
 
-    /// Puts one service back to the time before the start.
-    fn freshen(&mut self, slot: u32, now: Instant) {
-        let removed = self.services[slot].after == After::Remove;
-        if self.services[slot].phase.is_live() {
-            self.kill(slot, KillCause::Requested, now);
-            self.clear_incarnation(slot, now);
-        }
-        self.cancel_waiting(slot);
-        self.answer(slot, Outcome::Ended);
-        self.answer(slot, Outcome::ShuttingDown);
-        let service = &mut self.services[slot];
-        service.failures = 0;
-        if let Some(own) = service
-            .extras
-            .as_mut()
-            .and_then(|extras| extras.limit.as_mut())
-        {
-            own.counter.reset();
-        }
-        let temporary = service.restart == RestartType::Temporary;
-        let forgotten = removed || (temporary && service.origin == Origin::Dynamic);
-        if service.phase == Phase::Lost {
-            return;
-        }
-        self.set_phase(slot, Phase::Registered);
-        if forgotten {
-            let reason = self.services[slot].last_exit();
-            self.release(slot, &reason, now);
-        }
+/// The services could not even be built: ends the start before it began.
+pub(super) fn refuse(state: &mut SupervisorState, cause: ExitReason) -> Next {
+    state.status = Status::Starting;
+    state.starts += 1;
+    let path = Arc::clone(&state.path);
+    Next::end(Cause::StartFailed { path, cause })
+}
+
+/// Puts a supervisor that has ended back to the time before its start, with the services that it had.
+///
+/// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
+/// dropped, and its late end ignored.
+pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
+    state.counter.reset();
+    state.pause = None;
+    state.next_resume = None;
+    state.queue.clear();
+    state.deferred.clear();
+    state.ending = None;
+    state.status = Status::Idle;
+    let mut forgotten: Vec<u32> = state.services.in_order().collect();
+    forgotten.retain(|slot| reopen_service(state, *slot) == Reopened::Forgotten);
+    state.line.clear();
+    // Only now: nobody is told that waiting for one of them is in vain, since nobody waits any more.
+    for slot in forgotten {
+        let reason = state.services[slot].last_exit();
+        dependencies::forget(state, slot, &reason, now);
     }
+}
 
-    /// The incarnation has run its `started`, and will say itself when it is ready.
-    pub(crate) fn started(&mut self, token: ServiceToken, generation: u64, now: Instant) {
-        if let Some(slot) = self.current(token, generation) {
-            self.announce(slot, now);
-        }
+/// What becomes of a service when its supervisor is put back to the time before its start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reopened {
+    Kept,
+    Forgotten,
+}
+
+/// Puts one service back to the time before the start.
+fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
+    let removed = state.services[slot].wanted == Wanted::Removal;
+    if state.services[slot].phase().is_live() {
+        // Of a supervisor that was killed. Nobody waits for the end, whose notice will be one of an older incarnation.
+        let token = state.services.token(slot);
+        let cause = KillCause::Requested;
+        state.output.push(Effect::Kill { token, cause });
+        state.clear_incarnation(slot);
     }
-
-    /// The incarnation is ready.
-    pub(crate) fn ready(&mut self, token: ServiceToken, generation: u64, now: Instant) {
-        let Some(slot) = self.current(token, generation) else {
-            return;
-        };
-        let service = &self.services[slot];
-        if service.phase != Phase::Starting || service.stage == StopStage::Killed {
-            return;
-        }
-        self.services.set_deadline(slot, None);
-        self.services[slot].since = Some(now);
-        self.set_phase(slot, Phase::Ready);
-        self.announce(slot, now);
-        self.report(slot, EventKind::ServiceReady, now);
-        // One that is to be stopped next is not what anybody waits for.
-        if self.services[slot].after == After::Unasked {
-            self.answer(slot, Outcome::Ready);
-        }
-        if self.line.current == Some(slot) {
-            self.line.current = None;
-        }
-        self.wake_dependents(slot, now);
-        self.settle(now);
+    state.tell(slot, Milestone::Ended);
+    state.tell(slot, Milestone::ShuttingDown);
+    state.services[slot].forget_failures();
+    let service = &state.services[slot];
+    if service.phase() == Phase::Lost {
+        return Reopened::Kept;
     }
+    let temporary = service.restart == RestartType::Temporary;
+    let forgotten = removed || (temporary && service.origin == Origin::Dynamic);
+    state.set_phase(slot, Phase::Registered);
+    if forgotten {
+        Reopened::Forgotten
+    } else {
+        Reopened::Kept
+    }
+}
 
-    /// Starts a service if what it requires is ready.
-    pub(super) fn begin(&mut self, slot: u32, now: Instant) -> Begun {
-        if self.services[slot].phase == Phase::Lost {
-            return Begun::Waits;
+/// The incarnation has run its `started`, and will say itself when it is ready.
+pub(super) fn started(state: &mut SupervisorState, slot: u32, now: Instant) {
+    report_start(state, slot, now);
+}
+
+/// The incarnation is ready.
+pub(super) fn ready(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    // Ready too late, or ready already.
+    if !matches!(state.services[slot].phase(), Phase::Starting { .. }) {
+        return Next::Settle;
+    }
+    state.services[slot].since = Some(now);
+    state.set_phase(slot, Phase::Ready);
+    report_start(state, slot, now);
+    state.report(slot, EventKind::ServiceReady, now);
+    // One that is to be stopped next is not what anybody waits for.
+    if state.services[slot].wanted == Wanted::Nothing {
+        state.tell(slot, Milestone::Ready);
+    }
+    if state.line.current == Some(slot) {
+        state.line.current = None;
+    }
+    dependencies::became_ready(state, slot)
+}
+
+/// Starts a service if what it requires is ready.
+pub(super) fn begin(state: &mut SupervisorState, slot: u32, now: Instant) -> Begun {
+    if state.services[slot].phase() == Phase::Lost {
+        // Nobody is left to obey. It was told when the cell was lost.
+        return Begun::Waits;
+    }
+    match dependencies::blocker(state, slot) {
+        None => {
+            launch(state, slot, now);
+            Begun::Started
         }
-        match self.blocker(slot) {
-            None => {
-                self.launch(slot, now);
-                Begun::Started
+        Some((on, why)) => {
+            let reason = dependencies::park(state, slot, on, why, now);
+            if why.resolves_itself() {
+                Begun::Waits
+            } else {
+                Begun::Blocked(reason)
             }
-            Some((on, why)) => {
-                let reason = self.park(slot, on, why, now);
-                if why.resolves_itself() {
-                    Begun::Waits
-                } else {
-                    Begun::Blocked(reason)
-                }
-            }
-        }
-    }
-
-    /// All services that were there at the start are ready.
-    pub(super) fn start_completed(&mut self, now: Instant) {
-        self.stage = Stage::Running;
-        self.report_self(EventKind::SupervisorStarted, now);
-        self.effects.push_back(Effect::Started);
-        for (token, end) in std::mem::take(&mut self.deferred) {
-            if let Some(slot) = self.services.slot(token)
-                && self.services[slot].phase == Phase::Deferred
-            {
-                self.decide(slot, end, now);
-            }
-        }
-    }
-
-    /// A service that was there at the start could not be started.
-    pub(super) fn start_failed(&mut self, slot: u32, cause: ExitReason, now: Instant) {
-        // Gone if somebody awaited its first start, who has the answer already.
-        let path = self.services.get(slot).map_or_else(
-            || Arc::clone(&self.path),
-            |service| Arc::clone(&service.path),
-        );
-        self.begin_ending(Cause::StartFailed { path, cause }, now);
-    }
-
-    /// Begins an incarnation.
-    fn launch(&mut self, slot: u32, now: Instant) {
-        self.cancel_waiting(slot);
-        let service = &mut self.services[slot];
-        service.starts += 1;
-        service.since = Some(now);
-        service.after = After::Unasked;
-        service.stage = StopStage::Running;
-        service.announced = Announced::No;
-        let timeout = service
-            .extras
-            .as_ref()
-            .and_then(|extras| extras.start_timeout);
-        let generation = service.generation();
-        let deadline = timeout.and_then(|timeout| later(now, timeout));
-        self.services.set_deadline(slot, deadline);
-        self.set_phase(slot, Phase::Starting);
-        let token = self.services.token(slot);
-        self.effects.push_back(Effect::Start { token, generation });
-    }
-
-    /// Reports once per incarnation that it has started.
-    fn announce(&mut self, slot: u32, now: Instant) {
-        if self.services[slot].announced == Announced::No {
-            self.services[slot].announced = Announced::Yes;
-            self.report(slot, EventKind::ServiceStarted, now);
         }
     }
 }
 
-/// What a service ends with that requires one which will not become ready by itself.
-pub(super) fn blocked(on: Arc<str>, why: Blocked) -> ExitReason {
-    ExitReason::Failed(ServiceError::new(BlockedError { on, why }))
+/// Begins an incarnation.
+fn launch(state: &mut SupervisorState, slot: u32, now: Instant) {
+    let service = &mut state.services[slot];
+    service.starts += 1;
+    service.since = Some(now);
+    service.start_report = StartReport::Due;
+    let generation = service.generation();
+    let until = service
+        .start_timeout()
+        .and_then(|timeout| later(now, timeout));
+    state.set_phase(slot, Phase::Starting { until });
+    let token = state.services.token(slot);
+    state.output.push(Effect::Start { token, generation });
+}
+
+/// Reports once per incarnation that it has started.
+fn report_start(state: &mut SupervisorState, slot: u32, now: Instant) {
+    if state.services[slot].start_report == StartReport::Due {
+        state.services[slot].start_report = StartReport::Made;
+        state.report(slot, EventKind::ServiceStarted, now);
+    }
+}
+
+/// Starts whoever is next in the line. Says what follows when the supervisor has started, or could not be started.
+pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next> {
+    while is_turn(state, now) {
+        let Some(slot) = state.line.pop() else {
+            state.line.not_before = None;
+            // Only a supervisor that starts comes here with an empty line.
+            return Some(complete(state, now));
+        };
+        let begun = match begin(state, slot, now) {
+            // Who has ended is started again only when everybody has been started.
+            Begun::Waits if state.status == Status::Starting => {
+                dependencies::ended_requirement(state, slot).map_or(Begun::Waits, Begun::Blocked)
+            }
+            begun => begun,
+        };
+        match begun {
+            Begun::Started => state.line.current = Some(slot),
+            Begun::Blocked(reason) if state.status == Status::Starting => {
+                return Some(fatal::start_failed(state, slot, reason));
+            }
+            Begun::Blocked(_) | Begun::Waits => {}
+        }
+    }
+    None
+}
+
+/// Reports whether the next of the line may be started.
+fn is_turn(state: &SupervisorState, now: Instant) -> bool {
+    if state.line.current.is_some() {
+        return false;
+    }
+    match state.status {
+        // With nobody left, the start is complete.
+        Status::Starting => true,
+        Status::Running => {
+            !state.line.is_empty() && state.pause.is_none() && state.line.is_open(now)
+        }
+        Status::Idle | Status::Ending | Status::Ended => false,
+    }
+}
+
+/// All services that were there at the start are ready: what has ended meanwhile is judged now.
+fn complete(state: &mut SupervisorState, now: Instant) -> Next {
+    state.status = Status::Running;
+    state.report_self(EventKind::SupervisorStarted, now);
+    state.output.push(Effect::Started);
+    Next::JudgeAll(std::mem::take(&mut state.deferred).into_iter())
 }

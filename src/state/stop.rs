@@ -1,167 +1,325 @@
-//! Stops services: asks, waits, drops, abandons.
+//! Stops services: asks, waits, kills, abandons. Stops all of them when their supervisor ends, and says when it has ended.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    ABANDON_AFTER, Effect, Exit, SupervisorState,
-    failure::End,
-    later,
-    service::{After, Phase, Stage},
-    waiters::Outcome,
+    dependencies,
+    end::{Asked, Cause, End, Ending, Exit},
+    fatal,
+    machine::{Status, SupervisorState, later},
+    next::Next,
+    output::Effect,
+    service::{Phase, Stage, Wanted},
+    waiters::Milestone,
 };
 use crate::{
     event::{EventKind, Restarting},
     policy::{ExitReason, KillCause, RestartType, Shutdown, Verdict},
-    token::ServiceToken,
 };
 
-impl SupervisorState {
-    /// The incarnation was asked to stop, and said that it has work to finish.
-    pub(crate) fn stop_acknowledged(&mut self, token: ServiceToken, generation: u64, now: Instant) {
-        let Some(slot) = self.current(token, generation) else {
-            return;
-        };
-        if self.services[slot].stage == Stage::Asked {
-            self.services[slot].stage = Stage::Acknowledged;
-            self.yield_to_others(slot);
-            self.settle(now);
+/// How long an incarnation that is killed may take to be gone, before it is abandoned.
+const ABANDON_AFTER: Duration = Duration::from_secs(1);
+
+/// Stops an incarnation, after those that are bound to it, and says what becomes of its service.
+pub(super) fn stop(state: &mut SupervisorState, slot: u32, wanted: Wanted, now: Instant) -> Next {
+    state.set_wanted(slot, wanted);
+    // Those that are bound to it stop first, since they may use it while they do.
+    if dependencies::bounce_dependents(state, slot) > 0 {
+        state.join_sequence(slot);
+    } else {
+        ask(state, slot, now);
+    }
+    Next::Settle
+}
+
+/// Asks whoever may be asked.
+pub(super) fn advance(state: &mut SupervisorState, now: Instant) {
+    for slot in state.sequence.take_freed(&state.services) {
+        ask(state, slot, now);
+    }
+    while let Some(slot) = state.sequence.next(&state.services, now) {
+        ask(state, slot, now);
+    }
+}
+
+/// Asks an incarnation to stop.
+fn ask(state: &mut SupervisorState, slot: u32, now: Instant) {
+    state.sequence.hold(&mut state.services, slot);
+    if let Phase::Overdue { until } = state.services[slot].phase() {
+        // It is being dropped already. All that changes is that its end is no failed start any more.
+        return state.set_phase(slot, stopping(Stage::Killed, until));
+    }
+    let until = match state.shutdown_of(slot) {
+        Shutdown::BrutalKill => return kill(state, slot, KillCause::Requested, now),
+        Shutdown::Timeout(timeout) => later(now, timeout),
+        Shutdown::Infinity => None,
+    };
+    // Before the command, so that nobody who sees the stop takes the service for a running one.
+    state.set_phase(slot, stopping(Stage::Asked, until));
+    let token = state.services.token(slot);
+    state.output.push(Effect::Stop { token });
+}
+
+/// The incarnation was asked to stop, and said that it has work to finish.
+pub(super) fn acknowledged(state: &mut SupervisorState, slot: u32) -> Next {
+    if let Phase::Stopping {
+        stage: Stage::Asked,
+        until,
+    } = state.services[slot].phase()
+    {
+        state.set_phase(slot, stopping(Stage::Acknowledged, until));
+        let strategy = state.rules.strategy;
+        state
+            .sequence
+            .yield_to_others(&mut state.services, slot, strategy);
+    }
+    Next::Settle
+}
+
+/// Drops an incarnation, without asking it any further.
+fn kill(state: &mut SupervisorState, slot: u32, cause: KillCause, now: Instant) {
+    state.sequence.hold(&mut state.services, slot);
+    let until = later(now, ABANDON_AFTER);
+    let phase = match cause {
+        // Nobody wants it to stop: it is judged as a start that has failed.
+        KillCause::StartTimeout => Phase::Overdue { until },
+        _ => stopping(Stage::Killed, until),
+    };
+    state.set_phase(slot, phase);
+    let token = state.services.token(slot);
+    state.output.push(Effect::Kill { token, cause });
+}
+
+const fn stopping(stage: Stage, until: Option<Instant>) -> Phase {
+    Phase::Stopping { stage, until }
+}
+
+/// The time of an incarnation is over that had to become ready, to stop, or to be gone.
+pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    match state.services[slot].phase() {
+        Phase::Starting { .. } => {
+            let after = state.services[slot].start_timeout().unwrap_or_default();
+            state.report(slot, EventKind::StartTimedOut { after }, now);
+            kill(state, slot, KillCause::StartTimeout, now);
+            Next::Settle
+        }
+        phase if phase.is_killed() => abandon(state, slot, now),
+        _ => {
+            // The rules may have been changed since it was asked: this is what is told, and not how long it had.
+            let after = match state.shutdown_of(slot) {
+                Shutdown::Timeout(timeout) => timeout,
+                Shutdown::BrutalKill | Shutdown::Infinity => Duration::ZERO,
+            };
+            overran(state, slot, after, now);
+            Next::Settle
         }
     }
+}
 
-    /// Stops a service that runs, after those that are bound to it, and says what becomes of it.
-    pub(super) fn request_stop(&mut self, slot: u32, after: After, now: Instant) {
-        self.set_after(slot, after);
-        if self.bounce_dependents(slot) > 0 {
-            self.join(slot);
-        } else {
-            self.ask(slot, now);
+/// Drops an incarnation that did not stop in time.
+fn overran(state: &mut SupervisorState, slot: u32, after: Duration, now: Instant) {
+    state.report(slot, EventKind::StopTimedOut { after }, now);
+    kill(state, slot, KillCause::StopTimeout, now);
+}
+
+/// No longer waits for an incarnation that could not be dropped, because it blocks its thread.
+fn abandon(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    state.report(slot, EventKind::ServiceAbandoned, now);
+    let service = &state.services[slot];
+    // By generation, because the next incarnation may run while this one is still there.
+    if let Some(ending) = &mut state.ending {
+        let token = state.services.token(slot);
+        ending.unstopped(&service.path, token, service.generation());
+    }
+    let exit = Exit::from(ExitReason::Killed(KillCause::Unresponsive));
+    Next::Ended { slot, exit }
+}
+
+/// The patience with services that neither end nor acknowledge is used up.
+pub(super) fn lose_patience(state: &mut SupervisorState) -> Next {
+    state.sequence.drop_gate();
+    Next::Settle
+}
+
+/// The incarnation of a service has ended that was to be stopped.
+pub(super) fn stopped(
+    state: &mut SupervisorState,
+    slot: u32,
+    wanted: Wanted,
+    end: End,
+    now: Instant,
+) -> Next {
+    report_stop(state, slot, &end, now);
+    let error = fatal::fatal_error(state, &end.exit.reason);
+    let follows = Next::Become { slot, wanted, end };
+    match error {
+        None => follows,
+        Some(error) => {
+            let path = state.services[slot].path.clone();
+            // First, since it makes all that were to be started again end as well.
+            let fatal = fatal::end_fatally(state, path, error);
+            Next::Then(Box::new((fatal, follows)))
         }
     }
+}
 
-    /// Says what becomes of a service when its incarnation has ended.
-    pub(super) fn set_after(&mut self, slot: u32, after: After) {
-        let before = std::mem::replace(&mut self.services[slot].after, after);
-        self.line.leave_group(before);
-        self.line.enter_group(after);
+/// Reports the end of an incarnation that was to be stopped, and records it if its supervisor ends.
+fn report_stop(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) {
+    let reason = end.exit.reason.clone();
+    let failed = reason.is_abnormal();
+    let asked_for = matches!(
+        reason,
+        ExitReason::Killed(KillCause::Requested | KillCause::Unresponsive)
+    );
+    if failed
+        && !asked_for
+        && let Some(ending) = &mut state.ending
+    {
+        ending.failed(&state.services[slot].path, &reason);
     }
+    let kind = if failed && !matches!(reason, ExitReason::Killed(_)) {
+        let count = state.counter.count(&state.rules.limit, now);
+        EventKind::ended(reason, count, Restarting::No)
+    } else {
+        EventKind::ServiceStopped { reason }
+    };
+    state.report(slot, kind, now);
+}
 
-    /// Asks an incarnation to stop.
-    pub(super) fn ask(&mut self, slot: u32, now: Instant) {
-        self.hold(slot);
-        let killed = self.services[slot].stage == Stage::Killed;
-        self.set_phase(slot, Phase::Stopping);
-        if killed {
-            return;
+/// A service has stopped, and that was told: does what was wanted of it.
+pub(super) fn become_wanted(
+    state: &mut SupervisorState,
+    slot: u32,
+    wanted: Wanted,
+    end: &End,
+    now: Instant,
+) -> Next {
+    state.tell(slot, Milestone::Ended);
+    let reason = &end.exit.reason;
+    let done = end.asked == Asked::NotYet && is_done(state, slot, &end.exit);
+    let temporary = state.services[slot].restart == RestartType::Temporary;
+    match wanted {
+        // Whoever asked for the removal gets the reason, also from a supervisor that ends.
+        Wanted::Removal => dependencies::forget(state, slot, reason, now),
+        _ if state.is_ending() => state.set_phase(slot, Phase::Stopped),
+        // It had ended for good before it was asked, or is not restarted with others: the group goes on without it.
+        Wanted::GroupRestart | Wanted::Bounce if done || temporary => {
+            dependencies::keep_or_forget(state, slot, reason, now);
         }
-        let token = self.services.token(slot);
-        match self.shutdown_of(slot) {
-            Shutdown::BrutalKill => self.kill(slot, KillCause::Requested, now),
-            Shutdown::Timeout(timeout) => {
-                self.services[slot].stage = Stage::Asked;
-                self.services.set_deadline(slot, later(now, timeout));
-                self.effects.push_back(Effect::Stop { token });
-            }
-            Shutdown::Infinity => {
-                self.services[slot].stage = Stage::Asked;
-                self.services.set_deadline(slot, None);
-                self.effects.push_back(Effect::Stop { token });
-            }
-        }
-    }
-
-    /// Drops an incarnation.
-    pub(super) fn kill(&mut self, slot: u32, cause: KillCause, now: Instant) {
-        self.hold(slot);
-        self.services[slot].stage = Stage::Killed;
-        self.services.set_deadline(slot, later(now, ABANDON_AFTER));
-        let token = self.services.token(slot);
-        self.effects.push_back(Effect::Kill { token, cause });
-    }
-
-    /// Drops an incarnation that did not stop in time.
-    pub(super) fn stop_timed_out(&mut self, slot: u32, after: Duration, now: Instant) {
-        self.report(slot, EventKind::StopTimedOut { after }, now);
-        self.kill(slot, KillCause::StopTimeout, now);
-    }
-
-    /// Gives up on an incarnation that could not be dropped.
-    pub(super) fn abandon(&mut self, slot: u32, now: Instant) {
-        self.report(slot, EventKind::ServiceAbandoned, now);
-        let service = &self.services[slot];
-        if let Some(ending) = &mut self.ending {
-            let token = self.services.token(slot);
-            ending.unstopped(&service.path, token, service.generation());
-        }
-        let exit = Exit::from(ExitReason::Killed(KillCause::Unresponsive));
-        self.ended(slot, exit, now);
-    }
-
-    /// How a service is stopped.
-    pub(super) fn shutdown_of(&self, slot: u32) -> Shutdown {
-        let own = self.services[slot].shutdown;
-        own.unwrap_or(Shutdown::Timeout(self.rules.shutdown_timeout))
-    }
-
-    /// Goes on after the end of an incarnation that was to be stopped.
-    pub(super) fn ended_as_asked(&mut self, slot: u32, after: After, end: &End, now: Instant) {
-        self.report_stop(slot, end, now);
-        if let Some(error) = self.fatal_error(&end.exit.reason) {
-            self.end_fatally(slot, error, now);
-        }
-        self.answer(slot, Outcome::Ended);
-        let done = end.stage == Stage::Running && self.is_done(slot, &end.exit);
-        let temporary = self.services[slot].restart == RestartType::Temporary;
-        // A fatal error has made all that were to be started again end as well.
-        let after = if self.is_ending() && after != After::Remove {
-            After::End
-        } else {
-            after
-        };
-        match after {
-            After::Remove => self.release(slot, &end.exit.reason, now),
-            After::Group | After::Bounce if done || temporary => {
-                self.retire(slot, &end.exit.reason, now);
-            }
-            After::Group => self.enqueue(slot, Phase::InLine),
-            After::Bounce | After::Restart => {
-                self.begin(slot, now);
-            }
-            After::Keep | After::End | After::Unasked => {
-                self.set_phase(slot, Phase::Stopped);
-                self.block_dependents(slot, now);
-            }
+        Wanted::GroupRestart => state.enqueue(slot, Phase::InLine),
+        Wanted::Bounce | Wanted::Restart => return Next::Begin(slot),
+        Wanted::Stop | Wanted::End | Wanted::Nothing => {
+            state.set_phase(slot, Phase::Stopped);
+            dependencies::became_unavailable(state, slot, now);
         }
     }
+    Next::Settle
+}
 
-    /// Reports the end of an incarnation that was to be stopped, and records it if its supervisor ends.
-    fn report_stop(&mut self, slot: u32, end: &End, now: Instant) {
-        let reason = end.exit.reason.clone();
-        let failed = reason.is_abnormal();
-        let asked_for = matches!(
-            reason,
-            ExitReason::Killed(KillCause::Requested | KillCause::Unresponsive)
-        );
-        if failed
-            && !asked_for
-            && let Some(ending) = &mut self.ending
-        {
-            ending.failed(&self.services[slot].path, &reason);
+/// Reports whether a service that ended before it was asked would not have been started again.
+fn is_done(state: &SupervisorState, slot: u32, exit: &Exit) -> bool {
+    let declined = matches!(
+        exit.verdict(),
+        Some(Verdict::DoNotRestart | Verdict::Uninstall)
+    );
+    declined || !state.services[slot].restart.restarts_after(&exit.reason)
+}
+
+/// Stops all services in order, and ends. What still runs after `within` is dropped; without it each service has
+/// its own time. Asked again, only a shorter time has an effect.
+pub(super) fn shutdown(
+    state: &mut SupervisorState,
+    within: Option<Duration>,
+    now: Instant,
+) -> Next {
+    if state.status == Status::Ended {
+        return Next::Settle;
+    }
+    end(state, Cause::Stopped);
+    if let Some(within) = within
+        && let Some(at) = later(now, within)
+        && let Some(ending) = &mut state.ending
+    {
+        ending.limit(at, within);
+    }
+    Next::Settle
+}
+
+/// Begins to stop all services, unless the supervisor ends already.
+pub(super) fn end(state: &mut SupervisorState, cause: Cause) {
+    if state.is_ending() {
+        return;
+    }
+    state.status = Status::Ending;
+    state.ending = Some(Box::new(Ending::new(cause)));
+    // Nothing is started from here on, so nothing waits for it either.
+    state.pause = None;
+    state.next_resume = None;
+    state.queue.clear();
+    state.deferred.clear();
+    let all: Vec<u32> = state.services.in_order().collect();
+    for slot in all {
+        end_service(state, slot);
+    }
+    state.line.clear();
+}
+
+/// Lets one service stop because its supervisor ends.
+fn end_service(state: &mut SupervisorState, slot: u32) {
+    state.tell(slot, Milestone::ShuttingDown);
+    let service = &state.services[slot];
+    if service.phase().is_live() {
+        // A removal is finished as one: its caller waits for the reason.
+        if service.wanted != Wanted::Removal {
+            state.set_wanted(slot, Wanted::End);
         }
-        let kind = if failed && !matches!(reason, ExitReason::Killed(_)) {
-            let count = self.counter.count(&self.rules.limit, now);
-            EventKind::ended(reason, count, Restarting::No)
-        } else {
-            EventKind::ServiceStopped { reason }
-        };
-        self.report(slot, kind, now);
+        state.join_sequence(slot);
+    } else if !service.phase().is_over() {
+        state.set_phase(slot, Phase::Stopped);
     }
+}
 
-    /// Reports whether a service that ended before it was asked would not have been started again.
-    fn is_done(&self, slot: u32, exit: &Exit) -> bool {
-        let left = matches!(
-            exit.verdict(),
-            Some(Verdict::DoNotRestart | Verdict::Uninstall)
-        );
-        left || !self.services[slot].restart.restarts_after(&exit.reason)
+/// The time of the whole stop is over: drops everything that still runs.
+pub(super) fn expire(state: &mut SupervisorState, now: Instant) -> Next {
+    let ending = state.ending.as_mut();
+    let Some(within) = ending.and_then(|ending| ending.expire()) else {
+        return Next::Settle;
+    };
+    let running: Vec<u32> = state
+        .services
+        .in_order()
+        .rev()
+        .filter(|slot| {
+            let phase = state.services[*slot].phase();
+            phase.is_live() && !phase.is_killed()
+        })
+        .collect();
+    // In reverse start order, as they would have been asked.
+    for slot in running {
+        overran(state, slot, within, now);
     }
+    Next::Settle
+}
+
+/// Ends the supervisor if nothing runs any more.
+pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
+    if state.status != Status::Ending || state.services.live() > 0 {
+        return;
+    }
+    state.status = Status::Ended;
+    let Some(ending) = state.ending.take() else {
+        return;
+    };
+    // Before the last event: services come before their supervisor.
+    if fatal::is_bound(state) {
+        let all: Vec<u32> = state.services.in_order().rev().collect();
+        for slot in all {
+            let reason = state.services[slot].last_exit();
+            dependencies::forget(state, slot, &reason, now);
+        }
+    }
+    let (kind, ended) = ending.complete();
+    let event = state.own_event(kind, now);
+    let ended = Box::new(ended);
+    state.output.push(Effect::End { ended, event });
 }

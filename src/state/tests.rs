@@ -10,6 +10,7 @@ mod scope;
 mod starting;
 mod stopping;
 mod strategies;
+mod transitions;
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +18,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::*;
+use super::{
+    machine::Status,
+    service::{Phase, Service},
+    *,
+};
 use crate::{
-    event::{Blocked, Restarting},
+    event::{Blocked, Event, EventKind, Restarting},
     policy::{
         AutoShutdown, Backoff, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
         RestartType, ServiceError, Shutdown, Strategy, Verdict,
     },
+    token::SupervisorId,
 };
 
 /// Where a supervisor is in its life.
@@ -55,14 +61,20 @@ impl SupervisorState {
 
     /// Where the supervisor is in its life.
     fn status(&self) -> SupervisorStatus {
-        match (self.stage, self.pause) {
-            (Stage::Idle, _) => SupervisorStatus::Idle,
-            (Stage::Starting, _) => SupervisorStatus::Starting,
-            (Stage::Running, Some(pause)) => SupervisorStatus::Paused { until: pause.until },
-            (Stage::Running, None) => SupervisorStatus::Running,
-            (Stage::Ending, _) => SupervisorStatus::Stopping,
-            (Stage::Ended, _) => SupervisorStatus::Stopped,
+        match (self.status, self.pause) {
+            (Status::Idle, _) => SupervisorStatus::Idle,
+            (Status::Starting, _) => SupervisorStatus::Starting,
+            (Status::Running, Some(pause)) => SupervisorStatus::Paused { until: pause.until },
+            (Status::Running, None) => SupervisorStatus::Running,
+            (Status::Ending, _) => SupervisorStatus::Stopping,
+            (Status::Ended, _) => SupervisorStatus::Stopped,
         }
+    }
+
+    /// Starts a supervisor again that has ended, with the services that it had, as if nothing had happened.
+    fn restart_fresh(&mut self, now: Instant) {
+        self.reopen(now);
+        self.start(now);
     }
 
     /// Reports whether there are no services.
@@ -102,7 +114,7 @@ fn just_before(duration: Duration) -> Duration {
 }
 
 fn named(name: &str) -> ServiceRules {
-    ServiceRules::new(format!("root/{name}"))
+    ServiceRules::new(name)
 }
 
 fn failed() -> ExitReason {
@@ -193,7 +205,7 @@ impl Bench {
     }
 
     fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddError> {
-        let name = rules.name().to_owned();
+        let name = rules.name.to_string();
         let token = self.state.add(rules, self.now)?;
         self.names.insert(token, name);
         self.run();
@@ -311,23 +323,28 @@ impl Bench {
                 self.actions.push(format!("release {}", self.name(token)));
                 self.mirror.remove(&token);
             }
-            Effect::Status { token, state } => {
+            Effect::Mirror { token, state } => {
                 self.mirror.insert(token, state);
             }
-            Effect::Report(event) => {
-                let kind = format!("{:?}", event.kind());
-                let kind = kind.split([' ', '(']).next().unwrap_or_default();
-                let subject = event.path().rsplit('/').next().unwrap_or_default();
-                self.story.push(format!("{subject} {kind}"));
-                self.events.push(event);
-            }
+            Effect::Report(event) => self.hear(event),
             Effect::Answer { waiter, answer } => self.answers.push((waiter, answer)),
             Effect::Started => self.started += 1,
-            Effect::End(ended) => {
+            Effect::End { ended, event } => {
+                if let Some(event) = event {
+                    self.hear(event);
+                }
                 assert_eq!(self.ended, None, "ended twice");
-                self.ended = Some(ended);
+                self.ended = Some(*ended);
             }
         }
+    }
+
+    fn hear(&mut self, event: Event) {
+        let kind = format!("{:?}", event.kind());
+        let kind = kind.split([' ', '(']).next().unwrap_or_default();
+        let subject = event.path().rsplit('/').next().unwrap_or_default();
+        self.story.push(format!("{subject} {kind}"));
+        self.events.push(event);
     }
 
     fn actions(&mut self) -> Vec<String> {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Answer, Effect, ResetError, RestartError, SupervisorState, Waiter,
-    error::{RemoveError, StopError},
+    error::{RemoveError, ResetError, RestartError, StopError},
+    output::{Answer, Output, Waiter},
 };
 use crate::policy::ExitReason;
 
@@ -29,9 +29,9 @@ pub(super) enum Want {
     FirstReady,
 }
 
-/// What has become of a service.
+/// What has become of a service that somebody may wait for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Outcome<'a> {
+pub(super) enum Milestone<'a> {
     /// It is ready.
     Ready,
     /// It ended before it was ready.
@@ -52,6 +52,24 @@ impl Waiters {
         self.0.entry(serial).or_default().push((waiter, want));
     }
 
+    /// Tells those who wait for a service what has become of it, if it is what they wait for.
+    pub(super) fn tell(&mut self, serial: u64, milestone: Milestone<'_>, output: &mut Output) {
+        let Some(all) = self.0.get_mut(&serial) else {
+            return;
+        };
+        // In the order in which they came, each at most once.
+        all.retain(|(waiter, want)| match milestone.answers(*want) {
+            Some(answer) => {
+                output.answer(*waiter, answer);
+                false
+            }
+            None => true,
+        });
+        if all.is_empty() {
+            self.0.remove(&serial);
+        }
+    }
+
     /// Reports whether somebody waits for this.
     pub(super) fn has(&self, serial: u64, want: Want) -> bool {
         let all = self.0.get(&serial);
@@ -59,41 +77,7 @@ impl Waiters {
     }
 }
 
-impl SupervisorState {
-    /// Tells those who wait for a service what has become of it, if it is what they wait for.
-    pub(super) fn answer(&mut self, slot: u32, outcome: Outcome<'_>) {
-        let serial = self.services[slot].serial;
-        self.answer_serial(serial, outcome);
-    }
-
-    /// Like [`answer`](Self::answer), for a service that may be gone.
-    pub(super) fn answer_serial(&mut self, serial: u64, outcome: Outcome<'_>) {
-        let Some(all) = self.waiters.0.get_mut(&serial) else {
-            return;
-        };
-        let effects = &mut self.effects;
-        all.retain(|(waiter, want)| match outcome.answers(*want) {
-            Some(answer) => {
-                effects.push_back(Effect::Answer {
-                    waiter: *waiter,
-                    answer,
-                });
-                false
-            }
-            None => true,
-        });
-        if all.is_empty() {
-            self.waiters.0.remove(&serial);
-        }
-    }
-
-    /// Tells one caller at once.
-    pub(super) fn answer_now(&mut self, waiter: Waiter, answer: Answer) {
-        self.effects.push_back(Effect::Answer { waiter, answer });
-    }
-}
-
-impl Outcome<'_> {
+impl Milestone<'_> {
     /// What somebody is told who wants this, if it is time.
     fn answers(self, want: Want) -> Option<Answer> {
         match want {

@@ -1,95 +1,195 @@
-//! Starts, stops and releases the cells of a supervisor's services.
+//! The cells of a supervisor's services: what is kept for each, and what they are told.
+//!
+//! # Invariants
+//!
+//! 1. `entries[slot]` is there from `add` until the service is released.
+//! 2. A service that is released is forgotten by the registry as well, and its thread stops.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use actix::Actor;
 use actix_rt::Arbiter;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{
-    SupervisorActor,
-    clock::now,
-    core::{Core, LastEnd},
-    message::Shutdown,
-};
 use crate::{
-    registry::{Changed, Forget},
-    service::{AnyLink, Launch, Placement, Watched, downcast},
-    state::ServiceState,
+    policy::KillCause,
+    registry::{Changed, Forget, Register, RegisterAll},
+    service::{
+        AnyLink, AnySeed, Link, Notice, Parent, Placement, ServiceKind, ServiceRef, ServiceSpec,
+        Watched,
+    },
+    state::{AddError, ServiceState, SupervisorState},
     token::ServiceToken,
+    tree::Tree,
 };
 
-impl Core {
+/// The cells of the services, by slot of their token.
+pub(super) struct Cells {
+    /// What all of them share: where their notices go, and who their supervisor is.
+    parent: Arc<Parent>,
+    /// `None` until the supervisor is started for the first time.
+    place: Option<Place>,
+    entries: Vec<Option<Entry>>,
+    /// The names that a service requires, for those that require any.
+    requirements: BTreeMap<u32, Vec<Arc<str>>>,
+    /// Where services are to run that were not launched yet, for those that do not run on the supervisor's arbiter.
+    placements: BTreeMap<u32, Placement>,
+    /// The threads of dedicated services.
+    threads: BTreeMap<u32, Arbiter>,
+    /// How many of the services are supervisors.
+    supervisors: usize,
+    next_position: u64,
+}
+
+impl Cells {
+    /// No cells yet, and where their notices will arrive.
+    pub(super) fn new() -> (Self, UnboundedReceiver<Notice>) {
+        let (parent, notices) = Parent::new();
+        let cells = Self {
+            parent: Arc::new(parent),
+            place: None,
+            entries: Vec::new(),
+            requirements: BTreeMap::new(),
+            placements: BTreeMap::new(),
+            threads: BTreeMap::new(),
+            supervisors: 0,
+            next_position: 0,
+        };
+        (cells, notices)
+    }
+
+    /// Takes a service in, if the state does; whether it is started is the state's decision.
+    pub(super) fn add<A>(
+        &mut self,
+        spec: ServiceSpec<A>,
+        state: &mut SupervisorState,
+        now: Instant,
+    ) -> Result<ServiceRef<A>, AddError>
+    where
+        A: Actor,
+    {
+        let kind = spec.kind();
+        let (rules, placement, address, mut seed) = spec.open();
+        let readiness = rules.readiness;
+        let requirements: Vec<_> = rules.required().cloned().collect();
+        // A service that is refused is dropped here: `address` and `seed` with its mailbox and its factory.
+        let token = state.add(rules, now)?;
+        let path = state.service_path(token);
+        let path = Arc::clone(path.expect("the service was added above"));
+        if !requirements.is_empty() {
+            self.requirements.insert(token.slot(), requirements);
+        }
+        // Kept apart from the entries, and for few: with a hundred thousand services every word of an entry counts.
+        if !matches!(placement, Placement::Inherit) {
+            self.placements.insert(token.slot(), placement);
+        }
+        let link = Arc::new(Link::new(
+            token,
+            path,
+            Arc::clone(&self.parent),
+            address.downgrade(),
+            readiness,
+            kind,
+        ));
+        seed.tie(Arc::clone(&link));
+        self.supervisors += usize::from(kind == ServiceKind::Supervisor);
+        let untyped = Arc::clone(&link) as Arc<dyn AnyLink>;
+        self.keep(Arc::clone(&untyped), Box::new(seed));
+        if let Some(place) = &self.place {
+            let position = self.next_position;
+            self.next_position += 1;
+            link.core().set_place(link.core().path(), position);
+            // `do_send` ignores the capacity. In the registry's mailbox before the caller learns the token, so the look-up that the caller
+            // sends next stands behind it.
+            place.tree.registry.do_send(Register {
+                owner: place.owner.core().token(),
+                link: untyped,
+            });
+        }
+        Ok(ServiceRef::new(address, link))
+    }
+
+    fn keep(&mut self, link: Arc<dyn AnyLink>, seed: Box<dyn AnySeed>) {
+        let index = link.core().token().slot() as usize;
+        let entry = Some(Entry {
+            link,
+            seed: Some(seed),
+        });
+        match self.entries.get_mut(index) {
+            Some(place) => *place = entry,
+            // The state uses slots that are free again, or else the one behind the last, so this is that one.
+            None => self.entries.push(entry),
+        }
+    }
+
+    /// Gives the services that were added before the first start their place in a tree.
+    pub(super) fn attach(
+        &mut self,
+        owner: Arc<dyn AnyLink>,
+        tree: Arc<Tree>,
+        state: &SupervisorState,
+    ) {
+        // One message for all of them: the registry handles it in one turn, however many services a supervisor starts with.
+        let mut links = Vec::with_capacity(self.entries.len());
+        // In start order, which is not that of the slots if a requirement has moved a service.
+        for token in state.tokens() {
+            if let (Some(link), Some(path)) = (self.link(token), state.service_path(token)) {
+                link.core().set_place(path, self.next_position);
+                links.push(Arc::clone(link));
+            }
+            self.next_position += 1;
+        }
+        tree.registry.do_send(RegisterAll {
+            owner: owner.core().token(),
+            links,
+        });
+        self.place = Some(Place { tree, owner });
+    }
+
+    pub(super) fn parent(&self) -> &Arc<Parent> {
+        &self.parent
+    }
+
+    /// The tree that the supervisor belongs to, from its first start on.
+    pub(super) fn tree(&self) -> Option<&Arc<Tree>> {
+        self.place.as_ref().map(|place| &place.tree)
+    }
+
+    /// The supervisor itself, as a service of its own supervisor, from its first start on.
+    pub(super) fn owner(&self) -> Option<&Arc<dyn AnyLink>> {
+        self.place.as_ref().map(|place| &place.owner)
+    }
+
     pub(super) fn link(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
         let entry = self.entries.get(token.slot() as usize)?.as_ref()?;
+        // A slot is used again. The token of a service that was removed must not reach the one that has its slot now.
         (entry.link.core().token() == token).then_some(&entry.link)
     }
 
-    pub(super) fn with_link(&self, token: ServiceToken, act: impl FnOnce(&dyn AnyLink)) {
-        if let Some(link) = self.link(token) {
-            act(&**link);
-        }
+    /// All services that were not released, by slot.
+    pub(super) fn links(&self) -> impl Iterator<Item = &Arc<dyn AnyLink>> {
+        self.entries.iter().flatten().map(|entry| &entry.link)
     }
 
-    pub(super) fn stop(&self, token: ServiceToken) {
-        if let Some(link) = self.link(token) {
-            link.core().stop();
-            self.pass_on_limit(link);
-        }
+    /// How many of the services are supervisors.
+    pub(super) fn supervisors(&self) -> usize {
+        self.supervisors
     }
 
-    /// Tells a supervisor below how much time it has, a little less than is left: so that it drops whoever is late, and says who
-    /// that was, before it is dropped itself.
-    fn pass_on_limit(&self, link: &Arc<dyn AnyLink>) {
-        let Some(deadline) = self.state.stop_deadline(link.core().token()) else {
-            return;
-        };
-        let Ok(link) = downcast::<SupervisorActor>(Arc::clone(link)) else {
-            return;
-        };
-        if let Some(address) = link.address() {
-            let left = deadline.saturating_duration_since(now());
-            let margin = (left / 10).min(LONGEST_MARGIN);
-            // If it does not get to this any more, it has ended.
-            address.do_send(Shutdown::within(left.saturating_sub(margin)));
-        }
-    }
-
-    /// Tells all supervisors below that there is less time than they were told.
-    pub(super) fn pass_on_limits(&self) {
-        if self.supervisors > 0 {
-            // Those that were not asked yet are told when they are.
-            let links = self.entries.iter().flatten().map(|entry| &entry.link);
-            for link in links.filter(|link| link.core().state() == ServiceState::Stopping) {
-                self.pass_on_limit(link);
-            }
-        }
-    }
-
-    pub(super) fn mirror(&mut self, token: ServiceToken, state: ServiceState) {
-        let Some(link) = self.link(token) else {
-            return;
-        };
-        if self.last_end == LastEnd::Begun && !state.is_live() {
-            let _everybody_is_told = link.core().set_state(state);
-            return self.release(token);
-        }
-        if link.core().set_state(state) == Watched::Yes
-            && let Some(tree) = &self.tree
-        {
-            tree.registry.do_send(Changed(token));
-        }
-    }
-
-    pub(super) fn start(&mut self, token: ServiceToken, generation: u64) {
+    /// Has a cell begin an incarnation, and launches a cell that never ran.
+    pub(super) fn start(&mut self, token: ServiceToken, generation: u64, state: &SupervisorState) {
         let Some(link) = self.link(token) else {
             return;
         };
         if let Some(names) = self.requirements.get(&token.slot()) {
+            // Looked up for each start: a requirement that was removed and added again is another service with the same name.
             let found = names.iter().filter_map(|name| {
-                let required = self.link(self.state.named(name)?)?;
+                let required = self.link(state.named(name)?)?;
                 Some((Arc::clone(name), Arc::clone(required)))
             });
             link.core().set_requirements(found.collect());
         }
+        // Before the launch: a cell on another thread may be polled at once, and its first poll is to find the command.
         link.core().start(generation);
         let entry = self.entries.get_mut(token.slot() as usize);
         if let Some(seed) = entry.and_then(|entry| entry.as_mut()?.seed.take()) {
@@ -98,49 +198,118 @@ impl Core {
     }
 
     /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
-    fn launch(&mut self, token: ServiceToken, seed: Box<dyn Launch>) {
+    fn launch(&mut self, token: ServiceToken, seed: Box<dyn AnySeed>) {
         match self.placements.remove(&token.slot()).unwrap_or_default() {
             Placement::Inherit => seed.launch_here(),
             Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),
+            // If no thread can be created the seed is dropped: its service is lost, as if the thread had ended.
             Placement::Pool => {
-                if let Some(Ok(arbiter)) = self.tree.as_ref().map(|tree| tree.pooled()) {
+                if let Some(Ok(arbiter)) = self.tree().map(|tree| tree.pooled()) {
                     seed.launch_on(&arbiter);
                 }
             }
             Placement::Dedicated => {
                 if let Ok(arbiter) = Arbiter::try_new() {
                     seed.launch_on(&arbiter.handle());
-                    self.arbiters.insert(token.slot(), arbiter);
+                    self.threads.insert(token.slot(), arbiter);
                 }
             }
         }
     }
 
-    /// Drops everything that is kept for a service.
+    /// Kills the present incarnation of a service.
+    pub(super) fn kill(&self, token: ServiceToken, cause: KillCause) {
+        if let Some(link) = self.link(token) {
+            link.core().kill(cause);
+        }
+    }
+
+    /// Kills the incarnations of all services, because the supervisor's own was killed or has panicked. The state is not told: it takes note
+    /// with the next start.
+    pub(super) fn kill_all(&self) {
+        for link in self.links() {
+            let core = link.core();
+            core.kill(KillCause::Requested);
+            if core.state().is_live() {
+                // The registry is not told: whoever waits for the service goes on waiting, until the next start or the release.
+                let _goes_on_waiting = core.set_state(ServiceState::Stopped);
+            }
+        }
+    }
+
+    /// Says what state a service is in, for look-ups.
+    pub(super) fn mirror(&self, token: ServiceToken, state: ServiceState) {
+        let Some(link) = self.link(token) else {
+            return;
+        };
+        if link.core().set_state(state) == Watched::Yes
+            && let Some(tree) = self.tree()
+        {
+            tree.registry.do_send(Changed(token));
+        }
+    }
+
+    /// Says that a service is down for ever, and releases it.
+    pub(super) fn release_as(&mut self, token: ServiceToken, state: ServiceState) {
+        if let Some(link) = self.link(token) {
+            // Whoever waits for this service is told when the registry forgets it, so no `Changed` is sent before.
+            let _told_by_the_registry = link.core().set_state(state);
+            self.release(token);
+        }
+    }
+
+    /// Closes the mailbox of a service, and drops everything that is kept for it.
     pub(super) fn release(&mut self, token: ServiceToken) {
         let slot = token.slot();
         if self.link(token).is_none() {
             return;
         }
         if let Some(entry) = self.entries[slot as usize].take() {
-            self.supervisors -= usize::from(is_supervisor(&*entry.link));
+            self.supervisors -= usize::from(entry.link.core().kind() == ServiceKind::Supervisor);
             entry.link.core().release();
         }
-        if let Some(tree) = &self.tree {
+        if let Some(tree) = self.tree() {
             tree.registry.do_send(Forget(token));
         }
         self.requirements.remove(&slot);
         self.placements.remove(&slot);
-        if let Some(arbiter) = self.arbiters.remove(&slot) {
-            // Queued behind the launch; a cell that is still there is dropped with its thread.
-            arbiter.stop();
+        if let Some(thread) = self.threads.remove(&slot) {
+            // Queued behind the launch. A cell that has not obeyed the release by then is dropped with its thread, which closes its mailbox
+            // as well.
+            thread.stop();
+        }
+    }
+
+    /// Releases the services that are down.
+    pub(super) fn release_what_is_down(&mut self) {
+        let down = self.links().filter(|link| !link.core().state().is_live());
+        let down: Vec<_> = down.map(|link| link.core().token()).collect();
+        for token in down {
+            self.release(token);
         }
     }
 }
 
-/// How much earlier than its own supervisor a supervisor drops those that are late, at the most.
-const LONGEST_MARGIN: Duration = Duration::from_millis(50);
+impl Drop for Cells {
+    /// The supervisor will never be started again: no service may keep an open mailbox that nobody reads.
+    fn drop(&mut self) {
+        let all: Vec<_> = self.links().map(|link| link.core().token()).collect();
+        for token in all {
+            self.release(token);
+        }
+    }
+}
 
-pub(super) fn is_supervisor(link: &dyn AnyLink) -> bool {
-    link.type_name() == std::any::type_name::<SupervisorActor>()
+/// Where a supervisor is in a tree.
+struct Place {
+    tree: Arc<Tree>,
+    /// The supervisor itself, as a service of its own supervisor.
+    owner: Arc<dyn AnyLink>,
+}
+
+/// What is kept for one service.
+struct Entry {
+    link: Arc<dyn AnyLink>,
+    /// The cell, until it is started for the first time.
+    seed: Option<Box<dyn AnySeed>>,
 }

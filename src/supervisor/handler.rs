@@ -2,14 +2,13 @@
 
 use actix::prelude::*;
 
-use super::{Deferred, ShutdownError, SupervisorActor, clock::now, core::Core, message};
+use super::{actor::SupervisorActor, answers::Deferred, clock::now, message, scope_run::AddMember};
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
-    service::{ServiceRef, StartError, guard},
-    state::{
-        AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError, Waiter,
-    },
+    service::{ServiceRef, StartError},
+    state::{AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    tree::ShutdownError,
 };
 
 impl<A> Handler<message::Add<A>> for SupervisorActor
@@ -19,7 +18,7 @@ where
     type Result = Result<ServiceRef<A>, AddError>;
 
     fn handle(&mut self, msg: message::Add<A>, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| core.add(msg.0))
+        self.turn(ctx, |core| core.add(msg.0))
     }
 }
 
@@ -30,13 +29,15 @@ where
     type Result = Deferred<Result<ServiceRef<A>, StartError>>;
 
     fn handle(&mut self, msg: message::AddAndWait<A>, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| match core.add(msg.0) {
+        // One turn for both: no notice can come between, so that the first start is awaited whatever becomes of it.
+        self.turn(ctx, |core| match core.add(msg.0) {
             Err(refused) => Deferred::now(Err(refused.into())),
             Ok(service) => {
                 let token = service.token();
-                core.ask(
-                    |core, waiter| {
-                        core.state.await_ready(token, waiter, now());
+                core.answers.ask(
+                    &mut core.state,
+                    |state, waiter| {
+                        state.await_ready(token, waiter, now());
                         Ok(())
                     },
                     move |answer| match answer {
@@ -56,9 +57,10 @@ impl Handler<message::Remove> for SupervisorActor {
     type Result = Deferred<Result<ExitReason, RemoveError>>;
 
     fn handle(&mut self, msg: message::Remove, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.remove(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.remove(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Removed(result) => result,
                     _ => Err(RemoveError::SupervisorGone),
@@ -72,9 +74,10 @@ impl Handler<message::Stop> for SupervisorActor {
     type Result = Deferred<Result<(), StopError>>;
 
     fn handle(&mut self, msg: message::Stop, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.stop(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.stop(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Stopped(result) => result,
                     _ => Err(StopError::SupervisorGone),
@@ -88,9 +91,10 @@ impl Handler<message::Restart> for SupervisorActor {
     type Result = Deferred<Result<(), RestartError>>;
 
     fn handle(&mut self, msg: message::Restart, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.restart(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.restart(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Restarted(result) => result,
                     _ => Err(RestartError::SupervisorGone),
@@ -104,9 +108,10 @@ impl Handler<message::Reset> for SupervisorActor {
     type Result = Deferred<Result<(), ResetError>>;
 
     fn handle(&mut self, msg: message::Reset, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            core.ask(
-                |core, waiter| core.state.reset(msg.0, waiter, now()),
+        self.turn(ctx, |core| {
+            core.answers.ask(
+                &mut core.state,
+                |state, waiter| state.reset(msg.0, waiter, now()),
                 |answer| match answer {
                     Answer::Reset(result) => result,
                     _ => Err(ResetError::SupervisorGone),
@@ -120,10 +125,11 @@ impl Handler<message::Shutdown> for SupervisorActor {
     type Result = Deferred<Result<ShutdownReport, ShutdownError>>;
 
     fn handle(&mut self, msg: message::Shutdown, ctx: &mut Self::Context) -> Self::Result {
-        self.decide(ctx, |core| {
-            let (deferred, give) = Deferred::new();
-            core.await_end(move |report| give(Ok(report)));
+        self.turn(ctx, |core| {
+            // Also if the supervisor ends already: any number may ask, and all get the same report.
+            let deferred = core.answers.await_end();
             core.state.shutdown(msg.within, now());
+            // Those below that stop already were told another limit, or none.
             if msg.within.is_some() {
                 core.pass_on_limits();
             }
@@ -136,16 +142,9 @@ impl Handler<message::Reconfigure> for SupervisorActor {
     type Result = Result<(), SpecError>;
 
     fn handle(&mut self, msg: message::Reconfigure, ctx: &mut Self::Context) -> Self::Result {
-        let rules = msg.0.rules;
-        let refused = rules.clone();
-        let replaced = self.decide(ctx, |core| core.state.reconfigure(rules, now()));
-        let (before, done) = match replaced {
-            Ok(before) => (before, Ok(())),
-            Err(error) => (refused, Err(error)),
-        };
-        // The user's closures are in it: what they hold may panic when it is dropped.
-        let _nobody_to_tell = guard(move || drop(before));
-        done
+        let replaced = self.turn(ctx, |core| core.state.reconfigure(msg.0.rules, now()));
+        // The rules before are dropped after the turn: closures of users are in them, whose `Drop` may take its time.
+        replaced.map(drop)
     }
 }
 
@@ -153,7 +152,7 @@ impl Handler<message::Count> for SupervisorActor {
     type Result = MessageResult<message::Count>;
 
     fn handle(&mut self, _: message::Count, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core_mut().counts())
+        MessageResult(self.core.counts())
     }
 }
 
@@ -161,7 +160,7 @@ impl Handler<message::Services> for SupervisorActor {
     type Result = Vec<ServiceSummary>;
 
     fn handle(&mut self, _: message::Services, _: &mut Self::Context) -> Self::Result {
-        self.core_mut().summaries()
+        self.core.summaries()
     }
 }
 
@@ -169,29 +168,25 @@ impl Handler<message::Report> for SupervisorActor {
     type Result = MessageResult<message::Report>;
 
     fn handle(&mut self, _: message::Report, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core_mut().report(now()))
+        MessageResult(self.core.report())
     }
 }
 
-impl Core {
-    /// Asks the state for something that it may answer later.
-    fn ask<T, E>(
-        &mut self,
-        operation: impl FnOnce(&mut Self, Waiter) -> Result<(), E>,
-        translate: impl FnOnce(Answer) -> Result<T, E> + Send + 'static,
-    ) -> Deferred<Result<T, E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-    {
-        let (deferred, give) = Deferred::new();
-        let waiter = self.wait(move |answer| give(translate(answer)));
-        match operation(self, waiter) {
-            Ok(()) => deferred,
-            Err(refused) => {
-                self.forget_waiter(waiter);
-                Deferred::now(Err(refused))
+impl<A> Handler<AddMember<A>> for SupervisorActor
+where
+    A: Actor,
+{
+    type Result = Result<ServiceRef<A>, AddError>;
+
+    fn handle(&mut self, msg: AddMember<A>, ctx: &mut Self::Context) -> Self::Result {
+        let AddMember { spec, run } = msg;
+        self.turn(ctx, |core| {
+            // Asked on the supervisor's turn, so that a scope takes no member after it was told to end. A run is over before the next one
+            // begins, so this also refuses what was meant for an earlier start.
+            if run.is_ending() {
+                return Err(AddError::ShuttingDown);
             }
-        }
+            core.add(spec)
+        })
     }
 }

@@ -33,14 +33,14 @@ use std::time::Duration;
 
 use actix::{Actor, Message};
 
-use super::{Report as Tree, ShutdownError};
+use super::{report, spec::SupervisorSpec};
 use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
     service::{ServiceRef, ServiceSpec, StartError},
     state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
-    supervisor::SupervisorSpec,
     token::ServiceToken,
+    tree::ShutdownError,
 };
 
 /// Adds a service and starts it. Answered at once; a start that fails is retried by policy.
@@ -130,7 +130,7 @@ impl Message for Reconfigure {
 pub struct Report;
 
 impl Message for Report {
-    type Result = Tree;
+    type Result = report::Report;
 }
 
 /// Lists the services in start order.

@@ -2,29 +2,25 @@
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Handler, MailboxError, Message};
+use actix::{Actor, Addr, AsyncContext, Handler, Message, dev::channel::channel};
 use futures::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::{
-    JoinError, ReconfigureError, Report, ShutdownError, SupervisorActor, SupervisorGone,
-    SupervisorSpec, message,
-    root::{Outcome, Root, tree_of},
-    tree::{Tree, TreeHandle},
+    actor::SupervisorActor, error::ReconfigureError, message, report::Report, spec::SupervisorSpec,
     upward::Upward,
 };
 use crate::{
     observe::Events,
     policy::ExitReason,
-    registry::{
-        Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown, WhenReady,
-    },
-    service::{AnyLink, Link, ServiceRef, ServiceSpec, StartError},
+    registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown},
+    service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{
         AddError, Counts, RemoveError, ResetError, RestartError, ServiceState, ShutdownReport,
         StopError,
     },
     token::ServiceToken,
+    tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle},
 };
 
 /// A handle of a running supervisor.
@@ -44,6 +40,7 @@ pub struct SupervisorRef {
     address: Addr<SupervisorActor>,
     link: Arc<Link<SupervisorActor>>,
     tree: Arc<Tree>,
+    // `None` if the last of them had been dropped when this reference was made: the tree is being stopped, and not to be kept.
     handle: Option<Arc<TreeHandle>>,
 }
 
@@ -120,7 +117,7 @@ impl SupervisorRef {
     /// Stops a service, forgets it, and returns how it ended.
     ///
     /// The service is asked to stop, and dropped when it overruns its timeout. Its name is taken and its address valid until it has
-    /// ended; then queued and later messages fail with [`MailboxError::Closed`]. Any number of callers get the same answer. A service that
+    /// ended; then queued and later messages fail with [`MailboxError::Closed`](actix::MailboxError::Closed). Any number of callers get the same answer. A service that
     /// is down returns its last reason at once, and its factory is not called again.
     ///
     /// # Cancel safety
@@ -206,13 +203,8 @@ impl SupervisorRef {
     where
         A: Actor,
     {
-        let (waiter, ready) = oneshot::channel();
-        let key = key.into();
-        self.tree.registry.do_send(WhenReady { key, waiter });
-        ready
-            .await
-            .unwrap_or(Err(LookupError::SupervisorGone))
-            .and_then(Located::typed)
+        let ready = self.tree.when_ready(key.into()).await;
+        ready.and_then(Located::typed)
     }
 
     /// A picture of the supervisor and its services, which prints as a tree.
@@ -257,8 +249,9 @@ impl SupervisorRef {
     /// The stop goes on once this was polled.
     pub async fn shutdown(&self) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
+            // A command and not a message, which would wait behind all that is queued for the root.
             self.link.core().stop();
-            self.outcome().await.map(|outcome| outcome.report)
+            self.tree.outcome().await.map(|outcome| outcome.report)
         } else {
             self.shutdown_below(message::Shutdown::new()).await
         }
@@ -267,10 +260,12 @@ impl SupervisorRef {
     /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
-            // The stop overtakes what is queued; the limit is told as soon as the supervisor gets to it.
+            // The command overtakes what is queued for the root, and carries no limit. The message carries it, and has an effect when it is
+            // read: also during the stop, where a shorter limit counts. It is sent first, since a root that has nothing to stop may have
+            // ended before the next line.
             self.address.do_send(message::Shutdown::within(limit));
             self.link.core().stop();
-            self.outcome().await.map(|outcome| outcome.report)
+            self.tree.outcome().await.map(|outcome| outcome.report)
         } else {
             self.shutdown_below(message::Shutdown::within(limit)).await
         }
@@ -286,7 +281,7 @@ impl SupervisorRef {
     ///
     /// Cancel safe.
     pub async fn join(&self) -> Result<(), JoinError> {
-        match self.outcome().await {
+        match self.tree.outcome().await {
             Ok(outcome) => outcome.result,
             Err(_) => Err(JoinError::SystemStopped),
         }
@@ -297,18 +292,23 @@ impl SupervisorRef {
         &self,
         message: message::Shutdown,
     ) -> Result<ShutdownReport, ShutdownError> {
+        // The supervisor may end for another reason before it reads this, and nobody may start it again. So its being down is awaited as well.
+        // The order matters: one that ends in between has the message in its mailbox, and is found down.
         let asked = pin!(self.address.send(message));
         let (waiter, down) = oneshot::channel();
         let token = self.token();
         self.tree.registry.do_send(WhenDown { token, waiter });
         let asked = match select(asked, down).await {
             Either::Left((answer, _)) => return answer?,
+            // An error of the channel, too: the registry drops the waiter when it forgets the supervisor, or ends.
             Either::Right((_, asked)) => asked,
         };
-        // Nobody is there to read the message, unless it was read by the one who has just ended, or is by the next one.
+        // The message was read by the incarnation that has just ended, which answers; or it is by the next one, which then stops; or by
+        // nobody. The removal makes an end of the last case, and is harmless in the other two: whichever comes first counts.
         let removed = pin!(self.remove_from_above());
         match select(asked, removed).await {
             Either::Left((Ok(answer), _)) => answer,
+            // The mailbox is closed, as the removal may have done: that knows the answer.
             Either::Left((Err(_), removed)) => removed.await,
             Either::Right((removed, _)) => removed,
         }
@@ -316,8 +316,9 @@ impl SupervisorRef {
 
     /// Shuts down a supervisor that is down, and that could answer nothing before it is started again: removes it.
     async fn remove_from_above(&self) -> Result<ShutdownReport, ShutdownError> {
-        let upward = self.link.core().parent().upward::<Upward>();
-        let above = upward.ok_or(SupervisorGone)?.supervisor();
+        let above = self.upward().and_then(Upward::supervisor);
+        let above = above.ok_or(SupervisorGone)?;
+        // A supervisor above that is down itself would read the request with its next start, or never.
         if !above.link.core().state().is_live() {
             return Err(SupervisorGone.into());
         }
@@ -335,6 +336,7 @@ impl SupervisorRef {
         SupervisorActor: Handler<M>,
         M: Message<Result: Send> + Send + 'static,
     {
+        // These two last until somebody starts the supervisor. Between two starts by itself it is in another state, and the message waits.
         let state = self.link.core().state();
         if matches!(state, ServiceState::Stopped | ServiceState::Failed) {
             return Err(SupervisorGone);
@@ -342,24 +344,21 @@ impl SupervisorRef {
         Ok(self.address.send(message).await?)
     }
 
-    pub(super) async fn outcome(&self) -> Result<Outcome, ShutdownError> {
-        let mut outcome = self.tree.outcome.clone();
-        // The sender is dropped without an outcome if the system takes the keeper of the root with it.
-        let outcome = outcome.wait_for(Option::is_some).await;
-        outcome
-            .ok()
-            .and_then(|outcome| outcome.clone())
-            .ok_or(ShutdownError::SystemStopped)
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
     }
 
-    /// The root of the tree, unless that has ended.
-    pub(super) fn root(&self) -> Option<&Arc<Link<SupervisorActor>>> {
-        self.handle.as_ref().map(|handle| handle.root())
+    pub(super) fn handle(&self) -> Option<&TreeHandle> {
+        self.handle.as_deref()
+    }
+
+    fn upward(&self) -> Option<&Upward> {
+        Upward::of(self.link.core().parent())
     }
 
     fn is_root(&self) -> bool {
-        // Not by the handle, which is gone once the tree is being stopped.
-        self.link.core().parent().upward::<Root>().is_some()
+        // Not by comparing with the root of the handle, which is `None` once the tree is being stopped.
+        matches!(self.upward(), Some(Upward::Root { .. }))
     }
 }
 
@@ -372,9 +371,10 @@ impl TryFrom<&ServiceRef<SupervisorActor>> for SupervisorRef {
     ///
     /// [`SupervisorGone`] if it is not part of a tree, because its own supervisor was never started.
     fn try_from(service: &ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
-        let tree = tree_of(service.link()).ok_or(SupervisorGone)?;
-        let address = service.addr().clone();
-        Ok(Self::new(address, Arc::clone(service.link()), tree))
+        let upward = Upward::of(service.core().parent()).ok_or(SupervisorGone)?;
+        let (address, link) = (service.addr().clone(), Arc::clone(service.link()));
+        // The tree of what is above: a supervisor is attached to it when it begins, which may be later.
+        Ok(Self::new(address, link, Arc::clone(upward.tree())))
     }
 }
 
@@ -384,12 +384,6 @@ impl TryFrom<ServiceRef<SupervisorActor>> for SupervisorRef {
     /// As from a reference.
     fn try_from(service: ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
         Self::try_from(&service)
-    }
-}
-
-impl From<MailboxError> for SupervisorGone {
-    fn from(_: MailboxError) -> Self {
-        Self
     }
 }
 
@@ -413,6 +407,48 @@ impl fmt::Debug for SupervisorRef {
         f.debug_struct("SupervisorRef")
             .field("path", &self.path())
             .finish_non_exhaustive()
+    }
+}
+
+impl Upward {
+    /// A reference to the supervisor, which may have ended meanwhile. `None` for a root.
+    pub(crate) fn supervisor(&self) -> Option<SupervisorRef> {
+        let Self::Supervisor { link, tree } = self else {
+            return None;
+        };
+        // A supervisor that was released has no address any more, and a service of it that has not ended yet may ask for one.
+        let address = link.address().unwrap_or_else(closed);
+        Some(SupervisorRef::new(
+            address,
+            Arc::clone(link),
+            Arc::clone(tree),
+        ))
+    }
+}
+
+/// An address whose every message fails with `Closed`.
+fn closed<A: Actor>() -> Addr<A>
+where
+    A::Context: AsyncContext<A>,
+{
+    // The receiver is dropped at the end of this function, and a sender without one is refused.
+    let (sender, _receiver) = channel(0);
+    Addr::new(sender)
+}
+
+impl<A: Actor<Context = Self>> ServiceContext<A> {
+    /// The supervisor of this service.
+    ///
+    /// Holding what this returns keeps the tree running, see [`SupervisorRef`]; a service that keeps it for good makes its
+    /// tree run until it is shut down.
+    ///
+    /// # Panics
+    ///
+    /// In [`SupervisorActor`]'s own context of a root, which nobody supervises. Users are never given that one.
+    pub fn supervisor(&self) -> SupervisorRef {
+        Upward::of(self.link().core().parent())
+            .and_then(Upward::supervisor)
+            .expect("a service is launched by a supervisor that is part of a tree")
     }
 }
 

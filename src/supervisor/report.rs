@@ -6,11 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::core::Core;
 use crate::{
     policy::ExitReason,
-    registry::ServiceSummary,
-    state::{ServiceState, ServiceView},
+    state::{ServiceState, ServiceView, SupervisorState},
     token::ServiceToken,
 };
 
@@ -26,11 +24,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(path: Arc<str>, failure_count: f64, services: Vec<ServiceReport>) -> Self {
+    /// What the state knows at this moment.
+    pub(super) fn of(state: &SupervisorState, now: Instant) -> Self {
+        let services = state.services().map(|view| ServiceReport::new(view, now));
         Self {
-            path,
-            failure_count,
-            services,
+            path: Arc::clone(state.path()),
+            failure_count: state.failure_count(now),
+            services: services.collect(),
         }
     }
 
@@ -74,7 +74,7 @@ pub struct ServiceReport {
 }
 
 impl ServiceReport {
-    pub(super) fn new(view: ServiceView, now: Instant) -> Self {
+    fn new(view: ServiceView, now: Instant) -> Self {
         let runs = matches!(
             view.state,
             ServiceState::Ready | ServiceState::Starting | ServiceState::Stopping
@@ -133,6 +133,7 @@ impl ServiceReport {
 
 impl fmt::Display for ServiceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The path of its supervisor stands above it.
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);
         write!(
             f,
@@ -149,29 +150,5 @@ impl fmt::Display for ServiceReport {
             write!(f, ", last exit: {reason:#}")?;
         }
         Ok(())
-    }
-}
-
-impl Core {
-    /// The services in start order, as a look-up shows them.
-    pub(super) fn summaries(&self) -> Vec<ServiceSummary> {
-        self.state
-            .tokens()
-            .filter_map(|token| self.link(token))
-            .map(|link| ServiceSummary::new(&**link))
-            .collect()
-    }
-
-    /// A picture of everything.
-    pub(super) fn report(&self, now: Instant) -> Report {
-        let services = self
-            .state
-            .services()
-            .map(|view| ServiceReport::new(view, now));
-        Report::new(
-            Arc::clone(self.state.path()),
-            self.state.failure_count(now),
-            services.collect(),
-        )
     }
 }

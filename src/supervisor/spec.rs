@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::build::{Build, BuildFn};
+use super::builder::{Build, BuildFn};
 use crate::{
     policy::{AutoShutdown, IntoServiceError, OnLimit, RestartLimit, ServiceError, Strategy},
     service::guard,
     state::SupervisorRules,
+    user_value::UserValue,
 };
 
 /// How a supervisor treats its services.
@@ -88,8 +89,10 @@ impl SupervisorSpec {
         mut self,
         is_fatal: impl Fn(&ServiceError) -> bool + Send + Sync + 'static,
     ) -> Self {
+        // Guarded where it is called, and where it is dropped: a supervisor is not to end because of either.
+        let is_fatal = UserValue::new(is_fatal);
         self.rules.fatal = Some(Arc::new(move |error| {
-            guard(|| is_fatal(error)).unwrap_or(false)
+            guard(|| (*is_fatal)(error)).unwrap_or(false)
         }));
         self
     }
@@ -101,8 +104,9 @@ impl SupervisorSpec {
         mut self,
         outweighs: impl Fn(&ServiceError, &ServiceError) -> bool + Send + Sync + 'static,
     ) -> Self {
+        let outweighs = UserValue::new(outweighs);
         self.rules.more_important = Some(Arc::new(move |new, kept| {
-            guard(|| outweighs(new, kept)).unwrap_or(false)
+            guard(|| (*outweighs)(new, kept)).unwrap_or(false)
         }));
         self
     }
@@ -142,13 +146,15 @@ impl SupervisorSpec {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn build<F, E, B>(mut self, mut build: F) -> Self
+    pub fn build<F, E, B>(mut self, build: F) -> Self
     where
         F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
         E: IntoServiceError<B>,
     {
+        // A mutex, since a spec can be cloned and the function cannot: clones share it.
+        let mut build = UserValue::new(build);
         self.build = Some(Arc::new(Mutex::new(move |services: &mut Build<'_>| {
-            build(services).map_err(E::into_service_error)
+            (*build)(services).map_err(E::into_service_error)
         })));
         self
     }

@@ -1,50 +1,49 @@
-//! What the services of a supervisor know of it.
+//! What is above a supervisor's services, and above a root.
+//!
+//! Cells know their [`Parent`], and that something is above it. What that is, is said here and nowhere else.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
-use actix::{Actor, Addr, AsyncContext, dev::channel::channel};
+use actix::Addr;
 
-use super::{SupervisorActor, SupervisorRef, tree::Tree};
-use crate::service::{AnyLink, Link, ServiceContext};
+use super::actor::SupervisorActor;
+use crate::{
+    service::{Above, Link, Parent},
+    tree::Tree,
+};
 
-/// The supervisor of some services, and the tree that it belongs to.
-pub(crate) struct Upward {
-    pub(crate) link: Arc<Link<SupervisorActor>>,
-    pub(crate) tree: Arc<Tree>,
+/// What is above a service: its supervisor, or a tree without one.
+pub(crate) enum Upward {
+    /// Nobody: the service is the root of this tree.
+    Root { tree: Arc<Tree> },
+    /// A supervisor, and the tree that it belongs to.
+    Supervisor {
+        link: Arc<Link<SupervisorActor>>,
+        tree: Arc<Tree>,
+    },
 }
+
+impl Above for Upward {}
 
 impl Upward {
-    /// A reference to the supervisor, which may have ended meanwhile.
-    pub(crate) fn supervisor(&self) -> SupervisorRef {
-        let address = self.link.address().unwrap_or_else(closed);
-        SupervisorRef::new(address, Arc::clone(&self.link), Arc::clone(&self.tree))
+    /// What is above the cells of `parent`, once they are part of a tree.
+    pub(crate) fn of(parent: &Parent) -> Option<&Self> {
+        // The one place that knows what is behind `Above`: nobody else implements it, so this never fails.
+        let above: &dyn Any = parent.above()?;
+        above.downcast_ref()
     }
-}
 
-/// An address whose every message fails with `Closed`.
-fn closed<A: Actor>() -> Addr<A>
-where
-    A::Context: AsyncContext<A>,
-{
-    let (sender, _receiver) = channel(0);
-    Addr::new(sender)
-}
+    pub(crate) fn tree(&self) -> &Arc<Tree> {
+        match self {
+            Self::Root { tree } | Self::Supervisor { tree, .. } => tree,
+        }
+    }
 
-impl<A: Actor<Context = Self>> ServiceContext<A> {
-    /// The supervisor of this service.
-    ///
-    /// Holding what this returns keeps the tree running, see [`SupervisorRef`]; a service that keeps it for good makes its
-    /// tree run until it is shut down.
-    ///
-    /// # Panics
-    ///
-    /// In [`SupervisorActor`]'s own context of a root, which nobody supervises. Users are never given that one.
-    pub fn supervisor(&self) -> SupervisorRef {
-        self.link()
-            .core()
-            .parent()
-            .upward::<Upward>()
-            .expect("a service is launched by a supervisor that is part of a tree")
-            .supervisor()
+    /// The address of the supervisor, which alone keeps no tree running. `None` for a root, or once the supervisor is gone.
+    pub(crate) fn address(&self) -> Option<Addr<SupervisorActor>> {
+        match self {
+            Self::Root { .. } => None,
+            Self::Supervisor { link, .. } => link.address(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,17 +13,15 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Running};
 use tracing::Instrument;
 
 use super::{
-    TaskContext,
-    shared::{Shared, Stage},
+    context::TaskContext,
+    lineage::Lineage,
+    shared::{Shared, TaskState},
 };
 use crate::{
     policy::{ExitReason, IntoServiceError, ServiceError},
-    service::ServiceContext,
+    service::{ServiceContext, ServiceSpec, StartContext},
     state::Exit,
 };
-
-/// What is left to run of a function.
-type Work = Pin<Box<dyn Future<Output = Result<(), ServiceError>>>>;
 
 /// The actor of a service that is a function, see [`ServiceSpec::task`](crate::ServiceSpec::task) and
 /// [`ServiceSpec::blocking`](crate::ServiceSpec::blocking).
@@ -32,15 +31,8 @@ pub struct TaskActor {
     shared: Arc<Shared>,
     /// `None` when the function has returned.
     work: Option<Work>,
-    stop: Stop,
-}
-
-/// Whether the supervisor is to be told that the function needs time to stop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stop {
-    /// If it is still there after it was polled.
-    Asked,
-    Unasked,
+    /// Whether the supervisor has asked for a stop, and is to be told that the function needs time.
+    owes_answer: bool,
 }
 
 impl TaskActor {
@@ -53,11 +45,11 @@ impl TaskActor {
     {
         let cx = TaskContext::new(Arc::clone(&shared));
         let span = shared.span.clone();
-        // First the actor: a call that panics drops it, and the incarnation is over.
+        // The actor comes first: if the call panics, its `Drop` tells the contexts that the incarnation is over.
         let mut actor = Self {
             shared,
             work: None,
-            stop: Stop::Unasked,
+            owes_answer: false,
         };
         let future = span.in_scope(|| function(cx));
         let work = async move { future.await.map_err(E::into_service_error) };
@@ -67,11 +59,11 @@ impl TaskActor {
 
     /// Runs the function as far as it goes.
     fn advance(&mut self, ctx: &mut ServiceContext<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.drive(cx.waker());
+        self.shared.wake_on_panic(cx.waker());
         let Some(work) = &mut self.work else {
             return Poll::Ready(());
         };
-        // Asked before and after: the work's own panic comes before whatever the function makes of it.
+        // Looked for before and after the poll: a panic of blocking work comes before whatever the function makes of the error.
         let polled = if let Some(panic) = self.shared.take_panic() {
             Err(panic)
         } else {
@@ -80,8 +72,8 @@ impl TaskActor {
         };
         match polled {
             Ok(Poll::Pending) => {
-                if self.stop == Stop::Asked {
-                    self.stop = Stop::Unasked;
+                // The function has seen the request and runs on: only now is it known that it needs time.
+                if mem::take(&mut self.owes_answer) {
                     self.shared.acknowledge();
                 }
                 return Poll::Pending;
@@ -90,9 +82,9 @@ impl TaskActor {
                 self.work = None;
                 let core = self.shared.start.link().core();
                 match result {
-                    // Killed: whoever gave the command has woken the cell, which obeys in its next poll.
+                    // It was killed while it was polled. Whoever gave the command has woken the cell, which obeys in its next poll.
                     Ok(()) if core.is_overruled() => return Poll::Pending,
-                    // A function that blocked its thread has seen the request before its cell could.
+                    // A function that blocks its thread sees the request before the cell can, which would call this a normal end.
                     Ok(()) if core.is_told_to_end() => {
                         ctx.end_with(Exit::from(ExitReason::Shutdown));
                     }
@@ -117,9 +109,9 @@ impl Actor for TaskActor {
         if self.work.is_none() {
             return Running::Stop;
         }
-        self.shared.advance(Stage::Stopping);
-        // A function that returns at once ends in its place in the order: time is asked for only if it is needed.
-        self.stop = Stop::Asked;
+        self.shared.advance(TaskState::Stopping);
+        // Answered after the next poll. To a function that returns in that poll the answer is its end, and the supervisor keeps the order.
+        self.owes_answer = true;
         ctx.stop_later();
         Running::Continue
     }
@@ -128,6 +120,60 @@ impl Actor for TaskActor {
 impl Drop for TaskActor {
     fn drop(&mut self) {
         self.shared.end();
+    }
+}
+
+impl ServiceSpec<TaskActor> {
+    /// An async function as a service.
+    ///
+    /// The function is called once for each incarnation, on the service's arbiter, and the future that it returns is polled there; the
+    /// future need not be `Send`. The service is ready as soon as it is started, or with [`Readiness::Explicit`](crate::Readiness) when
+    /// the function calls [`ready`](TaskContext::ready). It ends like this:
+    ///
+    /// | the function | the incarnation ends with |
+    /// |-|-|
+    /// | returns `Ok` | [`Normal`](crate::ExitReason::Normal), or [`Shutdown`](crate::ExitReason::Shutdown) if it was asked to stop |
+    /// | returns `Err` | [`Failed`](crate::ExitReason::Failed); an error with a [`Verdict`](crate::Verdict) among its sources carries that |
+    /// | panics, or its blocking work does | [`Panicked`](crate::ExitReason::Panicked) |
+    /// | runs on after its stop timeout | [`Killed`](crate::ExitReason::Killed): it is dropped at its present `await` |
+    ///
+    /// One that returns before it is ready has failed to start. With the default [`RestartType::Permanent`](crate::RestartType) a function that
+    /// returns is called again; one that has work to finish wants `Transient`.
+    ///
+    /// When it is asked to stop, [`shutdown`](TaskContext::shutdown) resolves and the function runs on, with all its I/O, until it returns.
+    /// One that never looks is dropped at its stop timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resurgam::{ExitReason, ServiceSpec, SupervisorActor, TaskContext};
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let poller = ServiceSpec::task("poller", |cx: TaskContext| async move {
+    ///     while let Some(()) = cx.run_until_shutdown(tokio::task::yield_now()).await {
+    ///         // one round of polling
+    ///     }
+    ///     Ok::<_, std::io::Error>(()) // after work that must not be cut off
+    /// });
+    /// let poller = root.add_and_wait(poller).await?;
+    /// assert_eq!(root.remove(poller.token()).await?, ExitReason::Shutdown);
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn task<F, T, E, B>(name: impl Into<Arc<str>>, mut function: F) -> Self
+    where
+        F: FnMut(TaskContext) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        let lineage = Arc::<Lineage>::default();
+        Self::try_new(name, move |start: &StartContext| {
+            let shared = Arc::new(Shared::new(start, &lineage));
+            Ok::<_, std::convert::Infallible>(TaskActor::new(shared, &mut function))
+        })
     }
 }
 
@@ -140,7 +186,7 @@ impl fmt::Debug for TaskActor {
     }
 }
 
-/// Polls the function in its turn.
+/// The future of the actor that polls the function.
 struct Drive;
 
 impl ActorFuture<TaskActor> for Drive {
@@ -155,3 +201,6 @@ impl ActorFuture<TaskActor> for Drive {
         actor.advance(ctx, cx)
     }
 }
+
+/// The future of a function, in its span.
+type Work = Pin<Box<dyn Future<Output = Result<(), ServiceError>>>>;

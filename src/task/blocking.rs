@@ -1,86 +1,24 @@
-//! Work that blocks its thread: a part of a task, or a service of its own.
+//! Services that are functions which block a thread of their own.
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
 };
 
-use tokio::task::JoinHandle;
 use tracing::Span;
 
 use super::{
-    Lineage, TaskActor,
-    shared::{Shared, Stage},
+    actor::TaskActor,
+    lineage::Lineage,
+    shared::{Shared, TaskState},
 };
 use crate::{
-    policy::{ExitReason, IntoServiceError},
-    service::{Placement, ServiceSpec, StartContext, guard},
-    supervisor::SupervisorRef,
+    policy::IntoServiceError,
+    service::{Placement, ServiceSpec, StartContext},
+    supervisor::{SupervisorRef, Upward},
     token::ServiceToken,
+    user_value::UserValue,
 };
-
-/// The result to come of [`TaskContext::run_blocking`](super::TaskContext::run_blocking), which runs whether this is awaited or not.
-pub struct BlockingWork<T> {
-    handle: JoinHandle<Result<T, ExitReason>>,
-}
-
-impl<T: Send + 'static> BlockingWork<T> {
-    pub(super) fn begin(
-        shared: &Arc<Shared>,
-        function: impl FnOnce() -> T + Send + 'static,
-    ) -> Self {
-        let owner = Arc::clone(shared);
-        let work = move || {
-            // The panic goes to the service from here, since perhaps nobody awaits the handle.
-            let done = owner.span.in_scope(|| guard(function));
-            if let Err(panic) = &done {
-                owner.panicked(panic.clone());
-            }
-            done
-        };
-        Self {
-            handle: shared.runtime.spawn_blocking(work),
-        }
-    }
-}
-
-impl<T> Future for BlockingWork<T> {
-    type Output = Result<T, BlockingError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle)
-            .poll(cx)
-            .map(|joined| match joined {
-                Ok(Ok(done)) => Ok(done),
-                Ok(Err(reason)) => Err(BlockingError::Panicked { reason }),
-                Err(_) => Err(BlockingError::Cancelled),
-            })
-    }
-}
-
-impl<T> fmt::Debug for BlockingWork<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockingWork").finish_non_exhaustive()
-    }
-}
-
-/// Why blocking work has no result.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BlockingError {
-    /// The runtime was shut down before the work had begun. Its service is over then too.
-    #[error("the runtime was shut down before the work had begun")]
-    Cancelled,
-    /// The work panicked, and its service ends with that panic, whatever is made of this error.
-    #[error("the work {reason}")]
-    Panicked {
-        /// The panic.
-        reason: ExitReason,
-    },
-}
 
 /// The context of a function that blocks a thread of its own: one for each incarnation.
 ///
@@ -98,12 +36,12 @@ impl BlockingContext {
         self.shared.announce();
     }
 
-    /// Reports whether the function is to return: the service was asked to stop, or is no longer reckoned with.
+    /// Reports whether the function is to return: the service was asked to stop, or was killed.
     ///
     /// The first `true` also tells the supervisor that the stop was noticed, so that it goes on with other services. Costs about as much as
     /// reading a few variables: a function that computes should ask often, one that waits should wait in short pieces.
     pub fn is_stopping(&self) -> bool {
-        if self.shared.stage() >= Stage::Stopping {
+        if self.shared.state() >= TaskState::Stopping {
             return true;
         }
         // The cell cannot take the command as long as the function blocks the thread that it runs on.
@@ -144,8 +82,8 @@ impl BlockingContext {
     pub fn supervisor(&self) -> SupervisorRef {
         self.shared
             .upward()
+            .and_then(Upward::supervisor)
             .expect("a task is started by a supervisor that is part of a tree")
-            .supervisor()
     }
 
     /// The span that the function runs in, as [`TaskContext::span`](super::TaskContext::span).
@@ -170,7 +108,7 @@ impl ServiceSpec<TaskActor> {
     /// shared arbiter the function would block everybody else. Ready, end and errors are as for a [`task`](Self::task).
     ///
     /// It is told to stop through its context, see [`is_stopping`](BlockingContext::is_stopping). Nothing can stop a thread: one that does not return within
-    /// its stop timeout is abandoned, as [`Killed`](ExitReason::Killed) for being unresponsive, and listed in the
+    /// its stop timeout is abandoned, as [`Killed`](crate::ExitReason::Killed) for being unresponsive, and listed in the
     /// [`ShutdownReport`](crate::ShutdownReport). The end of the program does not wait for it.
     ///
     /// # Examples
@@ -201,17 +139,17 @@ impl ServiceSpec<TaskActor> {
         E: IntoServiceError<B> + 'static,
     {
         let lineage = Arc::<Lineage>::default();
-        // Each incarnation's future has a share of the function. Only one of them runs at a time, so nobody waits.
-        let function = Arc::new(Mutex::new(function));
+        // Shared by the futures of all incarnations. Only one of them runs at a time, so nobody waits for the lock.
+        let function = Arc::new(Mutex::new(UserValue::new(function)));
         let factory = move |start: &StartContext| {
             let shared = Arc::new(Shared::new(start, &lineage));
             let function = Arc::clone(&function);
             let cx = BlockingContext {
                 shared: Arc::clone(&shared),
             };
-            // Called when it is polled and not here: the service is started by then.
+            // The function is called when the future is polled and not here: the service is started by then, and may say that it is ready.
             let work = async move {
-                // A panic ends the incarnation and not the function.
+                // A panic of the function has poisoned the lock. It has ended that incarnation, and the next one calls the function again.
                 let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
                 (*function)(cx)
             };

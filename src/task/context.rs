@@ -7,13 +7,12 @@ use futures::future::{Either, select};
 use tracing::Span;
 
 use super::{
-    BlockingWork, Lifetime, Spawn,
-    shared::{Shared, Stage},
+    shared::{Shared, TaskState},
+    work::BlockingWork,
 };
 use crate::{
-    policy::IntoServiceError,
     service::{ServiceRef, StartError},
-    supervisor::SupervisorRef,
+    supervisor::{SupervisorRef, Upward},
     token::ServiceToken,
 };
 
@@ -21,10 +20,10 @@ use crate::{
 ///
 /// Given to the function of [`ServiceSpec::task`](crate::ServiceSpec::task). Cheap to clone, and may be used from any thread. A clone that outlives
 /// its incarnation keeps nothing alive: what it tells the supervisor is ignored, and what it spawns
-/// is removed at once unless it is [`Independent`](Lifetime::Independent).
+/// is removed at once unless it is [`Independent`](super::Lifetime::Independent).
 #[derive(Clone)]
 pub struct TaskContext {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl TaskContext {
@@ -47,7 +46,7 @@ impl TaskContext {
     ///
     /// Cancel safe.
     pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.reached(Stage::Stopping)
+        self.reached(TaskState::Stopping)
     }
 
     /// Resolves when the incarnation is over, for whatever reason.
@@ -59,25 +58,26 @@ impl TaskContext {
     ///
     /// Cancel safe.
     pub fn killed(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.reached(Stage::Over)
+        self.reached(TaskState::Ended)
     }
 
-    fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
-        let mut stages = self.shared.stages();
+    /// Resolves when the incarnation has come to `state`, or to one after it.
+    fn reached(&self, state: TaskState) -> impl Future<Output = ()> + Send + use<> {
+        let mut states = self.shared.states();
         async move {
-            // An error means that actor and contexts are gone, and the incarnation is over with them.
-            let _over = stages.wait_for(|present| *present >= stage).await;
+            // An error means that the actor and all contexts are dropped: the incarnation is over, which is the last state.
+            let _over = states.wait_for(|present| *present >= state).await;
         }
     }
 
     /// Reports whether the service was asked to stop, or is over.
     pub fn is_stopping(&self) -> bool {
-        self.shared.stage() >= Stage::Stopping
+        self.shared.state() >= TaskState::Stopping
     }
 
     /// Reports whether the incarnation is over.
     pub fn is_killed(&self) -> bool {
-        self.shared.stage() == Stage::Over
+        self.shared.state() == TaskState::Ended
     }
 
     /// The name of the service, unique among its siblings.
@@ -110,8 +110,8 @@ impl TaskContext {
     pub fn supervisor(&self) -> SupervisorRef {
         self.shared
             .upward()
+            .and_then(Upward::supervisor)
             .expect("a task is started by a supervisor that is part of a tree")
-            .supervisor()
     }
 
     /// The span that is entered whenever the function is called, polled or dropped, and around its blocking work.
@@ -131,36 +131,6 @@ impl TaskContext {
         A: Actor,
     {
         self.shared.start.get(name)
-    }
-
-    /// Starts a service that runs `function` once, beside this one: `poller[1]`, `poller[2]` and so on.
-    ///
-    /// The numbers begin with 1 for each service, and none is given twice, not after a restart either. Nothing happens before the returned
-    /// [`Spawn`] is awaited. By default the new service ends with this incarnation, see [`Lifetime`].
-    ///
-    /// The function travels to the new service's arbiter, so it must be `Send`; its future need not be.
-    pub fn spawn<F, T, E, B>(&self, function: F) -> Spawn
-    where
-        F: FnOnce(Self) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
-    {
-        let name = format!("{}[{}]", self.name(), self.shared.lineage.next_number());
-        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
-    }
-
-    /// Starts a service that runs `function` once, beside this one, under the name `poller.name`.
-    ///
-    /// Otherwise as [`spawn`](Self::spawn). The name is free again when that service has ended. If it is still taken by a service that ends with
-    /// an earlier incarnation of this one, that end is waited for.
-    pub fn spawn_named<F, T, E, B>(&self, name: &str, function: F) -> Spawn
-    where
-        F: FnOnce(Self) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
-    {
-        let name = format!("{}.{name}", self.name());
-        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
     }
 
     /// Runs a function that blocks, on tokio's pool for such functions, and gives its result.
@@ -252,7 +222,7 @@ impl fmt::Debug for TaskContext {
         f.debug_struct("TaskContext")
             .field("path", &self.path())
             .field("generation", &self.generation())
-            .field("stage", &self.shared.stage())
+            .field("state", &self.shared.state())
             .finish_non_exhaustive()
     }
 }

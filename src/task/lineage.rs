@@ -1,4 +1,4 @@
-//! The services that a task has spawned.
+//! The services that a task has spawned, through all its incarnations.
 
 use std::{
     collections::BTreeMap,
@@ -15,16 +15,16 @@ use crate::{
     token::ServiceToken,
 };
 
-/// What all incarnations of one task have in common.
+/// The state that all incarnations of one task share.
 #[derive(Debug, Default)]
 pub(super) struct Lineage {
-    // Contexts may be used from several threads, and so may the factories of spawned services run on others. The lock is never held
-    // across a call out of this file, but for a message that is queued.
+    // Shared, since contexts may be used from several threads, and factories of spawned services may run on others. While the lock is held
+    // nothing outside of this file is called, but that a message is queued.
     number: AtomicU64,
     spawned: Mutex<Spawned>,
 }
 
-/// The services that end with an incarnation, and which of those are over.
+/// The services that end with an incarnation, and which incarnations are over.
 #[derive(Debug, Default)]
 struct Spawned {
     bound: BTreeMap<u64, Bound>,
@@ -37,7 +37,7 @@ struct Spawned {
 struct Bound {
     name: Arc<str>,
     generation: u64,
-    /// Not known before it was added.
+    /// `None` until it is added.
     token: Option<ServiceToken>,
     owner: Owner,
 }
@@ -82,13 +82,13 @@ impl Lineage {
         }
     }
 
-    /// A service of this name that ends with an incarnation that is over.
-    pub(super) fn leaving(&self, name: &str) -> Option<ServiceToken> {
+    /// A service of this name that was asked to stop because its incarnation is over, and is not forgotten yet.
+    pub(super) fn being_removed(&self, name: &str) -> Option<ServiceToken> {
         let spawned = self.spawned();
         let bound = spawned.bound.values();
-        let mut leaving =
+        let mut removed =
             bound.filter(|service| service.owner == Owner::Over && *service.name == *name);
-        leaving.find_map(|service| service.token)
+        removed.find_map(|service| service.token)
     }
 
     /// Asks the services to stop that end with an incarnation.
@@ -101,7 +101,7 @@ impl Lineage {
             }
             service.owner = Owner::Over;
             if let (Some(token), Some(supervisor)) = (service.token, supervisor) {
-                // Without waiting: the answer says how it ended, and a supervisor that is gone has stopped it.
+                // Nobody waits for the answer. If the supervisor has ended, it has stopped the service itself.
                 supervisor.do_send(Remove(token));
             }
         }
@@ -112,8 +112,9 @@ impl Lineage {
     }
 }
 
-/// Held by the factory of a service that ends with another one's incarnation: it goes when the service is forgotten, so that the list holds only
-/// services that exist.
+/// Keeps a service in the list of those that end with an incarnation.
+///
+/// Held by the factory of that service, and so dropped when the service is forgotten.
 #[derive(Debug)]
 pub(super) struct Tie {
     lineage: Arc<Lineage>,
@@ -121,7 +122,7 @@ pub(super) struct Tie {
 }
 
 impl Tie {
-    /// Says which service it is, and learns whether it is still wanted.
+    /// Says which service was added, and returns whether the incarnation is over that it was to end with.
     pub(super) fn name(&self, token: ServiceToken) -> Owner {
         let mut spawned = self.lineage.spawned();
         let Some(service) = spawned.bound.get_mut(&self.id) else {
@@ -168,6 +169,6 @@ mod tests {
         let other = ServiceToken::issue(supervisor, 1);
         assert_eq!(late.name(other), Owner::Over);
         assert_eq!(next.name(other), Owner::Alive);
-        assert_eq!(lineage.leaving("a"), Some(token));
+        assert_eq!(lineage.being_removed("a"), Some(token));
     }
 }

@@ -1,4 +1,4 @@
-//! What an incarnation of a task, its contexts and its blocking work share.
+//! The state that an incarnation of a task shares with its contexts and its blocking work, which may run on other threads.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -17,16 +17,6 @@ use crate::{
     supervisor::{SupervisorActor, Upward},
 };
 
-/// How far an incarnation is, in the order in which that goes.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Stage {
-    Running,
-    /// It was asked to stop.
-    Stopping,
-    /// It has ended, or is being dropped.
-    Over,
-}
-
 /// The part of an incarnation that its contexts can reach, from whichever thread.
 pub(super) struct Shared {
     pub(super) start: StartContext,
@@ -35,24 +25,14 @@ pub(super) struct Shared {
     pub(super) span: Span,
     /// The runtime of the service's arbiter, for work that is begun from another thread.
     pub(super) runtime: Handle,
-    stage: watch::Sender<Stage>,
-    // Shared between threads, since contexts may be. Each is a flag that is set once, and no order between them matters.
+    state: watch::Sender<TaskState>,
+    // Set once, from whichever thread a context is used on. `Relaxed`: whoever sets one first tells the supervisor, and nothing else is
+    // read because of it.
     announced: AtomicBool,
     acknowledged: AtomicBool,
-    // Written by a thread of the blocking pool, read by the incarnation; never held across a call of user code.
+    // Written by threads of the blocking pool, read by the incarnation. The lock is never held while user code runs.
     fate: Mutex<Fate>,
     driver: AtomicWaker,
-}
-
-/// What blocking work has done to the incarnation that began it.
-#[derive(Debug)]
-enum Fate {
-    /// The incarnation lives.
-    Open,
-    /// It is over: nobody is left to be told.
-    Over,
-    /// It is to end with this panic.
-    Panicked(ExitReason),
 }
 
 impl Shared {
@@ -73,7 +53,7 @@ impl Shared {
             lineage: Arc::clone(lineage),
             span,
             runtime: Handle::current(),
-            stage: watch::Sender::new(Stage::Running),
+            state: watch::Sender::new(TaskState::Running),
             announced: AtomicBool::new(false),
             acknowledged: AtomicBool::new(false),
             fate: Mutex::new(Fate::Open),
@@ -88,11 +68,11 @@ impl Shared {
 
     /// The address of the supervisor, which alone keeps no tree running.
     pub(super) fn supervisor(&self) -> Option<Addr<SupervisorActor>> {
-        self.upward()?.link.address()
+        self.upward()?.address()
     }
 
     pub(super) fn upward(&self) -> Option<&Upward> {
-        self.start.link().core().parent().upward()
+        Upward::of(self.start.link().core().parent())
     }
 
     /// Tells the supervisor that the incarnation is ready, once.
@@ -109,37 +89,37 @@ impl Shared {
         }
     }
 
-    /// The supervisor drops what is of an incarnation that it no longer reckons with.
+    /// Tells the supervisor, which ignores what an incarnation says that is not the present one.
     fn notify(&self, kind: NoticeKind) {
         let core = self.start.link().core();
         core.parent().notify(core.token(), self.generation, kind);
     }
 
-    pub(super) fn stage(&self) -> Stage {
-        *self.stage.borrow()
+    pub(super) fn state(&self) -> TaskState {
+        *self.state.borrow()
     }
 
-    pub(super) fn stages(&self) -> watch::Receiver<Stage> {
-        self.stage.subscribe()
+    pub(super) fn states(&self) -> watch::Receiver<TaskState> {
+        self.state.subscribe()
     }
 
-    /// Goes on to a later stage.
-    pub(super) fn advance(&self, to: Stage) {
-        self.stage.send_if_modified(|stage| {
-            let later = to > *stage;
-            *stage = to.max(*stage);
-            later
+    /// Goes on to a later state; does nothing if that is reached.
+    pub(super) fn advance(&self, to: TaskState) {
+        self.state.send_if_modified(|state| {
+            let is_later = to > *state;
+            *state = to.max(*state);
+            is_later
         });
     }
 
-    /// Reports whether the supervisor has told the incarnation to end, though it may have had no time to look.
+    /// Reports whether the supervisor has told the incarnation to stop or has killed it. The cell may not have seen that yet.
     pub(super) fn is_told_to_end(&self) -> bool {
         let core = self.start.link().core();
         core.is_told_to_end() || core.generation() != self.generation
     }
 
-    /// Says whom to wake when blocking work has panicked.
-    pub(super) fn drive(&self, waker: &std::task::Waker) {
+    /// Sets whom to wake when blocking work has panicked.
+    pub(super) fn wake_on_panic(&self, waker: &std::task::Waker) {
         self.driver.register(waker);
     }
 
@@ -154,7 +134,7 @@ impl Shared {
             }
             Fate::Over | Fate::Panicked(_) => {
                 drop(fate);
-                self.lament(&panic);
+                self.log_late_panic(&panic);
             }
         }
     }
@@ -173,19 +153,19 @@ impl Shared {
 
     /// Ends the incarnation, and the services that are to end with it.
     pub(super) fn end(&self) {
-        self.advance(Stage::Over);
+        self.advance(TaskState::Ended);
         let fate = std::mem::replace(&mut *self.fate(), Fate::Over);
         if let Fate::Panicked(panic) = fate {
-            self.lament(&panic);
+            self.log_late_panic(&panic);
         }
-        // The waker would keep the memory of a cell that is gone.
+        // Contexts may outlive the incarnation, and its waker would keep the memory of the cell.
         drop(self.driver.take());
         self.lineage
             .end(self.generation, self.supervisor().as_ref());
     }
 
-    /// A panic that ends nobody is logged.
-    fn lament(&self, panic: &ExitReason) {
+    /// Logs a panic that comes too late to end the incarnation.
+    fn log_late_panic(&self, panic: &ExitReason) {
         tracing::error!(
             target: "resurgam::task",
             path = self.start.path(),
@@ -197,4 +177,25 @@ impl Shared {
     fn fate(&self) -> MutexGuard<'_, Fate> {
         self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How far an incarnation of a task is. It goes through these in order, and may leave out `Stopping`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum TaskState {
+    Running,
+    /// It was asked to stop.
+    Stopping,
+    /// It is over, or is being dropped.
+    Ended,
+}
+
+/// What blocking work has done to the incarnation that began it.
+#[derive(Debug)]
+enum Fate {
+    /// The incarnation lives.
+    Open,
+    /// It is over: a panic from here on is only logged.
+    Over,
+    /// It is to end with this panic, which it has not seen yet.
+    Panicked(ExitReason),
 }

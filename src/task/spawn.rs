@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    Lineage, TaskActor, TaskContext,
-    lineage::{Owner, Tie},
+    actor::TaskActor,
+    context::TaskContext,
+    lineage::{Lineage, Owner, Tie},
     shared::Shared,
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     service::{ServiceRef, ServiceSpec, StartContext},
     state::AddError,
     supervisor::message::{Add, Remove},
+    user_value::UserValue,
 };
 
 /// How long a service lives that was spawned by another one.
@@ -89,18 +91,14 @@ pub struct Spawn {
     change: Option<Change>,
 }
 
-/// What makes the actor of a spawned service, the one time that it is made.
-type Once = Box<dyn FnOnce(Arc<Shared>) -> TaskActor + Send>;
+/// Makes the actor of a spawned service; called at most once.
+type Once = UserValue<Box<dyn FnOnce(Arc<Shared>) -> TaskActor + Send>>;
 
-type Change = Box<dyn FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;
+/// Changes the spec of a spawned service.
+type Change = UserValue<Box<dyn FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>>;
 
 impl Spawn {
-    pub(super) fn new<F, T, E, B>(
-        owner: &Arc<Shared>,
-        name: Arc<str>,
-        lifetime: Lifetime,
-        function: F,
-    ) -> Self
+    fn new<F, T, E, B>(owner: &Arc<Shared>, name: Arc<str>, lifetime: Lifetime, function: F) -> Self
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
         T: Future<Output = Result<(), E>> + 'static,
@@ -110,7 +108,7 @@ impl Spawn {
             owner: Arc::clone(owner),
             name,
             lifetime,
-            function: Box::new(|shared| TaskActor::new(shared, function)),
+            function: once_made(function),
             change: None,
         }
     }
@@ -128,15 +126,15 @@ impl Spawn {
         mut self,
         change: impl FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send + 'static,
     ) -> Self {
-        self.change = Some(Box::new(change));
+        self.change = Some(UserValue::new(Box::new(change)));
         self
     }
 
     async fn add(self) -> Result<ServiceRef<TaskActor>, AddError> {
         let owner = self.owner;
         let supervisor = owner.supervisor().ok_or(AddError::SupervisorGone)?;
-        if let Some(before) = owner.lineage.leaving(&self.name) {
-            // However that ends, the name is free, or `Add` says whose it is.
+        if let Some(before) = owner.lineage.being_removed(&self.name) {
+            // The answer does not matter: if the name is still taken, `Add` says so.
             let _ended = supervisor.send(Remove(before)).await;
         }
         let tie = (self.lifetime == Lifetime::Parent).then(|| {
@@ -146,19 +144,52 @@ impl Spawn {
         let known = tie.as_ref().map(Arc::downgrade);
         let spec = once(self.name, self.function, tie);
         let spec = match self.change {
-            Some(change) => change(spec),
+            Some(change) => change.into_inner()(spec),
             None => spec,
         };
         let spec = spec.restart(RestartType::Temporary);
         let added = supervisor.send(Add::new(spec)).await;
         let service = added.unwrap_or(Err(AddError::SupervisorGone))?;
-        // A service that was forgotten meanwhile has dropped its tie.
+        // The incarnation may have ended while the service was added, and could not ask it to stop without its token. A service that was
+        // forgotten meanwhile has dropped its tie.
         if let Some(tie) = known.and_then(|known| known.upgrade())
             && tie.name(service.token()) == Owner::Over
         {
             supervisor.do_send(Remove(service.token()));
         }
         Ok(service)
+    }
+}
+
+impl TaskContext {
+    /// Starts a service that runs `function` once, beside this one: `poller[1]`, `poller[2]` and so on.
+    ///
+    /// The numbers begin with 1 for each service, and none is given twice, not after a restart either. Nothing happens before the returned
+    /// [`Spawn`] is awaited. By default the new service ends with this incarnation, see [`Lifetime`].
+    ///
+    /// The function travels to the new service's arbiter, so it must be `Send`; its future need not be.
+    pub fn spawn<F, T, E, B>(&self, function: F) -> Spawn
+    where
+        F: FnOnce(Self) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        let name = format!("{}[{}]", self.name(), self.shared.lineage.next_number());
+        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
+    }
+
+    /// Starts a service that runs `function` once, beside this one, under the name `poller.name`.
+    ///
+    /// Otherwise as [`spawn`](Self::spawn). The name is free again when that service has ended. If it is still taken by a service that ends with
+    /// an earlier incarnation of this one, that end is waited for.
+    pub fn spawn_named<F, T, E, B>(&self, name: &str, function: F) -> Spawn
+    where
+        F: FnOnce(Self) -> T + Send + 'static,
+        T: Future<Output = Result<(), E>> + 'static,
+        E: IntoServiceError<B>,
+    {
+        let name = format!("{}.{name}", self.name());
+        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
     }
 }
 
@@ -169,8 +200,16 @@ where
     T: Future<Output = Result<(), E>> + 'static,
     E: IntoServiceError<B>,
 {
-    let function = Box::new(|shared| TaskActor::new(shared, function));
-    once(name, function, None)
+    once(name, once_made(function), None)
+}
+
+fn once_made<F, T, E, B>(function: F) -> Once
+where
+    F: FnOnce(TaskContext) -> T + Send + 'static,
+    T: Future<Output = Result<(), E>> + 'static,
+    E: IntoServiceError<B>,
+{
+    UserValue::new(Box::new(|shared| TaskActor::new(shared, function)))
 }
 
 /// A service whose function runs once.
@@ -180,11 +219,11 @@ fn once(name: Arc<str>, function: Once, tie: Option<Arc<Tie>>) -> ServiceSpec<Ta
     ServiceSpec::try_new(name, move |start: &StartContext| {
         let tie = tie.as_ref();
         let unwanted = tie.is_some_and(|tie| tie.name(start.token()) == Owner::Over);
-        // A function that has run is not there for another start, as after a restart of the supervisor.
+        // There is no function for a second start, as after a restart of the supervisor: the service is forgotten.
         match function.take() {
             Some(function) if !unwanted => {
                 let shared = Arc::new(Shared::new(start, &lineage));
-                Ok(function(shared))
+                Ok(function.into_inner()(shared))
             }
             _ => Err(Verdict::Uninstall),
         }

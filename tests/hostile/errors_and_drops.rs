@@ -271,3 +271,23 @@ async fn rules_that_panic_when_they_are_replaced_do_not_end_their_supervisor() {
     assert_eq!(service.send(Generation).await, Ok(0));
     assert_alive(&root).await;
 }
+
+#[actix::test]
+async fn build_function_that_panics_when_a_reconfigure_drops_it_does_not_end_its_supervisor() {
+    time::pause();
+    let root = root().await;
+    let service = root
+        .add_and_wait(ServiceSpec::new("plain", Plain::default))
+        .await
+        .unwrap();
+    let bomb = Bomb::armed();
+    let spec = SupervisorSpec::default().build(move |_| {
+        let _held = &bomb;
+        Ok::<_, AddError>(())
+    });
+
+    root.reconfigure(spec).await.unwrap();
+
+    assert_eq!(service.send(Generation).await, Ok(0));
+    assert_alive(&root).await;
+}

@@ -1,6 +1,6 @@
 //! The behaviours of ambassador's supervisor, held against ours.
 //!
-//! Each test is named after what it shows; `src/docs/parity-ambassador.md` says which of their behaviours that is.
+//! Each test is named after what it shows; `tests/PARITY.md` says which of their behaviours that is.
 
 mod adding;
 mod ending;

@@ -1,4 +1,4 @@
-//! What `go-capataz` promises, and what it gets wrong, held against this crate; `src/docs/parity-capataz.md` says which is which.
+//! What `go-capataz` promises, and what it gets wrong, held against this crate; `tests/PARITY.md` says which is which.
 
 #![expect(
     clippy::panic,

@@ -1,7 +1,6 @@
 //! The behaviours of juju's runner and dependency engine, and of pact's processes, held against ours.
 //!
-//! Each test is named after what it shows; `src/docs/parity-juju.md` and `src/docs/parity-pact.md` say which of their
-//! behaviours that is.
+//! Each test is named after what it shows; `tests/PARITY.md` says which of their behaviours that is.
 
 mod bounce;
 mod composition;

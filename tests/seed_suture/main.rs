@@ -1,4 +1,4 @@
-//! What suture and suptree promise, and what they get wrong, held against this crate; `src/docs/parity-suture.md` says which is which.
+//! What suture and suptree promise, and what they get wrong, held against this crate; `tests/PARITY.md` says which is which.
 
 #![expect(
     clippy::panic,

@@ -285,3 +285,25 @@ fn dependencies_work_with_groups() {
         ]
     );
 }
+
+/// A supervisor was killed while somebody awaited the first start of a service that waited for a temporary one: the temporary one is
+/// forgotten when the supervisor is started again, which took the other one along while it was still to be looked at.
+#[test]
+fn supervisor_that_was_killed_starts_again_whoever_waited_for_a_service_that_it_forgets() {
+    let mut bench = Bench::running(unlimited(), vec![]);
+    let mut temporary = named("a");
+    temporary.restart = RestartType::Temporary;
+    bench.add(temporary).unwrap();
+    let waiting = bench.add(requiring("b", &["a"])).unwrap();
+    bench.state.await_ready(waiting, Waiter(1), bench.now);
+    bench.run();
+    bench.forget();
+    bench.state.reopen(bench.now);
+    bench.run();
+    assert_eq!(
+        bench.answers,
+        [(Waiter(1), Answer::Ready(Err(ExitReason::Shutdown)))]
+    );
+    assert_eq!(bench.story(), ["a ServiceRemoved"]);
+    assert_eq!(bench.state_of("b"), ServiceState::Waiting);
+}

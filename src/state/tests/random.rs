@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::service::{After, Member},
+    super::{
+        dependencies::blocker,
+        fatal::is_bound,
+        service::{Member, Wanted},
+    },
     generate::{Random, random_rules, random_service},
     *,
 };
@@ -22,9 +26,9 @@ struct Cell {
 }
 
 /// A supervisor, its cells, and everything that must hold of them.
-struct World {
-    random: Random,
-    bench: Bench,
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) bench: Bench,
     cells: BTreeMap<ServiceToken, Cell>,
     released: BTreeSet<ServiceToken>,
     waiting: BTreeSet<Waiter>,
@@ -34,7 +38,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let bench = Bench::new(random_rules(&mut random));
         Self {
@@ -48,12 +52,12 @@ impl World {
         }
     }
 
-    fn state(&mut self) -> &mut SupervisorState {
+    pub(super) fn state(&mut self) -> &mut SupervisorState {
         &mut self.bench.state
     }
 
     /// Carries out what the state asks for, and checks that it makes sense.
-    fn carry_out(&mut self) {
+    pub(super) fn carry_out(&mut self) {
         self.started.clear();
         while let Some(effect) = self.bench.state.next_effect() {
             match &effect {
@@ -100,7 +104,7 @@ impl World {
                         .expect("it was started")
                         .abandoned = true;
                 }
-                Effect::End(_) => {
+                Effect::End { .. } => {
                     let runs = |cell: &Cell| cell.live.is_some() && !cell.abandoned;
                     assert!(!self.cells.values().any(runs), "ended while one runs");
                 }
@@ -116,45 +120,46 @@ impl World {
     fn check(&self) {
         let state = &self.bench.state;
         let (mut live, mut members, mut holding, mut grouping, mut significant) = (0, 0, 0, 0, 0);
+        let (mut sequence, mut group) = ((0, 0), 0);
         let mut orders = Vec::new();
         for slot in state.services.in_order() {
             let service = &state.services[slot];
             let token = state.services.token(slot);
-            live += usize::from(service.phase.is_live());
+            live += usize::from(service.phase().is_live());
             members += usize::from(service.member != Member::Outside);
             holding += usize::from(service.member == Member::Holding);
-            grouping += usize::from(service.after == After::Group);
+            grouping += usize::from(service.wanted == Wanted::GroupRestart);
             let counts = service.significance == Significance::Significant;
-            significant += usize::from(counts && !service.phase.is_over());
+            significant += usize::from(counts && !service.phase().is_over());
             orders.push(service.name());
-            let pending = state.sequence.pending.contains(&(service.order, slot));
+            let (pending, held, joined) = state.sequence.accounts(service.order, slot);
             assert_eq!(pending, service.member == Member::Pending, "{service:?}");
-            let queued = state.line.queue.contains(&(service.order, slot));
+            sequence = (held, joined);
+            let (queued, stopping) = state.line.accounts(service.order, slot);
+            group = stopping;
+            assert_eq!(queued, service.phase().is_in_line(), "{service:?}");
             let runs = self
                 .cells
                 .get(&token)
                 .is_some_and(|cell| cell.live.is_some() && !cell.abandoned);
-            assert_eq!(runs, service.phase.is_live(), "{service:?}");
-            match service.phase {
-                Phase::Ended => panic!("nothing was decided"),
-                Phase::Gated => assert!(state.blocker(slot).is_some(), "a wake was missed"),
-                Phase::BackingOff | Phase::Resting => {
-                    assert!(service.deadline.is_some() || queued, "{service:?}");
+            assert_eq!(runs, service.phase().is_live(), "{service:?}");
+            match service.phase() {
+                Phase::Gated => assert!(blocker(state, slot).is_some(), "a wake was missed"),
+                Phase::BackingOff { until } | Phase::Resting { until } => {
+                    assert!(until.is_some(), "{service:?}");
                 }
-                Phase::InLine => assert!(queued, "{service:?}"),
                 Phase::Queued => assert!(
                     state.queue.contains(&token)
                         && (state.pause.is_some() || state.next_resume.is_some()),
                     "{service:?}"
                 ),
-                Phase::Deferred => assert_eq!(state.stage, Stage::Starting),
-                _ => assert!(!queued, "{service:?}"),
+                Phase::Undecided => assert_eq!(state.status, Status::Starting),
+                _ => {}
             }
         }
         assert_eq!(live, state.services.live());
-        assert_eq!(members, state.sequence.members);
-        assert_eq!(holding, state.sequence.holding);
-        assert_eq!(grouping, state.line.grouping);
+        assert_eq!((holding, members), sequence);
+        assert_eq!(grouping, group);
         assert_eq!(significant, state.services.significant());
         for (place, name) in orders.iter().enumerate() {
             for dependent in state.services.dependents(name) {
@@ -178,7 +183,7 @@ impl World {
         Waiter(self.waiters)
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         match self.random.below(20) {
             0 | 1 => self.add(),
             2 => {
@@ -199,15 +204,16 @@ impl World {
                 let now = self.bench.now;
                 self.state().reconfigure(rules, now).unwrap();
             }
-            _ => self.lose(),
+            _ if self.random.chance(4) => self.lose(),
+            _ => {}
         }
         self.carry_out();
     }
 
-    fn add(&mut self) {
+    pub(super) fn add(&mut self) {
         let rules = random_service(&mut self.random);
         let now = self.bench.now;
-        let name = rules.name().to_owned();
+        let name = rules.name.to_string();
         let Ok(token) = self.state().add(rules, now) else {
             return;
         };
@@ -261,7 +267,7 @@ impl World {
         let service = self.bench.state.service(token).unwrap();
         let paused = matches!(self.bench.state.status(), SupervisorStatus::Paused { .. });
         let slot = token.slot();
-        let alone = self.bench.state.services[slot].after == After::Unasked;
+        let alone = self.bench.state.services[slot].wanted == Wanted::Nothing;
         let now = self.bench.now;
         let before = self.bench.state.failure_count(now);
         let exit = Exit { reason, verdict };
@@ -277,7 +283,7 @@ impl World {
     }
 
     /// An incarnation does what it is told, sooner or later.
-    fn obey(&mut self) {
+    pub(super) fn obey(&mut self) {
         let Some(token) = self.some_token() else {
             return;
         };
@@ -322,10 +328,10 @@ impl World {
         state.stop_acknowledged(token, generation, now);
         let after = self.bench.state.failure_count(now);
         assert!((before - after).abs() < f64::EPSILON);
-        assert!(self.bench.state.effects.is_empty(), "a lie was believed");
+        assert!(self.bench.state.output.is_empty(), "a lie was believed");
     }
 
-    fn operate(&mut self) {
+    pub(super) fn operate(&mut self) {
         let Some(token) = self.some_token() else {
             return;
         };
@@ -334,7 +340,7 @@ impl World {
         let which = self.random.below(4);
         let ends = self.random.below(30);
         let state = self.state();
-        if state.is_bound() && ends < 2 {
+        if is_bound(state) && ends < 2 {
             match ends {
                 0 => state.fail_scope(ServiceError::new("told"), now),
                 _ => state.finish_scope(now),
@@ -353,9 +359,8 @@ impl World {
         }
     }
 
-    fn lose(&mut self) {
-        if self.random.chance(4)
-            && let Some(token) = self.some_token()
+    pub(super) fn lose(&mut self) {
+        if let Some(token) = self.some_token()
             && let Some(cell) = self.cells.get_mut(&token)
         {
             cell.live = None;
@@ -364,7 +369,29 @@ impl World {
         }
     }
 
-    fn pass(&mut self, duration: Duration) {
+    /// The supervisor is started again, or cannot be: its cells drop whatever still runs.
+    pub(super) fn begin_again(&mut self, refused: Option<ExitReason>) {
+        self.bench.ended = None;
+        // Whatever still runs is killed with the incarnation of its supervisor, and not reckoned with any more.
+        for cell in self.cells.values_mut() {
+            cell.abandoned = true;
+            cell.killed = false;
+        }
+        let now = self.bench.now;
+        self.state().reopen(now);
+        self.carry_out();
+        for cell in self.cells.values_mut() {
+            cell.abandoned = false;
+            cell.live = None;
+        }
+        match refused {
+            Some(reason) => self.state().refuse_start(reason, now),
+            None => self.state().start(now),
+        }
+        self.carry_out();
+    }
+
+    pub(super) fn pass(&mut self, duration: Duration) {
         let until = self.bench.now + duration;
         let mut rounds = 0;
         while let Some(at) = self.bench.state.next_timeout()
@@ -381,7 +408,7 @@ impl World {
     }
 
     /// Lets all cells behave, until nothing happens any more.
-    fn calm_down(&mut self) {
+    pub(super) fn calm_down(&mut self) {
         for _ in 0..200 {
             let now = self.bench.now;
             let tokens: Vec<ServiceToken> = self.cells.keys().copied().collect();
@@ -416,7 +443,7 @@ fn whatever_happens_every_service_is_accounted_for_and_every_caller_answered() {
             world.step();
         }
         world.calm_down();
-        if world.bench.state.stage == Stage::Running {
+        if world.bench.state.status == Status::Running {
             for view in world.bench.state.services() {
                 assert!(
                     matches!(
@@ -462,12 +489,7 @@ fn restarted_supervisors_keep_their_accounts() {
                 "seed {seed} round {round}"
             );
             // The cell of one that was abandoned is still there: it is killed with its incarnation.
-            for cell in world.cells.values_mut() {
-                cell.live = None;
-            }
-            let now = world.bench.now;
-            world.state().restart_fresh(now);
-            world.carry_out();
+            world.begin_again(None);
         }
     }
 }

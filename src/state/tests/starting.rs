@@ -248,9 +248,9 @@ fn names_are_checked() {
         let refused = bench.add(named(name)).unwrap_err();
         assert!(matches!(refused, AddError::Spec(_)), "{refused}");
     }
-    // A path outside of the supervisor's is taken for a name.
-    assert!(bench.add(ServiceRules::new("other/b")).is_err());
-    bench.add(ServiceRules::new("b")).unwrap();
+    // A path is no name.
+    assert!(bench.add(named("other/b")).is_err());
+    bench.add(named("b")).unwrap();
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn supervisor_moves_with_its_services() {
     bench.state.relocate(Arc::from("top/tier"));
     assert_eq!(&*bench.state.service(token).unwrap().path, "top/tier/a");
     assert_eq!(bench.token("a"), token);
-    assert!(bench.add(ServiceRules::new("top/tier/a")).is_err());
+    assert!(bench.add(named("a")).is_err());
 }
 
 #[test]
@@ -381,4 +381,38 @@ fn nothing_is_reported_while_nobody_listens() {
     bench.fail("a");
     assert_eq!(bench.story(), Vec::<String>::new());
     assert_eq!(bench.actions(), ["start a 1"]);
+}
+
+#[test]
+fn service_that_is_restarted_and_fails_again_and_again_while_its_supervisor_starts_is_judged_once()
+{
+    let mut bench = Bench::new(unlimited());
+    bench.add(named("a")).unwrap();
+    bench.add(named("b")).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("a");
+    let token = bench.token("a");
+    for round in 0..200 {
+        bench.fail("a");
+        bench
+            .state
+            .restart(token, Waiter(round), bench.now)
+            .unwrap();
+        bench.run();
+        bench.ready("a");
+    }
+    bench.fail("a");
+    bench.forget();
+    bench.ready("b");
+    assert_eq!(
+        bench.story(),
+        [
+            "b ServiceStarted",
+            "b ServiceReady",
+            "root SupervisorStarted",
+            "a ServiceFailed"
+        ]
+    );
+    assert_eq!(bench.actions(), ["start a 201"]);
 }

@@ -280,7 +280,7 @@ fn hub_that_many_services_require_is_stopped_after_all_of_them() {
     while let Some(effect) = bench.state.next_effect() {
         match effect {
             Effect::Stop { token } => stops.push(token),
-            Effect::End(_) => ended += 1,
+            Effect::End { .. } => ended += 1,
             _ => {}
         }
     }

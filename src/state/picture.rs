@@ -1,58 +1,13 @@
-//! What can be seen of a supervisor and its services.
+//! Shows what a supervisor knows of itself and its services. Changes nothing.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    ServiceState, Stage, SupervisorState,
-    service::{Phase, Service},
+    machine::{Status, SupervisorState},
+    output::{Counts, ServiceView},
+    service::{Phase, Service, ServiceState},
 };
-use crate::{
-    policy::{ExitReason, RestartType},
-    token::ServiceToken,
-};
-
-/// What can be seen of one service.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ServiceView {
-    /// Its token.
-    pub(crate) token: ServiceToken,
-    /// Its names from the root.
-    pub(crate) path: Arc<str>,
-    /// Where it is in its life.
-    pub(crate) state: ServiceState,
-    /// Its present or latest incarnation, 0 for the first.
-    pub(crate) generation: u64,
-    /// How often it was started again, for whatever reason.
-    pub(crate) restarts: u64,
-    /// When it is started again.
-    pub(crate) restart: RestartType,
-    /// Why it ended the last time, if it has.
-    pub(crate) last_exit: Option<ExitReason>,
-    /// Since when it is starting or ready.
-    pub(crate) since: Option<Instant>,
-    /// When it is started again, if it waits for a time.
-    pub(crate) next_start: Option<Instant>,
-}
-
-/// How many services there are.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// In all.
-    pub services: usize,
-    /// Of those, how many are supervisors.
-    pub supervisors: usize,
-    /// With an incarnation.
-    pub active: usize,
-    /// Ready.
-    pub ready: usize,
-    /// Waiting for a delay, a pause or a requirement.
-    pub waiting: usize,
-    /// Stopped on request, or ended for good.
-    pub stopped: usize,
-    /// Failed.
-    pub failed: usize,
-}
+use crate::{policy::ScopeEnding, token::ServiceToken};
 
 impl SupervisorState {
     /// The token of the service of this name.
@@ -68,10 +23,10 @@ impl SupervisorState {
 
     /// When a service that was asked to stop is dropped, if it has not ended until then.
     pub(crate) fn stop_deadline(&self, token: ServiceToken) -> Option<Instant> {
-        let service = &self.services[self.services.slot(token)?];
-        let own = service
-            .deadline
-            .filter(|_| service.phase == Phase::Stopping);
+        let own = match self.services[self.services.slot(token)?].phase() {
+            Phase::Stopping { until, .. } => until,
+            _ => None,
+        };
         own.into_iter().chain(self.shutdown_deadline()).min()
     }
 
@@ -84,7 +39,17 @@ impl SupervisorState {
 
     /// Reports whether the supervisor has ended, and all its services with it.
     pub(crate) fn has_ended(&self) -> bool {
-        self.stage == Stage::Ended
+        self.status == Status::Ended
+    }
+
+    /// When everything that still runs is dropped, if the supervisor ends and was given a time.
+    pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
+        self.ending.as_ref().and_then(|ending| ending.deadline())
+    }
+
+    /// What is said of the next start of a scope when it ends.
+    pub(crate) fn next_ending(&self) -> ScopeEnding {
+        ScopeEnding::new(Arc::clone(&self.path), self.id, self.starts)
     }
 
     /// What can be seen of all services, in start order.
@@ -119,12 +84,13 @@ impl SupervisorState {
         &self.path
     }
 
+    /// What can be seen of one service.
     pub(super) fn view(&self, slot: u32) -> ServiceView {
         let service = &self.services[slot];
         ServiceView {
             token: self.services.token(slot),
             path: Arc::clone(&service.path),
-            state: service.phase.public(),
+            state: service.phase().public(),
             generation: service.generation(),
             restarts: service.generation(),
             restart: service.restart,
@@ -135,9 +101,9 @@ impl SupervisorState {
     }
 
     fn next_start(&self, service: &Service) -> Option<Instant> {
-        match service.phase {
-            Phase::BackingOff => service.deadline.or(self.line.not_before),
-            Phase::Resting => service.deadline,
+        match service.phase() {
+            Phase::BackingOff { until } | Phase::Resting { until } => until,
+            Phase::Delayed => self.line.not_before,
             Phase::Queued => self.pause.map_or(self.next_resume, |pause| pause.until),
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! The actix context of a service.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Context};
+use std::{fmt, pin::Pin, sync::Arc, task::Context};
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
@@ -9,20 +9,19 @@ use actix::{
 };
 
 use super::{
-    cell::drain,
-    host::Host,
-    incarnation::{Incarnation, Step},
-    link::{AnyLink, Link},
-    parent::NoticeKind,
+    super::{
+        host::{AskedToStop, Host, Step},
+        link::{AnyLink, Link},
+        panic::drain,
+        parent::NoticeKind,
+    },
+    incarnation::Incarnation,
 };
 use crate::{
     policy::{ExitReason, Readiness, ServiceError, Verdict},
     state::Exit,
     token::ServiceToken,
 };
-
-/// A future that runs inside an actor.
-pub(super) type Task<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
 
 /// The context in which a service runs: actix's context, and what supervision adds to it.
 ///
@@ -77,76 +76,17 @@ pub struct ServiceContext<A: Actor<Context = Self>> {
     pub(super) link: Arc<Link<A>>,
     /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
     pub(super) generation: u64,
-    /// What user code has spawned since the incarnation last looked. Boxed, since most services spawn nothing: an idle one is
-    /// a third smaller.
+    /// What user code has spawned since the incarnation last took it over. Boxed, since most services spawn nothing: an idle one is a third
+    /// smaller.
     pub(super) arrived: Option<Box<Arrived<A>>>,
+    /// The future that is being polled.
     pub(super) current: SpawnHandle,
-    /// Why the incarnation ends, where that is not told by how it was stopped.
+    /// How the incarnation ends, if it was said with `fail`, `exit` or `end_with`. Boxed, since few are.
     ending: Option<Box<Exit>>,
-    pub(super) phase: Phase,
-    pub(super) stop: StopRequest,
-    ready: Announced,
-}
-
-/// What user code has spawned, awaited and cancelled.
-pub(super) struct Arrived<A: Actor> {
-    /// In the order in which they were spawned.
-    pub(super) items: Vec<(SpawnHandle, Task<A>)>,
-    /// In the order in which they were awaited.
-    pub(super) waits: Vec<Task<A>>,
-    pub(super) cancelled: Vec<SpawnHandle>,
-    /// What was spawned last in this incarnation.
-    latest: SpawnHandle,
-}
-
-impl<A: Actor> Arrived<A> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.waits.is_empty() && self.cancelled.is_empty()
-    }
-}
-
-impl<A: Actor> Default for Arrived<A> {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            waits: Vec::new(),
-            cancelled: Vec::new(),
-            latest: SpawnHandle::default(),
-        }
-    }
-}
-
-/// How far an incarnation is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Phase {
-    Running,
-    Stopped,
-    Stopping,
-}
-
-/// Whether the supervisor has asked the incarnation to stop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum StopRequest {
-    /// Asked, and the supervisor knows that more time is needed.
-    Acknowledged,
-    Asked,
-    None,
-}
-
-impl StopRequest {
-    /// How an incarnation has ended that does not say so itself.
-    pub(super) fn exit(self) -> Exit {
-        Exit::from(match self {
-            Self::None => ExitReason::Normal,
-            Self::Asked | Self::Acknowledged => ExitReason::Shutdown,
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Announced {
-    No,
-    Yes,
+    pub(super) state: ActorState,
+    pub(super) asked: AskedToStop,
+    /// Whether the supervisor was told that the incarnation is ready.
+    told_ready: bool,
 }
 
 impl<A: Actor<Context = Self>> ServiceContext<A> {
@@ -155,8 +95,9 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     /// For a service with [`Readiness::Explicit`](crate::Readiness). The first call in an incarnation counts; a call after
     /// the incarnation was stopped or has failed does nothing.
     pub fn ready(&mut self) {
-        if self.ready == Announced::No && self.phase != Phase::Stopped && self.ending.is_none() {
-            self.ready = Announced::Yes;
+        // One that has failed is no longer going to be ready: services that require it would be started in vain.
+        if !self.told_ready && self.state != ActorState::Stopped && self.ending.is_none() {
+            self.told_ready = true;
             self.notify_supervisor(NoticeKind::Ready);
         }
     }
@@ -214,26 +155,28 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
         &self.link
     }
 
-    /// Says how the incarnation ends; for a supervisor, which knows better than its context.
+    /// Ends the incarnation like this, whatever it has said before.
     pub(crate) fn end_with(&mut self, exit: Exit) {
         self.ending = Some(Box::new(exit));
-        self.phase = Phase::Stopped;
+        self.state = ActorState::Stopped;
     }
 
     pub(crate) fn was_asked_to_stop(&self) -> bool {
-        self.stop != StopRequest::None
+        self.asked != AskedToStop::No
     }
 
     pub(crate) fn notify_supervisor(&self, kind: NoticeKind) {
         Host::notify_supervisor(self, kind);
     }
 
+    /// Reports whether user code has called `wait` since the incarnation last took it over.
     pub(super) fn has_waits(&self) -> bool {
         self.arrived
             .as_ref()
             .is_some_and(|arrived| !arrived.waits.is_empty())
     }
 
+    /// Reports whether user code has cancelled a future since the incarnation last took it over.
     pub(super) fn has_cancelled(&self) -> bool {
         self.arrived
             .as_ref()
@@ -241,30 +184,35 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.phase != Phase::Running
+        self.state != ActorState::Running
     }
 
-    /// Reports whether the supervisor no longer reckons with the incarnation: user code is not to run any more.
+    /// Reports whether the supervisor has killed or replaced the incarnation, and its cell has not looked yet: no more user code is to run.
     pub(super) fn is_overruled(&self) -> bool {
         self.link.core().is_overruled()
     }
 
-    /// Takes more time to stop without saying so: a supervisor is over when its services are, which may be at once.
+    /// Takes more time to stop without telling the supervisor, which is left to the caller.
+    ///
+    /// For an actor that may end in this very poll, as a task does whose function returns at once: told that it needs time, the supervisor
+    /// would go on with the next service before this one has ended.
     pub(crate) fn stop_later(&mut self) {
-        if self.stop == StopRequest::Asked {
-            self.stop = StopRequest::Acknowledged;
+        if self.asked == AskedToStop::Unanswered {
+            self.asked = AskedToStop::Acknowledged;
         }
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    /// Reports whether `fail`, `exit` or `end_with` was called.
+    pub(super) fn has_said_how_it_ends(&self) -> bool {
         self.ending.is_some()
     }
 
     fn end(&mut self, reason: ExitReason, verdict: Option<Verdict>) {
+        // The first reason is the cause; what fails while the rest is handled follows from it.
         if self.ending.is_none() {
             self.ending = Some(Box::new(Exit { reason, verdict }));
         }
-        self.phase = Phase::Stopped;
+        self.state = ActorState::Stopped;
     }
 }
 
@@ -279,9 +227,9 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
             arrived: None,
             current: SpawnHandle::default(),
             ending: None,
-            phase: Phase::Running,
-            stop: StopRequest::None,
-            ready: Announced::No,
+            state: ActorState::Running,
+            asked: AskedToStop::No,
+            told_ready: false,
         }
     }
 
@@ -294,12 +242,13 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     }
 
     fn begin(&mut self, generation: u64) {
+        // `arrived` is empty: the tear-down of the incarnation before has taken it.
         self.generation = generation;
         self.current = SpawnHandle::default();
         self.ending = None;
-        self.phase = Phase::Running;
-        self.stop = StopRequest::None;
-        self.ready = Announced::No;
+        self.state = ActorState::Running;
+        self.asked = AskedToStop::No;
+        self.told_ready = false;
     }
 
     fn incarnate(&mut self, actor: A) -> Incarnation<A> {
@@ -317,21 +266,24 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     }
 
     fn ask_to_stop(&mut self, _: &mut Incarnation<A>) {
-        if self.stop == StopRequest::None {
-            self.stop = StopRequest::Asked;
-        }
+        self.asked.ask();
         ActorContext::stop(self);
     }
 
     fn take_exit(&mut self) -> Exit {
         match self.ending.take() {
             Some(exit) => *exit,
-            None => self.stop.exit(),
+            // `stop` and `terminate` say only that it ends.
+            None => self.asked.exit(),
         }
     }
 
-    fn tear_down(&mut self, incarnation: Incarnation<A>) -> Option<ExitReason> {
-        incarnation.tear_down(self)
+    fn tear_down(
+        &mut self,
+        incarnation: Incarnation<A>,
+        take_back: impl FnOnce(A),
+    ) -> Option<ExitReason> {
+        incarnation.tear_down(self, take_back)
     }
 
     fn drain(&mut self) {
@@ -341,21 +293,18 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
 
 impl<A: Actor<Context = Self>> ActorContext for ServiceContext<A> {
     fn stop(&mut self) {
-        if self.phase == Phase::Running {
-            self.phase = Phase::Stopping;
+        // Not from `Stopped`: whoever has failed or terminated is not asked any more.
+        if self.state == ActorState::Running {
+            self.state = ActorState::Stopping;
         }
     }
 
     fn terminate(&mut self) {
-        self.phase = Phase::Stopped;
+        self.state = ActorState::Stopped;
     }
 
     fn state(&self) -> ActorState {
-        match self.phase {
-            Phase::Running => ActorState::Running,
-            Phase::Stopping => ActorState::Stopping,
-            Phase::Stopped => ActorState::Stopped,
-        }
+        self.state
     }
 }
 
@@ -383,10 +332,13 @@ impl<A: Actor<Context = Self>> AsyncContext<A> for ServiceContext<A> {
     }
 
     fn waiting(&self) -> bool {
+        // An actor that stops handles no more messages, as in actix: they stay queued for the next incarnation.
         self.has_waits() || self.is_stopping()
     }
 
     fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
+        // The incarnation has the futures. It cannot be reached from here while one of them is polled, and drops the future after that.
+        // Whether there is one with this handle is not known; actix answers `true`, too.
         self.arrived.get_or_insert_default().cancelled.push(handle);
         true
     }
@@ -408,10 +360,38 @@ impl<A: Actor<Context = Self>> fmt::Debug for ServiceContext<A> {
         f.debug_struct("ServiceContext")
             .field("path", &self.path())
             .field("generation", &self.generation())
-            .field("phase", &self.phase)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
 
-/// The future of an actor that is still being made.
-pub(super) type Building<A> = Pin<Box<dyn Future<Output = Result<A, ServiceError>>>>;
+/// What user code has spawned, awaited and cancelled.
+pub(super) struct Arrived<A: Actor> {
+    /// In the order in which they were spawned.
+    pub(super) items: Vec<(SpawnHandle, Task<A>)>,
+    /// In the order in which they were awaited.
+    pub(super) waits: Vec<Task<A>>,
+    pub(super) cancelled: Vec<SpawnHandle>,
+    /// The handle that was given out last. Stays here when the rest is taken over, so that none is given twice in an incarnation.
+    latest: SpawnHandle,
+}
+
+impl<A: Actor> Arrived<A> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.waits.is_empty() && self.cancelled.is_empty()
+    }
+}
+
+impl<A: Actor> Default for Arrived<A> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            waits: Vec::new(),
+            cancelled: Vec::new(),
+            latest: SpawnHandle::default(),
+        }
+    }
+}
+
+/// A future that runs inside an actor.
+pub(super) type Task<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;

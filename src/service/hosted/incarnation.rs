@@ -1,4 +1,14 @@
-//! One life of a service: the actor, its futures, and the order in which they run.
+//! An actor with its futures, and the order in which they run.
+//!
+//! An incarnation shares with its [`ServiceContext`] what user code reaches through `ctx`: what it spawns, awaits and cancels, and whether
+//! it stops. It takes that over after each call of user code. That a panic ends it is the cell's business.
+//!
+//! # Invariants
+//!
+//! 1. The actor and every future stay in their place while user code runs on them. Were one moved out, a panic would drop it while
+//!    the stack unwinds, and a second panic in its `Drop` would abort the process.
+//! 2. Waits come before messages, messages before spawned futures, and those before the question whether to stop, as in actix.
+//! 3. No user code runs once the supervisor has killed or replaced the incarnation.
 
 use std::{
     mem,
@@ -7,73 +17,27 @@ use std::{
 };
 
 use actix::{
-    Actor, AsyncContext, Running, SpawnHandle,
+    Actor, ActorState, AsyncContext, Running, SpawnHandle,
     dev::{Envelope, EnvelopeProxy},
 };
 use futures::Stream;
 
 use super::{
-    context::{Phase, ServiceContext, StopRequest, Task},
-    panic::guard,
-    parent::NoticeKind,
+    super::{
+        host::{AskedToStop, BUDGET, Step},
+        panic::{drop_guarded, run_guarded},
+        parent::NoticeKind,
+    },
+    context::{ServiceContext, Task},
 };
 use crate::policy::{ExitReason, Readiness};
 
-/// How much one poll may do before it yields to its arbiter: messages handled, and rounds over the futures.
-///
-/// Large enough that yielding costs nothing measurable for each message, small enough that a sibling waits for tens
-/// of microseconds and not for a queue to drain.
-pub(super) const BUDGET: u32 = 64;
-
 /// The actor value and everything that ends with it.
-///
-/// Everything stays in place while user code runs on it: were a piece moved out, a panic would drop it while
-/// unwinding, and a second panic in its `Drop` would abort the process.
-pub(super) struct Incarnation<A: Actor<Context = ServiceContext<A>>> {
+pub(in crate::service) struct Incarnation<A: Actor<Context = ServiceContext<A>>> {
     actor: A,
     futures: Option<Box<Futures<A>>>,
-    started: Started,
-}
-
-/// The futures of an incarnation, for those that have any.
-struct Futures<A: Actor> {
-    /// In the order in which they were spawned.
-    items: Vec<(SpawnHandle, Task<A>)>,
-    /// What holds up everything else; the last is polled first, as in actix.
-    waits: Vec<Task<A>>,
-}
-
-impl<A: Actor> Default for Futures<A> {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            waits: Vec::new(),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Started {
-    No,
-    Yes,
-}
-
-/// Where a round over the spawned futures ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-enum Round {
-    /// Everything was polled.
-    Complete,
-    /// A future waits, or cancelled another: look at that first, then begin again.
-    Interrupted,
-}
-
-/// Whether the incarnation is over.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-pub(super) enum Step {
-    Ended,
-    Pending,
+    /// Whether the actor's `started` was called.
+    started: bool,
 }
 
 impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
@@ -81,13 +45,11 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         Self {
             actor,
             futures: None,
-            started: Started::No,
+            started: false,
         }
     }
 
-    /// Runs until nothing is left to do, the budget is spent, or the incarnation is over.
-    ///
-    /// The order within a round is actix's: waits, then messages, then spawned futures, then the decision to stop.
+    /// Runs until nothing is left to do, the budget is spent, or the incarnation has ended.
     pub(super) fn run(
         &mut self,
         ctx: &mut ServiceContext<A>,
@@ -95,11 +57,12 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         cx: &mut Context<'_>,
         handling: &mut Option<Envelope<A>>,
     ) -> Step {
-        if self.started == Started::No {
-            self.started = Started::Yes;
+        if !self.started {
+            self.started = true;
             self.actor.started(ctx);
             match readiness {
-                _ if ctx.has_failed() => {}
+                // A start that has failed.
+                _ if ctx.has_said_how_it_ends() => {}
                 Readiness::OnStart => ctx.ready(),
                 Readiness::Explicit => ctx.notify_supervisor(NoticeKind::Started),
             }
@@ -113,21 +76,24 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             }
             self.handle_messages(ctx, cx, &mut budget, handling);
             if ctx.is_overruled() {
-                // Whoever gave the command has woken the cell, which obeys in its next poll.
+                // Whoever gave the command has woken the cell, too: it obeys in its next poll.
                 return Step::Pending;
             }
             self.merge(ctx);
             if self.has_waits() && !ctx.is_stopping() {
+                // A handler has called `wait`, which holds up the spawned futures, too.
                 continue;
             }
             let round = self.poll_items(ctx, cx);
+            // Hooks and handlers are no futures.
             ctx.current = SpawnHandle::default();
             let more = self.merge(ctx) == Merged::Something || round == Round::Interrupted;
             if !more || ctx.is_stopping() {
-                match self.decide(ctx) {
-                    Decision::End => return Step::Ended,
-                    Decision::Wait if budget > 0 => return Step::Pending,
-                    Decision::GoOn | Decision::Wait => {}
+                match self.after_round(ctx) {
+                    AfterRound::End => return Step::Ended,
+                    AfterRound::Wait if budget > 0 => return Step::Pending,
+                    // With the budget spent there may be more messages: only the mailbox knows, and it was not asked.
+                    AfterRound::GoOn | AfterRound::Wait => {}
                 }
             }
             if budget == 0 {
@@ -150,17 +116,17 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             && let Some(wait) = futures.waits.last_mut()
         {
             if *budget == 0 {
-                // One wait after the other, each of them over at once.
+                // Waits that are done at once and await the next one would keep the thread for ever.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             *budget -= 1;
-            // A wait that stopped the service is over, done or not.
+            // actix drops a wait that has stopped its actor, done or not.
             let polled = wait.as_mut().poll(&mut self.actor, ctx, cx);
             if polled.is_pending() && !ctx.is_stopping() {
                 return Poll::Pending;
             }
-            // Still the last one: what it has awaited itself is merged only now.
+            // The wait is still the last one: what it has awaited itself comes behind it only with the merge.
             futures.waits.pop();
             self.merge(ctx);
         }
@@ -180,9 +146,11 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         budget: &mut u32,
         handling: &mut Option<Envelope<A>>,
     ) {
+        // The supervisor may give a command on another thread at any time: a kill waits for no second message.
         while *budget > 0 && !ctx.waiting() && !ctx.is_overruled() {
             match Pin::new(&mut ctx.mailbox).poll_next(cx) {
                 Poll::Ready(Some(envelope)) => {
+                    // Handled where it lies, in the cell's frame: the unwinding of a panic has less to drop on its way.
                     handling.insert(envelope).handle(&mut self.actor, ctx);
                     *handling = None;
                     *budget -= 1;
@@ -193,6 +161,8 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     }
 
     /// Polls each spawned future once, in order, and drops the ones that are done.
+    ///
+    /// In the course of it the list has three parts: futures that were polled and go on, those that are done, and the rest.
     fn poll_items(&mut self, ctx: &mut ServiceContext<A>, cx: &mut Context<'_>) -> Round {
         let Some(futures) = &mut self.futures else {
             return Round::Complete;
@@ -210,8 +180,8 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
             }
             next += 1;
             if ctx.has_waits() || ctx.has_cancelled() {
-                // Polled items go behind the ones that were not, so that one that keeps waiting does not
-                // keep the others from being polled.
+                // What was polled goes behind the rest. Otherwise a future that awaits something in each poll would keep those behind it from
+                // ever being polled.
                 items[kept..next].reverse();
                 items.rotate_left(next);
                 // Now: the ones that were not polled, the ones that go on, the ones that are done.
@@ -236,6 +206,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         let futures = self.futures.get_or_insert_default();
         futures.waits.append(&mut arrived.waits);
         futures.items.append(&mut arrived.items);
+        // After the futures, of which one may have been cancelled in the call that spawned it.
         if !arrived.cancelled.is_empty() {
             let cancelled = mem::take(&mut arrived.cancelled);
             futures
@@ -245,65 +216,94 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         Merged::Something
     }
 
-    fn decide(&mut self, ctx: &mut ServiceContext<A>) -> Decision {
-        match ctx.phase {
-            Phase::Running => Decision::Wait,
-            Phase::Stopping => match self.actor.stopping(ctx) {
-                Running::Stop => self.finish(ctx),
-                // The hook itself may have failed or terminated the service.
-                Running::Continue if ctx.phase == Phase::Stopped => self.finish(ctx),
+    /// Asks an actor that is being stopped whether it agrees, and ends one that is stopped.
+    fn after_round(&mut self, ctx: &mut ServiceContext<A>) -> AfterRound {
+        match ctx.state {
+            ActorState::Started | ActorState::Running => AfterRound::Wait,
+            ActorState::Stopping => match self.actor.stopping(ctx) {
+                Running::Stop => self.end(ctx),
+                // The hook itself may have called `fail` or `terminate`, which leave it no choice.
+                Running::Continue if ctx.state == ActorState::Stopped => self.end(ctx),
                 Running::Continue => {
-                    ctx.phase = Phase::Running;
-                    if ctx.stop == StopRequest::Asked {
-                        ctx.stop = StopRequest::Acknowledged;
+                    ctx.state = ActorState::Running;
+                    if ctx.asked == AskedToStop::Unanswered {
+                        ctx.asked = AskedToStop::Acknowledged;
                         ctx.notify_supervisor(NoticeKind::StopAcknowledged);
                     }
-                    Decision::GoOn
+                    AfterRound::GoOn
                 }
             },
-            Phase::Stopped => self.finish(ctx),
+            ActorState::Stopped => self.end(ctx),
         }
     }
 
-    fn finish(&mut self, ctx: &mut ServiceContext<A>) -> Decision {
-        ctx.phase = Phase::Stopped;
+    fn end(&mut self, ctx: &mut ServiceContext<A>) -> AfterRound {
+        ctx.state = ActorState::Stopped;
         self.actor.stopped(ctx);
-        Decision::End
+        AfterRound::End
     }
 
-    /// Drops everything, piece by piece, and returns the first panic of a `Drop`.
-    pub(super) fn tear_down(self, ctx: &mut ServiceContext<A>) -> Option<ExitReason> {
+    /// Drops everything, piece by piece, hands the actor over, and returns the first panic of all that.
+    pub(super) fn tear_down(
+        self,
+        ctx: &mut ServiceContext<A>,
+        take_back: impl FnOnce(A),
+    ) -> Option<ExitReason> {
         let mut first = None;
+        // After a panic, what that call of user code had spawned is still with the context.
         let futures = self.futures.map(|futures| *futures).unwrap_or_default();
         let arrived = ctx.arrived.take().map(|arrived| *arrived);
         let arrived = arrived.unwrap_or_default();
         for item in futures.items.into_iter().chain(arrived.items) {
-            drop_guarded(item, &mut first);
+            drop_guarded(&mut first, item);
         }
         for wait in futures.waits.into_iter().chain(arrived.waits) {
-            drop_guarded(wait, &mut first);
+            drop_guarded(&mut first, wait);
         }
-        drop_guarded(self.actor, &mut first);
+        // The actor last, so that nothing that uses what it owns outlives it, and a factory gets it back alone.
+        let actor = self.actor;
+        run_guarded(&mut first, move || take_back(actor));
         first
     }
 }
 
-/// Drops the last ones, from the end on.
+/// Drops the last futures of a list, from the end on.
 ///
-/// One by one, each taken out of the list first: were they dropped together, a second panic would abort the process.
+/// Each is taken out of the list first. Were the list truncated, a panic of one would have the others dropped while the stack unwinds.
 fn drop_done<T>(items: &mut Vec<T>, done: usize) {
     for _ in 0..done {
         drop(items.pop());
     }
 }
 
-/// Drops user's code where a panic is caught, and keeps the first one.
-pub(super) fn drop_guarded<T>(value: T, first: &mut Option<ExitReason>) {
-    if let Err(panic) = guard(move || drop(value)) {
-        first.get_or_insert(panic);
+/// The futures of an incarnation that has any.
+struct Futures<A: Actor> {
+    /// In the order in which they were spawned.
+    items: Vec<(SpawnHandle, Task<A>)>,
+    /// Futures that hold up messages and spawned futures. The last is polled first, as in actix.
+    waits: Vec<Task<A>>,
+}
+
+impl<A: Actor> Default for Futures<A> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            waits: Vec::new(),
+        }
     }
 }
 
+/// Where a round over the spawned futures ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+enum Round {
+    /// Everything was polled.
+    Complete,
+    /// A future has called `wait`, or cancelled another: look at that first, then begin again.
+    Interrupted,
+}
+
+/// Whether user code had spawned, awaited or cancelled anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Merged {
     Nothing,
@@ -313,8 +313,11 @@ enum Merged {
 /// What follows a round.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-enum Decision {
+enum AfterRound {
+    /// The incarnation has ended.
     End,
+    /// Another round: `stopping` may have given the actor something to do.
     GoOn,
+    /// Nothing, until something wakes the cell.
     Wait,
 }

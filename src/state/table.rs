@@ -8,18 +8,19 @@
 
 use std::{
     collections::BTreeSet,
+    hash::BuildHasher,
     ops::{Index, IndexMut},
     sync::Arc,
     time::Instant,
 };
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
-    names::Names,
-    order::StartOrder,
     rules::Significance,
     service::{Phase, Service, ServiceState},
+    start_order::StartOrder,
+    transitions::{self, Input, Kind},
 };
 use crate::{
     policy::{
@@ -31,7 +32,7 @@ use crate::{
 
 /// The services of one supervisor.
 #[derive(Debug)]
-pub(super) struct Services {
+pub(super) struct Table {
     supervisor: SupervisorId,
     slots: Vec<Slot>,
     /// The first free slot.
@@ -71,7 +72,7 @@ struct Dependents {
     leaving: usize,
 }
 
-impl Services {
+impl Table {
     pub(super) fn new(supervisor: SupervisorId) -> Self {
         Self {
             supervisor,
@@ -101,6 +102,7 @@ impl Services {
         let name_at = |slot| name_at(&self.slots, slot);
         self.names.insert(service.name(), slot, name_at);
         self.slots[slot as usize] = Slot::Taken(service);
+        // They were added before what they require. Each gets a new place at the end, in the order that requirements demand.
         let mut moved = Vec::new();
         for dependent in behind {
             let order = self.order.push(dependent);
@@ -112,8 +114,7 @@ impl Services {
     }
 
     /// Takes a service out.
-    pub(super) fn remove(&mut self, slot: u32) -> Option<Service> {
-        self.set_deadline(slot, None);
+    pub(super) fn remove(&mut self, slot: u32, input: Input) -> Option<Service> {
         let place = self.slots.get_mut(slot as usize)?;
         if matches!(place, Slot::Free(_)) {
             return None;
@@ -121,7 +122,9 @@ impl Services {
         let Slot::Taken(service) = std::mem::replace(place, Slot::Free(self.free)) else {
             return None;
         };
+        transitions::check(service.phase().kind(), input, Kind::Forgotten);
         self.free = Some(slot);
+        self.set_deadline(slot, service.phase().deadline(), None);
         self.count(&service, Counting::Out);
         self.names.remove(service.name(), slot);
         self.order.remove(service.order);
@@ -136,21 +139,21 @@ impl Services {
         Some(service)
     }
 
-    pub(super) fn set_phase(&mut self, slot: u32, phase: Phase) {
-        let Some(Slot::Taken(service)) = self.slots.get_mut(slot as usize) else {
-            return;
-        };
-        let before = std::mem::replace(&mut service.phase, phase);
+    /// Puts a service into another phase, because of an input, and returns the one before.
+    pub(super) fn set_phase(&mut self, slot: u32, phase: Phase, input: Input) -> Phase {
+        let service = &mut self[slot];
+        let before = service.set_phase(phase, input);
         let significance = service.significance;
         self.count_phase(before, significance, Counting::Out);
         self.count_phase(phase, significance, Counting::In);
+        self.set_deadline(slot, before.deadline(), phase.deadline());
+        before
     }
 
-    pub(super) fn set_deadline(&mut self, slot: u32, deadline: Option<Instant>) {
-        let Some(Slot::Taken(service)) = self.slots.get_mut(slot as usize) else {
+    fn set_deadline(&mut self, slot: u32, before: Option<Instant>, deadline: Option<Instant>) {
+        if before == deadline {
             return;
-        };
-        let before = std::mem::replace(&mut service.deadline, deadline);
+        }
         if let Some(at) = before {
             self.deadlines.remove(&(at, slot));
         }
@@ -184,6 +187,7 @@ impl Services {
                 Leaving::Joins => dependents.leaving += 1,
                 Leaving::Left => dependents.leaving -= 1,
             }
+            // The last that held it up has ended, or the first one has come: whoever asks for the former knows which.
             if dependents.leaving == 0 {
                 free.extend(self.names.get(required, |slot| name_at(&self.slots, slot)));
             }
@@ -308,7 +312,7 @@ impl Services {
     }
 
     fn count(&mut self, service: &Service, counting: Counting) {
-        self.count_phase(service.phase, service.significance, counting);
+        self.count_phase(service.phase(), service.significance, counting);
     }
 
     fn count_phase(&mut self, phase: Phase, significance: Significance, counting: Counting) {
@@ -345,7 +349,7 @@ fn node(service: &Service) -> Node<'_> {
     }
 }
 
-impl Index<u32> for Services {
+impl Index<u32> for Table {
     type Output = Service;
 
     fn index(&self, slot: u32) -> &Service {
@@ -354,13 +358,46 @@ impl Index<u32> for Services {
     }
 }
 
-impl IndexMut<u32> for Services {
+impl IndexMut<u32> for Table {
     fn index_mut(&mut self, slot: u32) -> &mut Service {
         match self.slots.get_mut(slot as usize) {
             Some(Slot::Taken(service)) => Some(service),
             _ => None,
         }
         .expect("slots are passed around only within one turn, in which their services stay")
+    }
+}
+
+/// The slots of services, found by name.
+///
+/// The names are the services' own: whoever asks says with `name_at` what the name of the service in a slot is.
+#[derive(Debug, Default)]
+struct Names {
+    slots: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Names {
+    /// The slot of the service of this name.
+    fn get<'a>(&self, name: &str, name_at: impl Fn(u32) -> &'a str) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        let slot = self.slots.find(hash, |slot| name_at(*slot) == name);
+        slot.copied()
+    }
+
+    /// Notes where the service of a name is that is not known yet.
+    fn insert<'a>(&mut self, name: &str, slot: u32, name_at: impl Fn(u32) -> &'a str) {
+        let hash = self.hasher.hash_one(name);
+        let rehash = |slot: &u32| self.hasher.hash_one(name_at(*slot));
+        self.slots.insert_unique(hash, slot, rehash);
+    }
+
+    /// Forgets a service.
+    fn remove(&mut self, name: &str, slot: u32) {
+        let hash = self.hasher.hash_one(name);
+        if let Ok(known) = self.slots.find_entry(hash, |known| *known == slot) {
+            known.remove();
+        }
     }
 }
 

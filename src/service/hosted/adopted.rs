@@ -1,17 +1,17 @@
 //! Runs actors that were written for actix's own context.
 //!
-//! actix's [`ContextFut`] owns its mailbox and gives it back to nobody, so that a panic, which costs the future, would cost the mailbox too.
-//! The mailbox therefore stays with the host: the context's parts are replaced by ones that lead to it, and a future that is spawned
-//! before the actor starts hands the messages to the actor, one by one, from inside.
+//! actix's [`ContextFut`] owns its mailbox and gives it back to nobody, so that a panic, which costs the future, would cost the mailbox, too.
+//! The mailbox therefore stays with the host. The addresses that the context gives out are made to lead to it, and a future that is spawned
+//! before the actor starts, the [`Delivery`], hands the messages to the actor from inside the context.
 //!
 //! # Invariants
 //!
-//! 1. Nobody but the host has an address of the future's own mailbox, which is always empty.
+//! 1. Nobody but the host has an address of the mailbox that the [`ContextFut`] owns, which is always empty.
 //! 2. No message is handed over before the supervisor was told that the incarnation is ready.
-//! 3. A future is dropped only once its context is terminated: otherwise its `Drop` would call the hooks, and poll what has
-//!    panicked.
-//! 4. The context's own loop goes on for as long as its futures spawn others. Its first one counts the rounds, and has it wait for
-//!    the next poll of the host when the budget is spent.
+//! 3. A [`ContextFut`] is dropped only once its context is terminated: otherwise its `Drop` would call the hooks, and poll futures that
+//!    have panicked.
+//! 4. The loop of a [`ContextFut`] goes on for as long as its futures spawn others. The delivery is the first of them, counts the rounds, and
+//!    has the context wait for the next poll of the host when the budget is spent.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,12 +30,10 @@ use actix::{
 };
 use futures::{Future, Stream};
 
-use super::{
-    cell::drain,
-    context::StopRequest,
-    host::Host,
-    incarnation::{BUDGET, Step, drop_guarded},
+use super::super::{
+    host::{AskedToStop, BUDGET, Host, Step},
     link::{AnyLink, Link},
+    panic::{drain, drop_guarded},
     parent::NoticeKind,
 };
 use crate::{
@@ -44,22 +42,22 @@ use crate::{
 };
 
 /// The host of an actor in an [`actix::Context`].
-pub(super) struct Adopted<A: Actor<Context = actix::Context<A>>> {
+pub(in crate::service) struct Adopted<A: Actor<Context = actix::Context<A>>> {
     queue: Rc<Queue<A>>,
     link: Arc<Link<A>>,
     generation: u64,
-    stop: StopRequest,
+    asked: AskedToStop,
 }
 
 /// The mailbox, between the host that keeps it and the future inside the context that reads it.
 struct Queue<A: Actor> {
-    /// Borrowed for as long as it takes to poll it, which runs no code of the actor.
+    /// Borrowed only while it is polled, which runs no code of the actor: no two borrows meet.
     mailbox: RefCell<AddressReceiver<A>>,
     gate: Cell<Gate>,
     /// What is left of the budget of this poll of the host.
     budget: Cell<u32>,
-    /// False once the actor has cancelled the delivery: within a handler, that is the future that its context names as its own.
-    attended: Cell<bool>,
+    /// Whether the context has a delivery. An actor may cancel it: `ctx.handle()` in a message handler names it.
+    has_delivery: Cell<bool>,
 }
 
 /// Whether messages are handed over.
@@ -70,9 +68,9 @@ enum Gate {
 }
 
 /// An actor in its context.
-pub(super) struct Adoptee<A: Actor<Context = actix::Context<A>>> {
+pub(in crate::service) struct Adoptee<A: Actor<Context = actix::Context<A>>> {
     future: ContextFut<A, actix::Context<A>>,
-    /// Of the future's own mailbox. Without it, a context that has no other future ends by itself.
+    /// An address of the mailbox that the future owns. A context ends by itself when nobody has one and no future is left to run.
     _own: Addr<A>,
 }
 
@@ -84,13 +82,13 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
             mailbox: RefCell::new(mailbox),
             gate: Cell::new(Gate::Closed),
             budget: Cell::new(0),
-            attended: Cell::new(false),
+            has_delivery: Cell::new(false),
         };
         Self {
             queue: Rc::new(queue),
             link,
             generation: 0,
-            stop: StopRequest::None,
+            asked: AskedToStop::No,
         }
     }
 
@@ -104,12 +102,13 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
 
     fn begin(&mut self, generation: u64) {
         self.generation = generation;
-        self.stop = StopRequest::None;
+        self.asked = AskedToStop::No;
         self.queue.gate.set(Gate::Closed);
     }
 
     fn incarnate(&mut self, actor: A) -> Adoptee<A> {
         let mut ctx = actix::Context::new();
+        // Before the parts are replaced: from then on the context gives out addresses of the service's mailbox.
         let own = ctx.address();
         *ctx.parts() = ContextParts::new(self.queue.mailbox.borrow().sender_producer());
         ctx.spawn(self.delivery());
@@ -126,9 +125,11 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         cx: &mut Context<'_>,
         _message_stays_inside: &mut Option<Envelope<A>>,
     ) -> Step {
+        // Also lets a context go on that waits for this poll.
         self.queue.budget.set(BUDGET);
         let polled = Pin::new(&mut incarnation.future).poll(cx);
         if self.queue.gate.replace(Gate::Open) == Gate::Closed {
+            // The first poll has run `started`. The delivery has found the gate closed, and needs another poll.
             self.notify_supervisor(NoticeKind::Ready);
             cx.waker().wake_by_ref();
         }
@@ -136,33 +137,37 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
             return Step::Ended;
         }
         let ctx = incarnation.future.ctx();
-        if !self.queue.attended.get() {
+        if !self.queue.has_delivery.get() {
+            // The actor has cancelled it. actix's own mailbox cannot be cancelled, so neither can this.
             ctx.spawn(self.delivery());
             cx.waker().wake_by_ref();
         }
-        // `stopping` has answered that there is work to finish.
-        if self.stop == StopRequest::Asked && ctx.state() == ActorState::Running {
-            self.stop = StopRequest::Acknowledged;
+        // Asked to stop and running again: `stopping` has answered that there is work to finish.
+        if self.asked == AskedToStop::Unanswered && ctx.state() == ActorState::Running {
+            self.asked = AskedToStop::Acknowledged;
             self.notify_supervisor(NoticeKind::StopAcknowledged);
         }
         Step::Pending
     }
 
     fn ask_to_stop(&mut self, incarnation: &mut Adoptee<A>) {
-        if self.stop == StopRequest::None {
-            self.stop = StopRequest::Asked;
-        }
+        self.asked.ask();
         incarnation.future.ctx().stop();
     }
 
     fn take_exit(&mut self) -> Exit {
-        self.stop.exit()
+        self.asked.exit()
     }
 
-    fn tear_down(&mut self, mut incarnation: Adoptee<A>) -> Option<ExitReason> {
+    fn tear_down(
+        &mut self,
+        mut incarnation: Adoptee<A>,
+        _actix_keeps_the_actor: impl FnOnce(A),
+    ) -> Option<ExitReason> {
+        // Invariant 3. All of it is dropped at once, since actix gives out no part of it: of two panics the second one aborts the process.
         incarnation.future.ctx().terminate();
         let mut first = None;
-        drop_guarded(incarnation, &mut first);
+        drop_guarded(&mut first, incarnation);
         first
     }
 
@@ -173,7 +178,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
 
 impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
     fn delivery(&self) -> Delivery<A> {
-        self.queue.attended.set(true);
+        self.queue.has_delivery.set(true);
         Delivery {
             queue: Rc::clone(&self.queue),
             link: Arc::clone(&self.link),
@@ -201,11 +206,13 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
         while !ctx.waiting() {
             let Some(left) = queue.budget.get().checked_sub(1) else {
                 cx.waker().wake_by_ref();
-                ctx.wait(Pause(Rc::clone(queue)));
+                // Without the wait, the context would poll its futures again as long as any of them spawns another.
+                ctx.wait(UntilNextPoll(Rc::clone(queue)));
                 break;
             };
-            // A round without a message costs as much: it is there because another future has spawned something.
+            // A round without a message is counted, too: the context goes round because some future has spawned another.
             queue.budget.set(left);
+            // Asked before each message: the first one waits for `Ready` (invariant 2), and a kill does not wait for the others.
             if queue.gate.get() == Gate::Closed || this.link.core().is_overruled() {
                 break;
             }
@@ -221,14 +228,14 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
 
 impl<A: Actor> Drop for Delivery<A> {
     fn drop(&mut self) {
-        self.queue.attended.set(false);
+        self.queue.has_delivery.set(false);
     }
 }
 
 /// Holds up a context until its host polls it again.
-struct Pause<A: Actor>(Rc<Queue<A>>);
+struct UntilNextPoll<A: Actor>(Rc<Queue<A>>);
 
-impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Pause<A> {
+impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for UntilNextPoll<A> {
     type Output = ();
 
     fn poll(

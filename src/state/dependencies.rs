@@ -1,0 +1,271 @@
+//! The graph of requirements: who waits for whom, and what a change of one service means for the others.
+//!
+//! A service that is ready wakes those that wait for it. One that has ended takes along those that are bound to it. One that will not
+//! become ready by itself, or is gone, is the end of waiting for those that wait for it, directly or not.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use super::{
+    end::Cause,
+    error::BlockedError,
+    fatal::is_bound,
+    machine::SupervisorState,
+    next::Next,
+    output::Effect,
+    rules::Significance,
+    service::{Phase, Wanted},
+    waiters::{Milestone, Want},
+};
+use crate::{
+    event::{Blocked, EventKind},
+    policy::{AutoShutdown, ExitReason, ServiceError},
+};
+
+/// What keeps a service from being started, if anything does.
+///
+/// What will not resolve itself comes first, also if it keeps one from starting that this one requires.
+pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, Blocked)> {
+    // The usual case, and on the way of every start: nothing is allocated.
+    if state.services[slot].required().is_empty() {
+        return None;
+    }
+    let mut found = None;
+    let mut seen = BTreeSet::from([slot]);
+    let mut work = vec![slot];
+    while let Some(slot) = work.pop() {
+        // Through those that wait themselves: a chain of services that wait is broken wherever one link will not resolve.
+        for name in state.services[slot].required() {
+            let Some(required) = state.services.named(name) else {
+                return Some((Arc::clone(name), Blocked::Missing));
+            };
+            match obstacle(state, required) {
+                None => continue,
+                Some(Blocked::NotReady) => {}
+                Some(why) => return Some((Arc::clone(name), why)),
+            }
+            if found.is_none() {
+                found = Some((Arc::clone(name), Blocked::NotReady));
+            }
+            let gated = state.services[required].phase() == Phase::Gated;
+            if gated && seen.insert(required) {
+                work.push(required);
+            }
+        }
+    }
+    found
+}
+
+/// Why a service is not ready to be required.
+fn obstacle(state: &SupervisorState, slot: u32) -> Option<Blocked> {
+    let service = &state.services[slot];
+    match service.phase() {
+        // One that is about to be stopped is ready no longer, though it still runs.
+        Phase::Ready if service.wanted == Wanted::Nothing => None,
+        Phase::Stopped | Phase::Finished => Some(Blocked::Stopped),
+        Phase::Failed | Phase::Lost => Some(Blocked::Failed),
+        _ => Some(Blocked::NotReady),
+    }
+}
+
+/// The first name that a service requires and nobody has.
+pub(super) fn missing_requirement(state: &SupervisorState, slot: u32) -> Option<Arc<str>> {
+    let mut required = state.services[slot].required().iter();
+    required
+        .find(|name| state.services.named(name).is_none())
+        .cloned()
+}
+
+/// With what a service ends that requires one which has ended while its supervisor was starting.
+pub(super) fn ended_requirement(state: &SupervisorState, slot: u32) -> Option<ExitReason> {
+    for name in state.services[slot].required() {
+        let Some(required) = state.services.named(name) else {
+            continue;
+        };
+        let required = &state.services[required];
+        if required.phase() == Phase::Undecided {
+            let why = if required.last_exit().is_abnormal() {
+                Blocked::Failed
+            } else {
+                Blocked::Stopped
+            };
+            return Some(blocked(Arc::clone(name), why));
+        }
+    }
+    None
+}
+
+/// Lets a service wait for what it requires. Returns with what it ends if it does not wait.
+pub(super) fn park(
+    state: &mut SupervisorState,
+    slot: u32,
+    on: Arc<str>,
+    why: Blocked,
+    now: Instant,
+) -> ExitReason {
+    // That one which ran before waits for one that restarts is no news.
+    let news = !why.resolves_itself() || state.services[slot].starts == 0;
+    state.set_phase(slot, Phase::Gated);
+    if news {
+        let kind = EventKind::ServiceBlocked {
+            on: Arc::clone(&on),
+            why,
+        };
+        state.report(slot, kind, now);
+    }
+    let reason = blocked(on, why);
+    if !why.resolves_itself() {
+        refuse_waiting(state, slot, &reason, now);
+    }
+    reason
+}
+
+/// Answers those that wait until a service is ready, which it will not be; forgets it if somebody waits for its first start.
+fn refuse_waiting(state: &mut SupervisorState, slot: u32, reason: &ExitReason, now: Instant) {
+    let serial = state.services[slot].serial;
+    if state.waiters.has(serial, Want::FirstReady) {
+        forget(state, slot, reason, now);
+    } else {
+        state.tell(slot, Milestone::Failed(reason));
+    }
+}
+
+/// What a service ends with that requires one which will not become ready by itself.
+pub(super) fn blocked(on: Arc<str>, why: Blocked) -> ExitReason {
+    ExitReason::Failed(ServiceError::new(BlockedError { on, why }))
+}
+
+/// A service is ready: those that waited for it, and for nothing else, are started.
+pub(super) fn became_ready(state: &SupervisorState, slot: u32) -> Next {
+    if state.is_ending() || !state.services.has_requirements() {
+        return Next::Settle;
+    }
+    // One that waits for another service as well is woken by that one.
+    let mut free = state.services.dependents(state.services[slot].name());
+    free.retain(|dependent| {
+        let waits = matches!(
+            state.services[*dependent].phase(),
+            Phase::Gated | Phase::Parked
+        );
+        waits && blocker(state, *dependent).is_none()
+    });
+    Next::BeginAll(free)
+}
+
+/// A service will not become ready by itself: tells those that wait for it, directly or not, that waiting is in vain.
+pub(super) fn became_unavailable(state: &mut SupervisorState, slot: u32, now: Instant) {
+    let name = Arc::from(state.services[slot].name());
+    block_dependents(state, name, now);
+}
+
+/// A service without an incarnation is forgotten: tells everybody who waits for it.
+pub(super) fn forget(state: &mut SupervisorState, slot: u32, reason: &ExitReason, now: Instant) {
+    let kind = EventKind::ServiceRemoved {
+        reason: reason.clone(),
+    };
+    state.report(slot, kind, now);
+    if state.services[slot].phase().is_in_line() {
+        state.line.leave(state.services[slot].order, slot);
+    }
+    let token = state.services.token(slot);
+    let input = state.input_to(slot);
+    let Some(service) = state.services.remove(slot, input) else {
+        return;
+    };
+    // Released before anybody is told: the name and the address are gone once `remove` is answered.
+    state.output.push(Effect::Release { token });
+    let removed = Milestone::Removed(reason);
+    state
+        .waiters
+        .tell(service.serial, removed, &mut state.output);
+    block_dependents(state, Arc::from(service.name()), now);
+}
+
+/// A service has ended for good by itself. May end the supervisor.
+pub(super) fn finish(
+    state: &mut SupervisorState,
+    slot: u32,
+    reason: &ExitReason,
+    now: Instant,
+) -> Next {
+    // Read first: the service may be gone after the next line.
+    let significance = state.services[slot].significance;
+    keep_or_forget(state, slot, reason, now);
+    let ends = match state.rules.auto_shutdown {
+        AutoShutdown::Never => false,
+        AutoShutdown::AnySignificant => true,
+        AutoShutdown::AllSignificant => state.services.significant() == 0,
+    };
+    if ends && significance == Significance::Significant {
+        Next::end(Cause::AutoShutdown)
+    } else {
+        Next::Settle
+    }
+}
+
+/// Keeps a service as finished that was there at the start, and forgets any other, as all of a scope.
+pub(super) fn keep_or_forget(
+    state: &mut SupervisorState,
+    slot: u32,
+    reason: &ExitReason,
+    now: Instant,
+) {
+    if state.is_static(slot) && !is_bound(state) {
+        state.set_phase(slot, Phase::Finished);
+        state.tell(slot, Milestone::Failed(reason));
+        became_unavailable(state, slot, now);
+    } else {
+        forget(state, slot, reason, now);
+    }
+}
+
+/// Stops those that are bound to this service, directly or not, to start them when it is ready again.
+///
+/// Returns how many there are. Those that are being stopped already are left to that.
+pub(super) fn bounce_dependents(state: &mut SupervisorState, slot: u32) -> usize {
+    if state.is_ending() || !state.services.has_requirements() {
+        return 0;
+    }
+    let mut bounced = 0;
+    let mut work = vec![slot];
+    while let Some(slot) = work.pop() {
+        let name = state.services[slot].name();
+        for dependent in state.services.dependents(name) {
+            let service = &state.services[dependent];
+            let bound = service.is_bound_to(state.services[slot].name());
+            if bound && service.phase().is_live() && service.wanted == Wanted::Nothing {
+                state.set_wanted(dependent, Wanted::Bounce);
+                state.join_sequence(dependent);
+                work.push(dependent);
+                bounced += 1;
+            }
+        }
+    }
+    bounced
+}
+
+/// Tells those that wait for the service of this name, directly or not, that waiting is in vain.
+fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
+    if state.is_ending() || !state.services.has_requirements() {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    let mut work = vec![name];
+    while let Some(name) = work.pop() {
+        for dependent in state.services.dependents(&name) {
+            // Forgotten meanwhile, as one whose first start somebody awaits.
+            let Some(service) = state.services.get(dependent) else {
+                continue;
+            };
+            if service.phase() != Phase::Gated || !seen.insert(service.serial) {
+                continue;
+            }
+            let name = Arc::from(service.name());
+            if let Some((on, why)) = blocker(state, dependent)
+                && !why.resolves_itself()
+            {
+                park(state, dependent, on, why, now);
+                work.push(name);
+            }
+        }
+    }
+}

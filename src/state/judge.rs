@@ -1,0 +1,313 @@
+//! What follows when an incarnation ends.
+//!
+//! 1. A notice that is not of the present incarnation is dropped.
+//! 2. What is to be stopped is not restarted: the stopping goes on.
+//! 3. A fatal error ends the supervisor.
+//! 4. The service's own verdict.
+//! 5. The restart type.
+//! 6. The service's own limit.
+//! 7. The supervisor's limit.
+//! 8. The strategy, and
+//! 9. the backoff, when the service is started again.
+//!
+//! Rules 1 and 2 are in [`exited`] and [`ended`], rules 3 to 7 and 9 in [`judge`]. Rule 8 is [`group`](super::group)'s.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    dependencies,
+    end::{Cause, End, Exit},
+    fatal,
+    limits::{self, Exceeded},
+    machine::{Status, SupervisorState},
+    next::Next,
+    service::{Phase, Wanted},
+    waiters::{Milestone, Want},
+};
+use crate::{
+    event::{EventKind, Restarting},
+    policy::{ExitReason, KillCause, ServiceError, Verdict},
+    token::ServiceToken,
+};
+
+/// What follows from an end that nobody asked for.
+#[derive(Clone, Debug, PartialEq)]
+enum Judgement {
+    /// The supervisor ends with this error.
+    Fatal(ServiceError),
+    /// The supervisor ends.
+    Terminate { propagate: bool },
+    /// It is forgotten, because it never was ready and somebody awaited that.
+    Refuse,
+    /// It stays as stopped as it was before somebody started it.
+    StayStopped,
+    /// It has ended for good.
+    Finish,
+    /// It is forgotten.
+    Uninstall,
+    /// It waits until one that it requires becomes ready.
+    Park,
+    /// It is started at once.
+    Bounce,
+    /// It is kept as failed.
+    GiveUp,
+    /// It waits, because of its own limit.
+    Rest(Duration),
+    /// The supervisor gives up.
+    Escalate,
+    /// All restarts wait from now on.
+    Pause(Duration),
+    /// It waits, because all restarts do.
+    Queue,
+    /// It is started after a delay.
+    Restart(Duration),
+}
+
+/// The incarnation has ended, says its cell.
+pub(super) fn exited(
+    state: &mut SupervisorState,
+    token: ServiceToken,
+    generation: u64,
+    exit: Exit,
+    now: Instant,
+) -> Option<Next> {
+    let slot = state.current(token, generation)?;
+    Some(ended(state, slot, exit, now))
+}
+
+/// The present incarnation has ended, or is given up.
+pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Instant) -> Next {
+    let in_line = state.line.current == Some(slot);
+    let (wanted, end) = state.end_incarnation(slot, exit, now);
+    // Rule 2. Whether a stop was asked for is known here: an error that a service returns while it stops is no reason to restart it.
+    if wanted != Wanted::Nothing {
+        return Next::Stopped { slot, wanted, end };
+    }
+    // A service of the start that declines is judged at once, like any that ends later: nobody waits for it to become ready.
+    if state.status != Status::Starting || (in_line && end.declines()) {
+        return Next::Judge { slot, end };
+    }
+    if in_line {
+        report_end(state, slot, &end, Restarting::No, now);
+        state.set_phase(slot, Phase::Stopped);
+        return fatal::start_failed(state, slot, end.exit.reason);
+    }
+    // One that was ready before the one that is being started. Were it restarted now, a start that fails after all would have to stop it
+    // again, and each failure of it would count while nothing runs yet.
+    state.mirror(slot);
+    state.deferred.push((state.services.token(slot), end));
+    Next::Settle
+}
+
+/// Judges an end that nobody asked for, reports it, and says what follows.
+pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Instant) -> Next {
+    let judgement = judge(state, slot, &end, now);
+    // Told before anything follows from it, so that a listener sees the cause first.
+    report_end(state, slot, &end, judgement.restarting(), now);
+    // Of an incarnation that never was ready, nobody can have been started who is bound to it.
+    if end.ready_for.is_some() {
+        dependencies::bounce_dependents(state, slot);
+    } else if judgement != Judgement::Refuse {
+        state.tell(slot, Milestone::Failed(&end.exit.reason));
+    }
+    apply(state, slot, judgement, end.exit.reason, now)
+}
+
+/// Rules 3 to 7, and 9.
+fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Judgement {
+    // Rule 3: before the verdict, since a fatal error is not the service's own business.
+    if let Some(error) = fatal::fatal_error(state, &end.exit.reason) {
+        return Judgement::Fatal(error);
+    }
+    let service = &state.services[slot];
+    let never_ready = end.ready_for.is_none();
+    // `add_and_wait` gets the error of the first start, and keeps nothing.
+    if never_ready && state.waiters.has(service.serial, Want::FirstReady) {
+        return Judgement::Refuse;
+    }
+    // Rule 4.
+    match end.exit.verdict() {
+        Some(Verdict::DoNotRestart) => return Judgement::Finish,
+        Some(Verdict::TerminateTree { propagate }) => return Judgement::Terminate { propagate },
+        // A bounce is not counted, but it is a restart, and there are none during a pause.
+        Some(Verdict::Bounce) if state.pause.is_some() => return Judgement::Queue,
+        Some(Verdict::Bounce) => return Judgement::Bounce,
+        Some(Verdict::Uninstall) => return Judgement::Uninstall,
+        // Nobody would ever wake one that requires nobody: it is restarted like any other.
+        Some(Verdict::Missing) if !service.required().is_empty() => return Judgement::Park,
+        Some(Verdict::Missing) | None => {}
+    }
+    // Rule 5.
+    if !service.restart.restarts_after(&end.exit.reason) {
+        return Judgement::Finish;
+    }
+    // A restart by hand that fails leaves a stopped service stopped, as `restart_child` does in OTP.
+    if never_ready && state.waiters.has(service.serial, Want::Revived) {
+        return Judgement::StayStopped;
+    }
+    // Rule 9, computed first: a failure that leads into a pause lengthens the backoff all the same.
+    let delay = limits::backoff_delay(state, slot, end.ready_for);
+    // Rules 6 and 7.
+    match limits::count(state, slot, now) {
+        Some(Exceeded::GiveUp) => Judgement::GiveUp,
+        Some(Exceeded::Escalate) => Judgement::Escalate,
+        Some(Exceeded::Rest(pause)) => Judgement::Rest(pause.max(delay)),
+        Some(Exceeded::Pause(pause)) => Judgement::Pause(pause),
+        None if state.pause.is_some() => Judgement::Queue,
+        None => Judgement::Restart(delay),
+    }
+}
+
+/// Puts the service into its next phase, and says what follows.
+fn apply(
+    state: &mut SupervisorState,
+    slot: u32,
+    judgement: Judgement,
+    reason: ExitReason,
+    now: Instant,
+) -> Next {
+    match judgement {
+        Judgement::Refuse | Judgement::Uninstall => {
+            dependencies::forget(state, slot, &reason, now);
+        }
+        Judgement::Finish => return dependencies::finish(state, slot, &reason, now),
+        Judgement::Bounce => return Next::Begin(slot),
+        Judgement::Park => state.set_phase(slot, Phase::Parked),
+        Judgement::GiveUp => {
+            state.set_phase(slot, Phase::Failed);
+            state.report(slot, EventKind::ServiceGaveUp { reason }, now);
+            dependencies::became_unavailable(state, slot, now);
+        }
+        Judgement::Rest(pause) => limits::rest(state, slot, pause, now),
+        Judgement::Pause(lasting) => {
+            limits::start_pause(state, lasting, now);
+            limits::wait_for_resume(state, slot);
+        }
+        Judgement::Queue => limits::wait_for_resume(state, slot),
+        Judgement::Restart(delay) => return Next::Revive { slot, delay },
+        Judgement::StayStopped => {
+            state.set_phase(slot, Phase::Stopped);
+            dependencies::became_unavailable(state, slot, now);
+        }
+        // From here on: the service is put into its last phase first, since an ending supervisor stops whatever is not over.
+        Judgement::Fatal(error) => {
+            state.set_phase(slot, Phase::Stopped);
+            let path = Arc::clone(&state.services[slot].path);
+            return fatal::end_fatally(state, path, error);
+        }
+        Judgement::Terminate { propagate } => {
+            state.set_phase(slot, Phase::Stopped);
+            return Next::end(Cause::Terminated { propagate, reason });
+        }
+        Judgement::Escalate => {
+            state.set_phase(slot, Phase::Stopped);
+            let count = state.counter.count(&state.rules.limit, now);
+            state.report_self(EventKind::LimitExceeded { count }, now);
+            let path = Arc::clone(&state.services[slot].path);
+            let reason = ExitReason::escalated(path, reason);
+            return Next::end(Cause::Escalated { reason });
+        }
+    }
+    Next::Settle
+}
+
+/// The cell of a service is gone with its arbiter: it can never be started again.
+pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    let service = &state.services[slot];
+    if service.phase() == Phase::Lost {
+        return Next::Settle;
+    }
+    let (live, wanted) = (service.phase().is_live(), service.wanted);
+    let starting = matches!(
+        service.phase(),
+        Phase::Starting { .. } | Phase::Overdue { .. }
+    );
+    let reason = ExitReason::Killed(KillCause::ArbiterStopped);
+    if live {
+        state.clear_incarnation(slot);
+    }
+    // Not judged: no rule could have it started again, since its mailbox and its factory are gone with the arbiter.
+    state.services[slot].remember_exit(&reason);
+    report_lost(state, slot, &reason, wanted, now);
+    dependencies::bounce_dependents(state, slot);
+    state.set_phase(slot, Phase::Lost);
+    let error = fatal::bound_error(state, &reason).filter(|_| live && fatal::is_bound(state));
+    let next = error.map_or(Next::Settle, |error| {
+        let path = Arc::clone(&state.services[slot].path);
+        fatal::end_fatally(state, path, error)
+    });
+    let ends = matches!(next, Next::End(_));
+    if ends {
+        // Why nothing is started any more is the end of the supervisor, and not the loss of this service.
+        state.tell(slot, Milestone::ShuttingDown);
+    }
+    let serial = state.services[slot].serial;
+    if wanted == Wanted::Removal || state.waiters.has(serial, Want::FirstReady) {
+        return Next::Then(Box::new((next, Next::Forget { slot, reason })));
+    }
+    state.tell(slot, Milestone::Ended);
+    state.tell(slot, Milestone::Failed(&reason));
+    if ends {
+        return next;
+    }
+    if state.status == Status::Starting && starting && state.is_static(slot) {
+        return fatal::start_failed(state, slot, reason);
+    }
+    dependencies::became_unavailable(state, slot, now);
+    Next::Settle
+}
+
+fn report_lost(
+    state: &mut SupervisorState,
+    slot: u32,
+    reason: &ExitReason,
+    wanted: Wanted,
+    now: Instant,
+) {
+    if wanted != Wanted::Nothing
+        && let Some(ending) = &mut state.ending
+    {
+        ending.failed(&state.services[slot].path, reason);
+    }
+    let count = state.counter.count(&state.rules.limit, now);
+    let kind = EventKind::ended(reason.clone(), count, Restarting::No);
+    state.report(slot, kind, now);
+}
+
+fn report_end(
+    state: &mut SupervisorState,
+    slot: u32,
+    end: &End,
+    restarting: Restarting,
+    now: Instant,
+) {
+    let count = state.counter.count(&state.rules.limit, now);
+    let reason = end.exit.reason.clone();
+    let kind = if end.ready_for.is_some() {
+        EventKind::ended(reason, count, restarting)
+    } else {
+        EventKind::ServiceStartFailed {
+            reason,
+            count,
+            restarting,
+        }
+    };
+    state.report(slot, kind, now);
+}
+
+impl Judgement {
+    /// What is reported of it.
+    const fn restarting(&self) -> Restarting {
+        match self {
+            Self::Bounce => Restarting::Now,
+            Self::Restart(delay) if delay.is_zero() => Restarting::Now,
+            Self::Restart(delay) | Self::Rest(delay) => Restarting::After(*delay),
+            Self::Pause(_) | Self::Queue => Restarting::AfterPause,
+            Self::Park => Restarting::WhenUnblocked,
+            _ => Restarting::No,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What a supervisor knows, and the small steps of which everything is made that it decides.
+//!
+//! Whoever decides (`judge`, `start`, `stop`, `group`, `operations`, and what they all use: `dependencies`, `limits`, `fatal`) is a
+//! module of functions over this value. Nothing here decides what comes next.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    end::{Asked, End, Ending, Exit},
+    line::Line,
+    output::{Effect, Output},
+    rules::SupervisorRules,
+    sequence::Sequence,
+    service::{Origin, Phase, Wanted},
+    table::Table,
+    transitions::Input,
+    waiters::{Milestone, Waiters},
+};
+use crate::{
+    event::{Event, EventKind},
+    policy::{LimitCounter, Shutdown},
+    token::{ServiceToken, SupervisorId},
+};
+
+/// What a supervisor knows of itself and its services.
+pub(crate) struct SupervisorState {
+    pub(super) id: SupervisorId,
+    pub(super) path: Arc<str>,
+    pub(super) rules: SupervisorRules,
+    /// Numbers in `[0, 1)`, for jitter.
+    pub(super) random: Box<dyn FnMut() -> f64 + Send>,
+    pub(super) status: Status,
+    /// How often the supervisor was started.
+    pub(super) starts: u64,
+    /// What is being carried on at present, or was last, and which service it is about: all if it names none.
+    pub(super) input: Input,
+    subject: Option<u32>,
+
+    pub(super) services: Table,
+    /// Who is started in its turn.
+    pub(super) line: Line,
+    /// Who is stopped in its turn.
+    pub(super) sequence: Sequence,
+    pub(super) waiters: Waiters,
+    pub(super) output: Output,
+
+    /// What counts against the limit.
+    pub(super) counter: LimitCounter,
+    /// The pause of all restarts, while there is one.
+    pub(super) pause: Option<Pause>,
+    /// Services that wait for the end of the pause, in the order in which they failed. Those that no longer wait are
+    /// passed over when it is their turn.
+    pub(super) queue: VecDeque<ServiceToken>,
+    /// When the next of the queue is started, after a pause.
+    pub(super) next_resume: Option<Instant>,
+
+    /// What has ended while the supervisor was starting, to be judged when it has started.
+    pub(super) deferred: Vec<(ServiceToken, End)>,
+    /// Why the supervisor ends, while it does.
+    pub(super) ending: Option<Box<Ending>>,
+    /// Where the paths of services are put together.
+    path_text: String,
+}
+
+/// Where a supervisor is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Status {
+    /// It was not started.
+    Idle,
+    /// Its services are being started, one after the other.
+    Starting,
+    /// All services that were there at the start were ready once.
+    Running,
+    /// All services are being stopped.
+    Ending,
+    /// No service runs any more.
+    Ended,
+}
+
+/// A pause of all restarts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pause {
+    pub(super) since: Instant,
+    /// When it ends; never if that cannot be expressed.
+    pub(super) until: Option<Instant>,
+}
+
+impl SupervisorState {
+    /// A supervisor at `path` without services, not started. `random` returns numbers in `[0, 1)` for jitter.
+    pub(crate) fn new(
+        id: SupervisorId,
+        path: Arc<str>,
+        rules: SupervisorRules,
+        random: Box<dyn FnMut() -> f64 + Send>,
+    ) -> Self {
+        Self {
+            id,
+            path,
+            rules,
+            random,
+            status: Status::Idle,
+            starts: 0,
+            input: Input::Add,
+            subject: None,
+            services: Table::new(id),
+            line: Line::default(),
+            sequence: Sequence::default(),
+            waiters: Waiters::default(),
+            output: Output::new(),
+            counter: LimitCounter::default(),
+            pause: None,
+            queue: VecDeque::new(),
+            next_resume: None,
+            deferred: Vec::new(),
+            ending: None,
+            path_text: String::new(),
+        }
+    }
+
+    /// Reports whether the supervisor takes no more operations.
+    pub(crate) const fn is_ending(&self) -> bool {
+        matches!(self.status, Status::Ending | Status::Ended)
+    }
+
+    /// The slot of an incarnation that has not ended, or `None` for a notice that comes too late.
+    pub(super) fn current(&self, token: ServiceToken, generation: u64) -> Option<u32> {
+        let slot = self.services.slot(token)?;
+        let service = &self.services[slot];
+        (service.phase().is_live() && service.generation() == generation).then_some(slot)
+    }
+
+    /// Says what is carried on from here, and which service it is about: all of them if it names none.
+    pub(super) fn set_input(&mut self, input: Input, subject: Option<ServiceToken>) {
+        self.input = input;
+        self.subject = subject.map(ServiceToken::slot);
+    }
+
+    /// What a service is told by the present input: one that is about another service concerns it only by what follows.
+    pub(super) fn input_to(&self, slot: u32) -> Input {
+        match self.subject {
+            Some(subject) if subject != slot => Input::Other,
+            _ => self.input,
+        }
+    }
+
+    /// Puts a service into a phase, takes it out of the line if it no longer waits there, and mirrors what users see of it.
+    pub(super) fn set_phase(&mut self, slot: u32, phase: Phase) {
+        let input = self.input_to(slot);
+        let before = self.services.set_phase(slot, phase, input);
+        if before.is_in_line() && !phase.is_in_line() {
+            self.line.leave(self.services[slot].order, slot);
+        }
+        // `Undecided` is not shown: as a rule it lasts until the end of the turn. What follows it is told in any case, and so is a new
+        // incarnation, even if the one before was starting as well.
+        let untold = before == Phase::Undecided || matches!(phase, Phase::Starting { .. });
+        let changed = untold || before.public() != phase.public();
+        if changed && phase != Phase::Undecided {
+            self.mirror(slot);
+        }
+    }
+
+    /// Says in which state a service is, for look-ups.
+    pub(super) fn mirror(&mut self, slot: u32) {
+        self.output.push(Effect::Mirror {
+            token: self.services.token(slot),
+            state: self.services[slot].phase().public(),
+        });
+    }
+
+    /// Puts a service into the line, as one that waits for its turn or for the end of its delay.
+    pub(super) fn enqueue(&mut self, slot: u32, phase: Phase) {
+        self.line.enter(self.services[slot].order, slot);
+        self.set_phase(slot, phase);
+    }
+
+    /// Says what becomes of a service once its incarnation has ended.
+    pub(super) fn set_wanted(&mut self, slot: u32, wanted: Wanted) {
+        let before = std::mem::replace(&mut self.services[slot].wanted, wanted);
+        self.line.count(before, wanted);
+    }
+
+    /// Makes a service part of the present stop sequence.
+    pub(super) fn join_sequence(&mut self, slot: u32) {
+        self.sequence
+            .join(&mut self.services, slot, self.rules.strategy);
+    }
+
+    /// Notes that an incarnation has ended, with everything that belonged to it. Returns what was wanted of its service.
+    ///
+    /// The service is left [`Undecided`](Phase::Undecided).
+    pub(super) fn end_incarnation(&mut self, slot: u32, exit: Exit, now: Instant) -> (Wanted, End) {
+        let service = &self.services[slot];
+        let wanted = service.wanted;
+        // Only an end in `Ready` is one after it was ready: one that was asked to stop may have been told so before it was ready.
+        let (asked, ready_since) = match service.phase() {
+            Phase::Ready => (Asked::NotYet, service.since),
+            Phase::Starting { .. } => (Asked::NotYet, None),
+            _ => (Asked::Already, None),
+        };
+        let end = End {
+            exit,
+            ready_for: ready_since.map(|since| now.saturating_duration_since(since)),
+            asked,
+        };
+        self.clear_incarnation(slot);
+        self.services[slot].remember_exit(&end.exit.reason);
+        (wanted, end)
+    }
+
+    /// Notes that there is no incarnation any more.
+    pub(super) fn clear_incarnation(&mut self, slot: u32) {
+        self.sequence.leave(&mut self.services, slot);
+        self.set_wanted(slot, Wanted::Nothing);
+        self.services[slot].since = None;
+        if self.line.current == Some(slot) {
+            self.line.current = None;
+        }
+        self.set_phase(slot, Phase::Undecided);
+    }
+
+    /// Tells those who wait for a service what has become of it, if it is what they wait for.
+    pub(super) fn tell(&mut self, slot: u32, milestone: Milestone<'_>) {
+        let serial = self.services[slot].serial;
+        self.waiters.tell(serial, milestone, &mut self.output);
+    }
+
+    /// Reports something of a service.
+    pub(super) fn report(&mut self, slot: u32, kind: EventKind, now: Instant) {
+        let service = &self.services[slot];
+        let token = self.services.token(slot);
+        let subject = (&service.path, Some(token), service.generation());
+        self.output.report(subject, kind, now);
+    }
+
+    /// Reports something of the supervisor itself.
+    pub(super) fn report_self(&mut self, kind: EventKind, now: Instant) {
+        if let Some(event) = self.own_event(kind, now) {
+            self.output.push(Effect::Report(event));
+        }
+    }
+
+    /// An event about the supervisor itself, if anybody listens.
+    pub(super) fn own_event(&self, kind: EventKind, now: Instant) -> Option<Event> {
+        let subject = (&self.path, None, self.starts.saturating_sub(1));
+        self.output.event(subject, kind, now)
+    }
+
+    /// How a service is stopped.
+    pub(super) fn shutdown_of(&self, slot: u32) -> Shutdown {
+        let own = self.services[slot].shutdown;
+        own.unwrap_or(Shutdown::Timeout(self.rules.shutdown_timeout))
+    }
+
+    /// Reports whether a service was there before its supervisor was started.
+    pub(super) fn is_static(&self, slot: u32) -> bool {
+        self.services[slot].origin == Origin::Static
+    }
+
+    /// The path of a service of this name.
+    pub(super) fn path_of(&mut self, name: &str) -> Arc<str> {
+        // In one piece of memory that is kept: a path costs the one allocation that it is.
+        self.path_text.clear();
+        self.path_text.push_str(&self.path);
+        self.path_text.push('/');
+        self.path_text.push_str(name);
+        Arc::from(&*self.path_text)
+    }
+}
+
+impl fmt::Debug for SupervisorState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupervisorState")
+            .field("id", &self.id)
+            .field("path", &self.path)
+            .field("status", &self.status)
+            .field("services", &self.services.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A point in time, or never if it lies beyond what can be expressed.
+pub(super) fn later(now: Instant, after: Duration) -> Option<Instant> {
+    now.checked_add(after)
+}

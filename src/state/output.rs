@@ -1,0 +1,204 @@
+//! What comes back from the state: effects to carry out, answers to give, and pictures to look at.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use super::{
+    end::Ended,
+    error::{RemoveError, ResetError, RestartError, StopError},
+    service::ServiceState,
+};
+use crate::{
+    event::{Event, EventKind},
+    policy::{ExitReason, KillCause, RestartType},
+    token::ServiceToken,
+};
+
+/// What the shell must do next, in the order in which it is told.
+#[derive(Debug)]
+#[must_use = "a decision that is not carried out leaves the state and the cells apart"]
+pub(crate) enum Effect {
+    /// Make incarnation `generation` of the service.
+    Start {
+        /// Which service.
+        token: ServiceToken,
+        /// 0 for the first.
+        generation: u64,
+    },
+    /// Ask the present incarnation to stop.
+    Stop {
+        /// Which service.
+        token: ServiceToken,
+    },
+    /// Drop the present incarnation.
+    Kill {
+        /// Which service.
+        token: ServiceToken,
+        /// With which cause it is to end.
+        cause: KillCause,
+    },
+    /// Close the address and drop everything that is kept: the service is forgotten.
+    Release {
+        /// Which service.
+        token: ServiceToken,
+    },
+    /// Mirror the state for look-ups.
+    Mirror {
+        /// Which service.
+        token: ServiceToken,
+        /// Its state from now on.
+        state: ServiceState,
+    },
+    /// Tell the subscribers.
+    Report(Event),
+    /// Tell somebody who waits for an operation.
+    Answer {
+        /// Who waits.
+        waiter: Waiter,
+        /// With what the operation ended.
+        answer: Answer,
+    },
+    /// All services that were there at the start are ready.
+    Started,
+    /// The supervisor has ended; all its services have. Tell the subscribers with the last event of this incarnation, if there is one,
+    /// once whatever belongs to the end is done.
+    End {
+        /// How it has ended.
+        ended: Box<Ended>,
+        /// The last event, if somebody listens.
+        event: Option<Event>,
+    },
+}
+
+/// Somebody who waits for the end of an operation. The shell chooses the number and knows what it means.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Waiter(pub(crate) u64);
+
+/// With what an operation ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// Of `remove`: why the service ended the last time; `Normal` if it never ran.
+    Removed(Result<ExitReason, RemoveError>),
+    /// Of `stop`.
+    Stopped(Result<(), StopError>),
+    /// Of `restart`: the service is ready, or why not.
+    Restarted(Result<(), RestartError>),
+    /// Of `reset`: the service is ready, or why not.
+    Reset(Result<(), ResetError>),
+    /// Of `await_ready`: the service is ready, or why its first start failed, and it is forgotten.
+    Ready(Result<(), ExitReason>),
+}
+
+/// The effects that were not taken yet.
+#[derive(Debug)]
+pub(super) struct Output {
+    effects: VecDeque<Effect>,
+    reporting: Reporting,
+}
+
+/// Whether events are made at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reporting {
+    /// Nobody listens.
+    Off,
+    /// Somebody listens.
+    On,
+}
+
+impl Output {
+    pub(super) const fn new() -> Self {
+        Self {
+            effects: VecDeque::new(),
+            reporting: Reporting::On,
+        }
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    /// The effect that comes first of those that were not taken.
+    pub(super) fn pop(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.effects.is_empty()
+    }
+
+    pub(super) const fn set_reporting(&mut self, reporting: Reporting) {
+        self.reporting = reporting;
+    }
+
+    /// Reports an event, if anybody listens. Nothing is made of the arguments otherwise.
+    pub(super) fn report(
+        &mut self,
+        subject: (&Arc<str>, Option<ServiceToken>, u64),
+        kind: EventKind,
+        now: Instant,
+    ) {
+        if let Some(event) = self.event(subject, kind, now) {
+            self.effects.push_back(Effect::Report(event));
+        }
+    }
+
+    /// An event, if anybody listens.
+    pub(super) fn event(
+        &self,
+        subject: (&Arc<str>, Option<ServiceToken>, u64),
+        kind: EventKind,
+        now: Instant,
+    ) -> Option<Event> {
+        let (path, token, generation) = subject;
+        (self.reporting == Reporting::On)
+            .then(|| Event::new(Arc::clone(path), token, generation, now, kind))
+    }
+
+    /// Gives one caller an answer.
+    pub(super) fn answer(&mut self, waiter: Waiter, answer: Answer) {
+        self.effects.push_back(Effect::Answer { waiter, answer });
+    }
+}
+
+/// What can be seen of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ServiceView {
+    /// Its token.
+    pub(crate) token: ServiceToken,
+    /// Its names from the root.
+    pub(crate) path: Arc<str>,
+    /// Where it is in its life.
+    pub(crate) state: ServiceState,
+    /// Its present or latest incarnation, 0 for the first.
+    pub(crate) generation: u64,
+    /// How often it was started again, for whatever reason.
+    pub(crate) restarts: u64,
+    /// When it is started again.
+    pub(crate) restart: RestartType,
+    /// Why it ended the last time, if it has.
+    pub(crate) last_exit: Option<ExitReason>,
+    /// Since when it is starting or ready.
+    pub(crate) since: Option<Instant>,
+    /// When it is started again, if it waits for a time.
+    pub(crate) next_start: Option<Instant>,
+}
+
+/// How many services there are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// In all.
+    pub services: usize,
+    /// Of those, how many are supervisors.
+    pub supervisors: usize,
+    /// With an incarnation.
+    pub active: usize,
+    /// Ready.
+    pub ready: usize,
+    /// Waiting for a delay, a pause or a requirement.
+    pub waiting: usize,
+    /// Stopped on request, or ended for good.
+    pub stopped: usize,
+    /// Failed.
+    pub failed: usize,
+}

@@ -1,0 +1,188 @@
+//! Which phase of a service may follow which, and by what input.
+//!
+//! The input is about the service itself, or about all of them; `Other` is any, also one about another service, from which something
+//! follows for this one. What is not listed does not happen, and a service that stays in its phase is not listed.
+//!
+#![doc = include_str!("transitions.md")]
+
+/// A [`Phase`](super::service::Phase) without its data, or that a service is there no more.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Kind {
+    Registered,
+    Gated,
+    Parked,
+    InLine,
+    Delayed,
+    Undecided,
+    BackingOff,
+    Resting,
+    Queued,
+    Starting,
+    Overdue,
+    Ready,
+    Stopping,
+    Stopped,
+    Finished,
+    Failed,
+    Lost,
+    /// Its supervisor keeps nothing of it any more.
+    Forgotten,
+}
+
+/// What a supervisor is told: a method of [`SupervisorState`](super::SupervisorState).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Input {
+    Add,
+    AwaitReady,
+    EndScope,
+    Exited,
+    Lost,
+    /// One about another service, from which something follows for this one.
+    Other,
+    Ready,
+    Reconfigure,
+    Remove,
+    Reopen,
+    Reset,
+    Restart,
+    Shutdown,
+    Start,
+    Started,
+    Stop,
+    StopAcknowledged,
+    Timeout,
+}
+
+/// A row: from one of these phases, by one of these inputs, to one of these.
+type Row = (&'static [Kind], &'static [Input], &'static [Kind]);
+
+/// Every transition. What stays in its phase is not listed.
+///
+/// What follows for a service from an input about another one ([`Input::Other`]) may follow from one about itself as well.
+#[rustfmt::skip]
+const TABLE: &[Row] = {
+    use Kind::{
+        BackingOff, Delayed, Failed, Finished, Forgotten, Gated, InLine, Overdue, Parked, Queued, Ready, Registered, Resting, Starting,
+        Stopped, Stopping, Undecided,
+    };
+    use Input::{Add, Exited, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, Timeout};
+    &[
+        // It is added, or its supervisor is started, the first time or again.
+        (&[Registered], &[Add], &[Starting, Gated]),
+        (&[Registered], &[Start], &[InLine]),
+        (&[BackingOff, Delayed, Failed, Finished, Gated, InLine, Parked, Queued, Resting, Stopped, Undecided], &[Reopen], &[Registered]),
+        (&[Registered], &[Reopen], &[Forgotten]),
+
+        // Its turn has come, or what it requires has changed.
+        (&[InLine, Delayed], &[Other], &[Starting, Gated]),
+        (&[Gated], &[Other], &[Starting, Forgotten]),
+        (&[Parked], &[Other], &[Starting]),
+
+        // Its incarnation becomes ready, or is late, and ends.
+        (&[Starting], &[Input::Ready], &[Ready]),
+        (&[Starting], &[Timeout], &[Overdue]),
+        (&[Starting, Overdue, Ready, Stopping], &[Exited, Lost, Reopen], &[Undecided]),
+        (&[Overdue, Stopping], &[Timeout], &[Undecided]),
+
+        // What follows from that, at once or when its supervisor has started.
+        (
+            &[Undecided],
+            &[Other],
+            &[BackingOff, Delayed, Failed, Finished, Forgotten, Gated, InLine, Parked, Queued, Resting, Starting, Stopped],
+        ),
+
+        // It has waited for its time.
+        (&[BackingOff], &[Timeout], &[Starting, Gated, Queued]),
+        (&[Resting], &[Timeout], &[Starting, Gated, Queued, InLine]),
+        (&[Queued], &[Timeout], &[Starting, Gated, InLine]),
+
+        // It is stopped, alone, with others, or with its supervisor.
+        (&[Starting, Ready], &[Other], &[Stopping]),
+        (&[Overdue], &[Remove, Restart, Stop], &[Stopping]),
+        (&[BackingOff, Delayed, Gated, InLine, Parked, Queued, Registered, Resting], &[Other], &[Stopped]),
+        (&[Stopped, Kind::Lost], &[Other], &[Forgotten]),
+        (
+            &[BackingOff, Delayed, Failed, Finished, InLine, Parked, Queued, Registered, Resting],
+            &[Remove],
+            &[Forgotten],
+        ),
+
+        // Somebody has it started, by itself or with its group.
+        (&[BackingOff, Delayed, Failed, Queued, Resting], &[Restart, Reset], &[Starting, Gated]),
+        (&[Parked], &[Restart, Reset], &[Gated]),
+        (&[Finished], &[Restart], &[Starting, Gated]),
+        (&[Stopped], &[Restart], &[Starting, Gated, Registered]),
+        (&[Stopped], &[Other], &[InLine]),
+
+        // Its arbiter is gone.
+        (
+            &[
+                BackingOff, Delayed, Failed, Finished, Gated, InLine, Parked, Queued, Registered, Resting, Stopped, Undecided,
+            ],
+            &[Lost],
+            &[Kind::Lost],
+        ),
+    ]
+};
+
+/// Checks in debug builds that the table has this transition.
+pub(super) fn check(from: Kind, input: Input, to: Kind) {
+    #[cfg(test)]
+    taken::note(from, input, to);
+    debug_assert!(
+        from == to || is_in_table(from, input, to) || is_in_table(from, Input::Other, to),
+        "a service that is {from:?} becomes {to:?} by {input:?}"
+    );
+}
+
+/// Reports whether a row of the table has this transition.
+fn is_in_table(from: Kind, input: Input, to: Kind) -> bool {
+    TABLE.iter().any(|(phases, inputs, following)| {
+        phases.contains(&from) && inputs.contains(&input) && following.contains(&to)
+    })
+}
+
+/// For tests: the transitions that were taken on this thread, while somebody wants to know.
+#[cfg(test)]
+pub(super) mod taken {
+    use std::{cell::RefCell, collections::BTreeSet};
+
+    use super::{Input, Kind, TABLE, is_in_table};
+
+    /// From a phase, by an input, to a phase.
+    pub(in crate::state) type Transition = (Kind, Input, Kind);
+
+    thread_local! {
+        static TAKEN: RefCell<BTreeSet<Transition>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(from: Kind, input: Input, to: Kind) {
+        if from != to {
+            // By the input itself if the table says so, else as what may follow from any.
+            let input = if is_in_table(from, input, to) {
+                input
+            } else {
+                Input::Other
+            };
+            TAKEN.with_borrow_mut(|taken| taken.insert((from, input, to)));
+        }
+    }
+
+    /// All that the table has.
+    pub(in crate::state) fn all() -> BTreeSet<Transition> {
+        let mut all = BTreeSet::new();
+        for (phases, inputs, following) in TABLE {
+            for from in *phases {
+                for input in *inputs {
+                    all.extend(following.iter().map(|to| (*from, *input, *to)));
+                }
+            }
+        }
+        all
+    }
+
+    /// Those that were taken since the last call.
+    pub(in crate::state) fn take() -> BTreeSet<Transition> {
+        TAKEN.take()
+    }
+}

@@ -1,0 +1,448 @@
+//! A supervisor: its parts, what it is told, and how it carries out what the state decides.
+//!
+//! # Invariants
+//!
+//! 1. Every input to the state is followed by [`Core::carry_out`] in the same turn.
+//! 2. The core outlives the incarnations of its supervisor, and with it the cells, their mailboxes and addresses; when it is dropped,
+//!    every cell that is left is released.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorContext};
+
+use super::{
+    answers::Answers,
+    builder::Builder,
+    cells::Cells,
+    clock::now,
+    driver::Driver,
+    ending::{Ending, WhatIsDown},
+    message,
+    random::Random,
+    report::Report,
+    scope_run::CurrentRun,
+    spec::SupervisorSpec,
+};
+use crate::{
+    event::Event,
+    policy::{ServiceError, SpecError},
+    registry::ServiceSummary,
+    service::{
+        AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, downcast, guard,
+    },
+    state::{AddError, Counts, Effect, Ended, Reporting, ServiceState, SupervisorState},
+    token::{ServiceToken, SupervisorId},
+    tree::Tree,
+};
+
+/// An actor that starts services, and starts them again when they fail.
+///
+/// Made with [`new`](Self::new), given services with [`add`](Self::add), and started with [`start`](Self::start), or added to another supervisor with
+/// [`ServiceSpec::supervisor`]. From then on it is spoken to through a [`SupervisorRef`](crate::SupervisorRef), or with the messages of
+/// [`message`](crate::message) through its [`Addr`](actix::Addr).
+///
+/// # Examples
+///
+/// ```
+/// use actix::prelude::*;
+/// use resurgam::{ServiceContext, ServiceSpec, SupervisorActor, SupervisorSpec};
+///
+/// #[derive(Default)]
+/// struct Worker;
+///
+/// impl Actor for Worker {
+///     type Context = ServiceContext<Self>;
+/// }
+///
+/// # #[actix::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut root = SupervisorActor::new("root", SupervisorSpec::default());
+/// let worker = root.add(ServiceSpec::new("worker", Worker::default))?;
+/// let root = root.start().await?;
+/// assert_eq!(worker.path(), "root/worker");
+/// root.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SupervisorActor {
+    /// Boxed, since it moves to and fro between the incarnations and their factory.
+    pub(super) core: Box<Core>,
+}
+
+impl SupervisorActor {
+    /// A supervisor that is not started yet. Does nothing else.
+    pub fn new(name: impl Into<Arc<str>>, spec: SupervisorSpec) -> Self {
+        Self {
+            core: Box::new(Core::new(name.into(), spec)),
+        }
+    }
+
+    /// A supervisor with the [default](SupervisorSpec) spec.
+    pub fn with_defaults(name: impl Into<Arc<str>>) -> Self {
+        Self::new(name, SupervisorSpec::default())
+    }
+
+    /// The name of the supervisor.
+    pub fn name(&self) -> &str {
+        self.core.name()
+    }
+
+    /// Adds a service to start with. The reference is valid at once: messages wait for the start.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AddError`] that concern the spec and the name.
+    pub fn add<A>(&mut self, service: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
+    where
+        A: Actor,
+    {
+        self.core.add(service)
+    }
+
+    /// Hands the state an input, and carries out what it decides.
+    pub(super) fn turn<T>(
+        &mut self,
+        ctx: &mut ServiceContext<Self>,
+        input: impl FnOnce(&mut Core) -> T,
+    ) -> T {
+        let core = &mut *self.core;
+        // Each time, since users subscribe and unsubscribe on other threads. A subscription that comes during a turn sees the next one.
+        core.listen();
+        let output = input(core);
+        core.carry_out(ctx);
+        output
+    }
+}
+
+impl fmt::Display for SupervisorActor {
+    /// The name of the supervisor.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a supervisor keeps. Each part owns its fields and knows none of the others, or is lent those that it needs.
+pub(super) struct Core {
+    // Dropped first: mailboxes are closed before those who wait for an answer are dropped.
+    pub(super) cells: Cells,
+    pub(super) state: SupervisorState,
+    pub(super) answers: Answers,
+    pub(super) builder: Builder,
+    pub(super) driver: Driver,
+    pub(super) ending: Ending,
+    pub(super) scope: CurrentRun,
+    name: Arc<str>,
+    /// What is wrong with the spec, to be said when the supervisor is started.
+    refused: Option<SpecError>,
+}
+
+impl Core {
+    fn new(name: Arc<str>, spec: SupervisorSpec) -> Self {
+        let (cells, notices) = Cells::new();
+        let refused = spec.rules.validate().err();
+        let mut random = Random::new();
+        let mut state = SupervisorState::new(
+            SupervisorId::issue(),
+            Arc::clone(&name),
+            spec.rules,
+            Box::new(move || random.fraction()),
+        );
+        // Before the start there is no tree, and nobody can subscribe: what is added until then is told to nobody.
+        state.set_reporting(Reporting::Off);
+        Self {
+            cells,
+            state,
+            answers: Answers::default(),
+            builder: Builder::new(spec.build),
+            driver: Driver::new(notices),
+            ending: Ending::new(),
+            scope: CurrentRun::default(),
+            name,
+            refused,
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Checks the name and the spec, whose setters accept anything.
+    pub(super) fn validate(&self) -> Result<(), AddError> {
+        if self.name.is_empty() {
+            return Err(SpecError::name(&self.name, "it is empty").into());
+        }
+        if self.name.contains('/') {
+            let reason = "it contains `/`, which separates the names of a path";
+            return Err(SpecError::name(&self.name, reason).into());
+        }
+        match &self.refused {
+            Some(error) => Err(error.clone().into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Registers a service; whether it is started is the state's decision.
+    pub(super) fn add<A>(&mut self, spec: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
+    where
+        A: Actor,
+    {
+        self.cells.add(spec, &mut self.state, now())
+    }
+
+    /// Gives the supervisor and its services their place in a tree, before the first start.
+    pub(super) fn attach(&mut self, owner: Arc<dyn AnyLink>, tree: Arc<Tree>) {
+        // Until now the supervisor was the root of its own paths. The services get the whole path before anybody can look them up.
+        self.state.relocate(Arc::clone(owner.core().path()));
+        self.cells.attach(owner, tree, &self.state);
+    }
+
+    /// Begins an incarnation of the supervisor: the first, or one that takes over the services of the one before.
+    pub(super) fn start_all(&mut self, start: Start, now: Instant) {
+        if start == Start::Again {
+            self.ending.reopen();
+            self.state.reopen(now);
+        }
+        let Self {
+            builder,
+            state,
+            cells,
+            scope,
+            ..
+        } = self;
+        match builder.build(state, cells, scope, now) {
+            Ok(()) => state.start(now),
+            // Services that the build had added before it failed are not started, and clean-ups that it had given are called.
+            Err(reason) => state.refuse_start(reason, now),
+        }
+    }
+
+    /// Ends an incarnation of the supervisor, whether its actor has stopped, has panicked, or was killed.
+    ///
+    /// In the last two cases the services still run: they are killed, and nobody waits for their ends.
+    pub(super) fn end_incarnation(&mut self) {
+        self.driver.disarm();
+        // Nothing is left of these after a stop. Otherwise those who wait are dropped, and so learn that the supervisor is down.
+        self.ending.drop_untold();
+        self.answers.drop_ends();
+        self.scope.drop_run();
+        if !self.state.has_ended() {
+            self.cells.kill_all();
+            // Nobody works on what was asked for any more: the supervisor may never be started again.
+            self.answers.drop_operations();
+        }
+        // Not called yet only after a kill or a panic. The cells of the services obey in their own time, so some may still run then.
+        self.clean_up();
+    }
+
+    /// Passes on what a cell has told.
+    pub(super) fn notice(&mut self, notice: Notice) {
+        let Notice {
+            token,
+            generation,
+            kind,
+        } = notice;
+        match kind {
+            NoticeKind::Exited(exit) => self.state.exited(token, generation, exit, now()),
+            NoticeKind::Lost => self.state.lost(token, now()),
+            NoticeKind::Ready => self.state.ready(token, generation, now()),
+            NoticeKind::ReportedBelow(report) => {
+                // A subtree that was stopped alone has told whoever stopped it, and this supervisor has no report to put it into.
+                if self.state.is_ending() {
+                    self.ending.failed_below(*report);
+                }
+            }
+            NoticeKind::ScopeEnds(error) => self.end_scope(generation, error),
+            NoticeKind::Started => self.state.started(token, generation, now()),
+            NoticeKind::StopAcknowledged => {
+                self.state.stop_acknowledged(token, generation, now());
+            }
+        }
+    }
+
+    /// Ends a scope, if it is still in the run in which that was asked for.
+    fn end_scope(&mut self, generation: u64, error: Option<ServiceError>) {
+        // A handle may outlive its run, and its request the incarnation: it must not end the run that has begun since.
+        if self.scope.is_of(generation) {
+            match error {
+                Some(error) => self.state.fail_scope(error, now()),
+                None => self.state.finish_scope(now()),
+            }
+        }
+    }
+
+    /// Counts the services.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = self.state.counts();
+        counts.supervisors = self.cells.supervisors();
+        counts
+    }
+
+    /// The services in start order, as a look-up shows them.
+    pub(super) fn summaries(&self) -> Vec<ServiceSummary> {
+        let links = self
+            .state
+            .tokens()
+            .filter_map(|token| self.cells.link(token));
+        links.map(|link| ServiceSummary::new(&**link)).collect()
+    }
+
+    /// A picture of the supervisor and its services.
+    pub(super) fn report(&self) -> Report {
+        Report::of(&self.state, now())
+    }
+
+    /// Makes events only if somebody wants them; called before each input.
+    fn listen(&mut self) {
+        let tree = self.cells.tree();
+        let observed = tree.is_some_and(|tree| tree.events.is_observed());
+        self.state.set_reporting(if observed {
+            Reporting::On
+        } else {
+            Reporting::Off
+        });
+    }
+
+    /// Carries out everything that the state has decided.
+    fn carry_out(&mut self, ctx: &mut ServiceContext<SupervisorActor>) {
+        // Before the effects, which stop services: those below a root are to find the tree closing when they are asked to stop.
+        if self.state.is_ending() {
+            self.begin_to_end();
+        }
+        // In the order in which the state has decided. Nothing is decided meanwhile: what cells and users tell is the input of a later turn.
+        while let Some(effect) = self.state.next_effect() {
+            match effect {
+                Effect::Start { token, generation } => {
+                    self.cells.start(token, generation, &self.state);
+                }
+                Effect::Stop { token } => self.stop(token),
+                Effect::Kill { token, cause } => self.cells.kill(token, cause),
+                Effect::Release { token } => self.cells.release(token),
+                Effect::Mirror { token, state } => self.mirror(token, state),
+                Effect::Report(event) => self.tell(&event),
+                Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
+                // In its place among the effects: the readiness of the services is told before that of the supervisor.
+                Effect::Started => ctx.ready(),
+                Effect::End { ended, event } => {
+                    self.end(*ended, event);
+                    // Calls `stopping`, which finds the end set, and then `stopped`, which tells it.
+                    ctx.stop();
+                }
+            }
+        }
+    }
+
+    /// The supervisor ends: nobody is to wait for an answer of a service that will not run again, least of all a service that has work
+    /// left to do. So those that are down are released now, and the others when they have ended.
+    fn begin_to_end(&mut self) {
+        if let Some(tree) = self.cells.tree()
+            && self.ending.begin(tree) == WhatIsDown::Released
+        {
+            self.cells.release_what_is_down();
+        }
+        // Told again on each turn of the end, and heard the first time: a scope that is told to end by a handle is told already.
+        self.scope.begin_to_end();
+    }
+
+    /// The steps of the end, as the module of [`Ending`] lists them: all that came before is carried out.
+    ///
+    /// There is no last event if nobody wants events.
+    fn end(&mut self, ended: Ended, last: Option<Event>) {
+        self.clean_up();
+        if let Some(event) = last {
+            self.tell(&event);
+        }
+        self.ending.set(ended);
+    }
+
+    /// Calls the clean-ups that were not called yet.
+    fn clean_up(&mut self) {
+        while let Some(cleanup) = self.builder.next_cleanup() {
+            if let Err(panic) = guard(cleanup) {
+                self.ending.cleanup_panicked(self.state.path(), panic);
+            }
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Some(tree) = self.cells.tree() {
+            tree.events.report(event);
+        }
+    }
+
+    fn mirror(&mut self, token: ServiceToken, state: ServiceState) {
+        // At the last end a service that is down is released at once. One that stops later may still send to it, and would otherwise wait
+        // for an answer until its own time is up.
+        if self.ending.is_last() && !state.is_live() {
+            self.cells.release_as(token, state);
+        } else {
+            self.cells.mirror(token, state);
+        }
+    }
+
+    fn stop(&self, token: ServiceToken) {
+        if let Some(link) = self.cells.link(token) {
+            link.core().stop();
+            self.pass_on_limit(link);
+        }
+    }
+
+    /// Tells a supervisor below how much time it has, a little less than is left: so that it kills whoever is late, and says who
+    /// that was, before it is killed itself.
+    fn pass_on_limit(&self, link: &Arc<dyn AnyLink>) {
+        let Some(deadline) = self.state.stop_deadline(link.core().token()) else {
+            return;
+        };
+        // An actor or a function needs no limit of its own: it is killed when its time is up, and has nobody to report.
+        let Ok(link) = downcast::<SupervisorActor>(Arc::clone(link)) else {
+            return;
+        };
+        if let Some(address) = link.address() {
+            let left = deadline.saturating_duration_since(now());
+            let margin = (left / 10).min(LONGEST_MARGIN);
+            // `do_send` ignores the capacity. The message is not read if the supervisor ends before it comes to it.
+            address.do_send(message::Shutdown::within(left.saturating_sub(margin)));
+        }
+    }
+
+    /// Tells all supervisors below that there is less time than they were told.
+    pub(super) fn pass_on_limits(&self) {
+        if self.cells.supervisors() > 0 {
+            // The others run on until it is their turn, and are told their limit then.
+            let links = self.cells.links();
+            for link in links.filter(|link| link.core().state() == ServiceState::Stopping) {
+                self.pass_on_limit(link);
+            }
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Something is left to do for a root that has panicked or is lost, since it has no factory that would take the core back.
+        self.scope.drop_run();
+        self.clean_up();
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a supervisor starts for the first time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Start {
+    First,
+    Again,
+}
+
+/// How much earlier than its own supervisor a supervisor kills those that are late, at the most.
+const LONGEST_MARGIN: Duration = Duration::from_millis(50);

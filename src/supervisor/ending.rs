@@ -1,0 +1,116 @@
+//! How a supervisor ends: with what, whether for the last time, and what went wrong below it.
+//!
+//! The state stops the services and says when all have ended. The steps from there, in this order:
+//!
+//! 1. what followed from the end of the last service is carried out: look-ups see it, its event is told, who waited is answered;
+//! 2. clean-ups are called, the latest first; a panic in one is kept here, for the report;
+//! 3. the last event of the incarnation is told;
+//! 4. the incarnation stops, and its `stopped` tells the outcome above, and then to those who wait for the end.
+
+use std::sync::Arc;
+
+use crate::{
+    policy::ExitReason,
+    state::{Ended, ShutdownReport},
+    tree::Tree,
+};
+
+/// How a supervisor ends.
+pub(super) struct Ending {
+    /// Set by the state's last effect, taken when the incarnation has stopped.
+    ended: Option<Ended>,
+    last: LastEnd,
+    /// What went wrong below those services that are supervisors, and in clean-ups, while this one ends.
+    below: ShutdownReport,
+}
+
+impl Ending {
+    pub(super) fn new() -> Self {
+        Self {
+            ended: None,
+            last: LastEnd::Never,
+            below: ShutdownReport::default(),
+        }
+    }
+
+    /// Says that the supervisor is a root: when it ends, none of its services will ever run again.
+    pub(super) fn expect_last(&mut self) {
+        self.last = LastEnd::Ahead;
+    }
+
+    /// Reports whether the supervisor is ending for the last time.
+    pub(super) fn is_last(&self) -> bool {
+        self.last == LastEnd::Begun
+    }
+
+    /// Says that the supervisor ends; called on every turn from the first one on.
+    pub(super) fn begin(&mut self, tree: &Tree) -> WhatIsDown {
+        match self.last {
+            // Said before the supervisors below are asked to stop, so that they find it said when they are.
+            LastEnd::Ahead => tree.begin_closing(),
+            // A root above ends. A subtree that is stopped alone finds the tree open, and keeps its services for the next start.
+            LastEnd::Never if tree.is_closing() => {}
+            LastEnd::Begun | LastEnd::Never => return WhatIsDown::Kept,
+        }
+        self.last = LastEnd::Begun;
+        WhatIsDown::Released
+    }
+
+    /// Adds what went wrong in a subtree.
+    pub(super) fn failed_below(&mut self, report: ShutdownReport) {
+        self.below.append(report);
+    }
+
+    /// Adds a clean-up that panicked.
+    pub(super) fn cleanup_panicked(&mut self, path: &Arc<str>, panic: ExitReason) {
+        self.below.push_failure(Arc::clone(path), panic);
+    }
+
+    /// Says how the supervisor has ended.
+    pub(super) fn set(&mut self, ended: Ended) {
+        self.ended = Some(ended);
+    }
+
+    /// Reports whether the supervisor has ended, and nobody was told.
+    pub(super) fn is_set(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Takes how the supervisor has ended, with what went wrong below it.
+    pub(super) fn take(&mut self) -> Option<(Ended, ShutdownReport)> {
+        // `below` stays if there is no end to take: a supervisor below may report before this one has ended.
+        let ended = self.ended.take()?;
+        Some((ended, std::mem::take(&mut self.below)))
+    }
+
+    /// Drops an end that nobody was told: the incarnation was killed before it could.
+    pub(super) fn drop_untold(&mut self) {
+        self.ended = None;
+    }
+
+    /// Begins anew, with the next incarnation.
+    pub(super) fn reopen(&mut self) {
+        self.below = ShutdownReport::default();
+    }
+}
+
+/// Whether the supervisor ends for the last time when it ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum LastEnd {
+    /// It is a root, and will.
+    Ahead,
+    /// It is ending for the last time: the root of its tree is.
+    Begun,
+    /// Its own supervisor may start it again, as far as is known.
+    Never,
+}
+
+/// What becomes of services that are down when their supervisor begins to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(super) enum WhatIsDown {
+    /// They are kept: the supervisor may be started again. Or they were released on an earlier turn.
+    Kept,
+    /// They are released: no service of the supervisor will run again. The others are released when they have ended.
+    Released,
+}

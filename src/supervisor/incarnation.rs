@@ -1,0 +1,136 @@
+//! One incarnation of a supervisor: how it begins, what drives it, how it ends.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Running};
+
+use super::{
+    actor::{Start, SupervisorActor},
+    clock::now,
+    driver::BATCH,
+    upward::Upward,
+};
+use crate::{
+    policy::{ExitReason, ServiceError, Verdict},
+    service::{AnyLink, NoticeKind, ServiceContext},
+    state::Ended,
+    tree::Outcome,
+};
+
+impl Actor for SupervisorActor {
+    type Context = ServiceContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let link = ctx.link();
+        // Always there: a cell is launched by a supervisor that is part of a tree, or by `SupervisorActor::start`.
+        let Some(above) = Upward::of(link.core().parent()) else {
+            return ctx.stop();
+        };
+        let cells = &self.core.cells;
+        let start = if cells.tree().is_none() {
+            let tree = Arc::clone(above.tree());
+            // Once: the link of a supervisor and its tree stay what they are in all its incarnations.
+            cells.parent().set_above(Box::new(Upward::Supervisor {
+                link: Arc::clone(link),
+                tree: Arc::clone(&tree),
+            }));
+            self.core.attach(Arc::clone(link) as Arc<dyn AnyLink>, tree);
+            Start::First
+        } else {
+            Start::Again
+        };
+        // Polled after this turn, when it arms the timer for what the start has set.
+        ctx.spawn(Drive);
+        self.turn(ctx, |core| core.start_all(start, now()));
+    }
+
+    fn stopping(&mut self, ctx: &mut Self::Context) -> Running {
+        // Asked to stop from above, or by the context. If the end is set, all services have ended, and this is the state's own stop.
+        if !self.core.ending.is_set() {
+            self.turn(ctx, |core| core.state.shutdown(None, now()));
+        }
+        if self.core.ending.is_set() {
+            Running::Stop
+        } else {
+            // The services take their time. When the last of them has ended, the state's `End` stops this context again.
+            ctx.stop_later();
+            Running::Continue
+        }
+    }
+
+    fn stopped(&mut self, ctx: &mut Self::Context) {
+        // Always there: only `stopping` lets the context of a supervisor stop.
+        let Some((ended, below)) = self.core.ending.take() else {
+            return;
+        };
+        let (run, error) = self.core.scope.take(&ended);
+        let on_request = matches!(ended, Ended::Stopped { .. });
+        let path = Arc::clone(ctx.link().core().path());
+        let (mut outcome, mut exit) = Outcome::of(&path, ended);
+        outcome.report.append(below);
+        if on_request && !ctx.was_asked_to_stop() {
+            // A user has shut this supervisor down, not the supervisor above, which would take that for an end by itself and start it again.
+            exit.verdict = Some(Verdict::Uninstall);
+        }
+        if let Some(error) = &error {
+            exit.reason = ExitReason::Failed(ServiceError::new(error.clone()));
+        }
+        let report = outcome.report.clone();
+        // Notices arrive in order. This comes before that of the exit, with which the keeper closes the tree, and with which the supervisor
+        // above may be done with its own stop, and its report.
+        tell_above(ctx, outcome);
+        ctx.end_with(exit);
+        // Those who shut this supervisor down hear of it before it is released above: they get the report and not `SupervisorGone`.
+        self.core.answers.tell_end(&report);
+        if let Some(run) = run {
+            run.end(error.map_or(Ok(()), Err));
+        }
+    }
+}
+
+/// Tells the tree how it ends, or the supervisor above what went wrong below this one.
+fn tell_above(ctx: &ServiceContext<SupervisorActor>, outcome: Outcome) {
+    if let Some(Upward::Root { tree }) = Upward::of(ctx.link().core().parent()) {
+        tree.tell_outcome(outcome);
+    } else if !outcome.report.is_clean() {
+        ctx.notify_supervisor(NoticeKind::ReportedBelow(Box::new(outcome.report)));
+    }
+}
+
+/// Runs inside the supervisor for as long as its incarnation does: hands it the notices of cells, and says when time is up.
+struct Drive;
+
+impl ActorFuture<SupervisorActor> for Drive {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut SupervisorActor,
+        ctx: &mut ServiceContext<SupervisorActor>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        for taken in 1..=BATCH {
+            let Some(notice) = actor.core.driver.poll_notice(cx) else {
+                break;
+            };
+            actor.turn(ctx, |core| core.notice(notice));
+            if taken == BATCH {
+                // There may be more. The channel wakes nobody for notices that are there already, so this has to come back by itself.
+                cx.waker().wake_by_ref();
+            }
+        }
+        // After the notices: a service that has stopped in time, and whose notice is there, is not to be taken for one that is late.
+        // A deadline that passes while the timer is being set is due at once. Each round handles at least one, so this ends.
+        loop {
+            let core = &mut *actor.core;
+            if !core.driver.is_due(core.state.next_timeout(), cx) {
+                return Poll::Pending;
+            }
+            actor.turn(ctx, |core| core.state.timeout(now()));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A supervisor as a service of another one.
+
+use std::sync::Arc;
+
+use super::actor::{Core, SupervisorActor};
+use crate::{
+    policy::{Readiness, ServiceError, Shutdown},
+    service::{Factory, Making, ServiceKind, ServiceSpec, StartContext, StartError},
+    state::AddError,
+};
+
+impl ServiceSpec<SupervisorActor> {
+    /// A supervisor as a service of another one.
+    ///
+    /// It is ready when all its services are, stops them all when it is stopped ([`Shutdown::Infinity`] by default), and keeps
+    /// them, with their addresses, when it is restarted itself.
+    pub fn supervisor(supervisor: SupervisorActor) -> Self {
+        let name = Arc::clone(supervisor.core.name());
+        // Checked here and told by the factory, since this cannot fail: the service that fails to start says what is wrong.
+        let factory = SupervisorFactory {
+            refused: supervisor.core.validate().err(),
+            core: Some(supervisor.core),
+        };
+        // No limit by default: each of its services has one, and the supervisor ends when they have.
+        Self::with_factory(name, Box::new(factory))
+            .with_kind(ServiceKind::Supervisor)
+            .readiness(Readiness::Explicit)
+            .shutdown(Shutdown::Infinity)
+    }
+}
+
+/// The factory of a supervisor below another one: keeps the core between two incarnations.
+struct SupervisorFactory {
+    /// What is wrong with the spec. Such a supervisor fails at each start.
+    refused: Option<AddError>,
+    /// `None` while an incarnation has it, and after a panic of [`Core::end_incarnation`].
+    core: Option<Box<Core>>,
+}
+
+impl Factory<SupervisorActor> for SupervisorFactory {
+    fn make(&mut self, _: StartContext) -> Making<SupervisorActor> {
+        let core = match &self.refused {
+            Some(error) => Err(StartError::Refused(error.clone())),
+            None => self.core.take().ok_or(StartError::SupervisorGone),
+        };
+        let actor = core.map(|core| SupervisorActor { core });
+        Making::Done(actor.map_err(ServiceError::new))
+    }
+
+    fn take_back(&mut self, SupervisorActor { mut core }: SupervisorActor) {
+        // Before the cell tells the end: the supervisor above may start the next incarnation as soon as it hears of it.
+        core.end_incarnation();
+        self.core = Some(core);
+    }
+}

@@ -1,0 +1,99 @@
+//! What stands in the place of a root's supervisor.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc::UnboundedReceiver, oneshot, watch};
+
+use super::{Outcome, Tree, TreeHandle};
+use crate::{
+    policy::ExitReason,
+    registry::Changed,
+    service::{AnyLink, Notice, NoticeKind, StartError, Watched},
+    state::{Exit, ServiceState},
+};
+
+/// Takes the notices of the root's cell. A root is not restarted, and its end is the end of the tree.
+pub(crate) struct Keeper {
+    link: Arc<dyn AnyLink>,
+    tree: Arc<Tree>,
+    publish: watch::Sender<Option<Outcome>>,
+    /// Who started the tree, until the start has succeeded or failed.
+    starter: Option<oneshot::Sender<Result<(), StartError>>>,
+}
+
+impl Keeper {
+    /// Begins to keep the tree of a root that was launched on this thread's arbiter.
+    ///
+    /// Returns what keeps the tree running, and what says how the start has gone.
+    pub(crate) fn spawn(
+        link: Arc<dyn AnyLink>,
+        tree: Arc<Tree>,
+        publish: watch::Sender<Option<Outcome>>,
+        notices: UnboundedReceiver<Notice>,
+    ) -> (Arc<TreeHandle>, oneshot::Receiver<Result<(), StartError>>) {
+        // Made here and held by the caller, who gives it to the first reference: without one the tree would be stopped at once.
+        let handle = Arc::new(TreeHandle(Arc::clone(&link)));
+        tree.set_handle(&handle);
+        let (starter, outcome) = oneshot::channel();
+        let keeper = Self {
+            link,
+            tree,
+            publish,
+            starter: Some(starter),
+        };
+        // Runs after this turn of the arbiter at the earliest, and the notices that come before are queued.
+        actix_rt::spawn(keeper.watch(notices));
+        (handle, outcome)
+    }
+
+    async fn watch(mut self, mut notices: UnboundedReceiver<Notice>) {
+        while let Some(notice) = notices.recv().await {
+            match notice.kind {
+                NoticeKind::Ready => self.started(),
+                // Of no use here: what went wrong below a root is in its outcome, and nobody waits for it to acknowledge a stop.
+                NoticeKind::ReportedBelow(_)
+                | NoticeKind::ScopeEnds(_)
+                | NoticeKind::Started
+                | NoticeKind::StopAcknowledged => {}
+                NoticeKind::Exited(exit) => return self.ended(&exit),
+                // The system stops, and drops the cell before this task. That is nobody's failure.
+                NoticeKind::Lost => return self.ended(&Exit::from(ExitReason::Shutdown)),
+            }
+        }
+    }
+
+    fn started(&mut self) {
+        // Before the starter is told: it may look the root up as soon as it knows.
+        self.mirror(ServiceState::Ready);
+        if let Some(starter) = self.starter.take() {
+            // A starter that has gone away has dropped its reference, the only one: the tree is being stopped.
+            let _caller_gone = starter.send(Ok(()));
+        }
+    }
+
+    /// Ends the tree. The order is that of invariant 1: the mailbox, the outcome, the events and the registry.
+    fn ended(mut self, exit: &Exit) {
+        let path = Arc::clone(self.link.core().path());
+        // None was told if the root's actor panicked or was killed, or if its cell is lost: then the exit is all that is known.
+        let outcome = self
+            .tree
+            .take_told()
+            .unwrap_or_else(|| Outcome::without_report(&path, exit));
+        self.mirror(ServiceState::Stopped);
+        // Drops the factory, and what the supervisor keeps was dropped with its incarnation: no address of the tree is open any more.
+        self.link.core().release();
+        // Still there if the root has never been ready: its end is that of the start.
+        if let Some(starter) = self.starter.take() {
+            let _caller_gone = starter.send(Err(outcome.start_error(path)));
+        }
+        self.publish.send_replace(Some(outcome));
+        self.tree.close();
+    }
+
+    fn mirror(&self, state: ServiceState) {
+        let core = self.link.core();
+        if core.set_state(state) == Watched::Yes {
+            self.tree.registry.do_send(Changed(core.token()));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What the supervisors of one tree share, and what stands in for the supervisor that a root does not have.
+//!
+//! A [`Tree`] holds the registry, the events, the shared threads and the outcome. Its [`Keeper`] takes the notices of the root's cell,
+//! as a supervisor takes those of its services. [`signal`] and [`systemd`] make a program of a tree.
+//!
+//! Nothing here decides, starts or stops a service, or knows what a supervisor is: the root is a link and its notices, and whoever
+//! makes a program of a tree says how its root is told to hurry ([`signal::Root`]).
+//!
+//! # Invariants
+//!
+//! 1. A tree ends once. Its outcome is published before its events and its registry are closed, so that whoever sees the end of
+//!    either finds the outcome there.
+//! 2. Services hold the tree, and only users hold its [`TreeHandle`]: a tree that nobody can reach any more is stopped.
+
+mod error;
+mod keeper;
+mod outcome;
+mod pool;
+pub(crate) mod signal;
+#[cfg(feature = "sd-notify")]
+pub(crate) mod systemd;
+
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
+
+use actix::{Actor, Addr};
+use actix_rt::ArbiterHandle;
+use tokio::sync::{oneshot, watch};
+
+pub use self::error::{JoinError, ShutdownError, SupervisorGone};
+use self::pool::Pool;
+pub(crate) use self::{keeper::Keeper, outcome::Outcome};
+use crate::{
+    observe::EventHub,
+    registry::{Close, Located, LookupError, RegistryActor, ServiceKey, WhenReady},
+    service::AnyLink,
+};
+
+/// The registry, the events, the shared threads and the outcome of one tree.
+pub(crate) struct Tree {
+    pub(crate) registry: Addr<RegistryActor>,
+    pub(crate) events: EventHub,
+    /// `None` until the tree has ended.
+    published: watch::Receiver<Option<Outcome>>,
+    /// The outcome, from the end of the root's actor, which knows it, to the end of the root's cell, which ends the tree.
+    ///
+    /// A mutex because the tree is shared between threads; it is locked twice in the life of a tree.
+    told: Mutex<Option<Outcome>>,
+    /// Whether the root has begun to end. A channel, since systemd is told as soon as that changes.
+    closing: watch::Sender<bool>,
+    /// Made by the first service that is placed there, since most trees have none.
+    pool: OnceLock<Pool>,
+    // Weak, since services hold the tree: a strong one would keep a tree running that no user can reach.
+    handle: OnceLock<Weak<TreeHandle>>,
+}
+
+impl Tree {
+    /// A tree whose registry runs on this thread's arbiter, and what its outcome is published with.
+    pub(crate) fn new() -> (Self, watch::Sender<Option<Outcome>>) {
+        let (publish, published) = watch::channel(None);
+        let tree = Self {
+            registry: RegistryActor::default().start(),
+            events: EventHub::default(),
+            published,
+            told: Mutex::default(),
+            closing: watch::Sender::new(false),
+            pool: OnceLock::new(),
+            handle: OnceLock::new(),
+        };
+        (tree, publish)
+    }
+
+    /// What keeps the tree running, as long as a user holds it.
+    pub(crate) fn handle(&self) -> Option<Arc<TreeHandle>> {
+        self.handle.get()?.upgrade()
+    }
+
+    fn set_handle(&self, handle: &Arc<TreeHandle>) {
+        let _called_once = self.handle.set(Arc::downgrade(handle));
+    }
+
+    /// Says how the tree ends; known before its root's cell is down.
+    pub(crate) fn tell_outcome(&self, outcome: Outcome) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+
+    fn take_told(&self) -> Option<Outcome> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.take()
+    }
+
+    /// Waits until the tree has ended.
+    pub(crate) async fn outcome(&self) -> Result<Outcome, ShutdownError> {
+        // Cloned, since waiting marks a receiver: so any number may wait, and each sees an outcome that was there before it came.
+        let mut published = self.published.clone();
+        // The keeper is a task of the root's arbiter. A system that stops drops it, and the sender with it, without an outcome.
+        let outcome = published.wait_for(Option::is_some).await;
+        outcome
+            .ok()
+            .and_then(|outcome| outcome.clone())
+            .ok_or(ShutdownError::SystemStopped)
+    }
+
+    /// Waits until a service of the tree is ready.
+    pub(crate) async fn when_ready(&self, key: ServiceKey) -> Result<Located, LookupError> {
+        let (waiter, ready) = oneshot::channel();
+        // `do_send`, which ignores the capacity of the registry's mailbox. A registry that has ended drops the waiter, which answers.
+        self.registry.do_send(WhenReady { key, waiter });
+        ready.await.unwrap_or(Err(LookupError::SupervisorGone))
+    }
+
+    /// Says that the root has begun to end: no service of the tree will be started again.
+    pub(crate) fn begin_closing(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Reports whether the root has begun to end.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Closes what the tree still keeps: subscriptions and look-ups come to their end, and the pool's threads stop.
+    fn close(&self) {
+        // The root ends last, so nobody but an abandoned supervisor has an event left to tell.
+        self.events.close();
+        self.registry.do_send(Close);
+        if let Some(pool) = self.pool.get() {
+            pool.stop();
+        }
+    }
+
+    /// The arbiter of the shared pool whose turn it is.
+    pub(crate) fn pooled(&self) -> io::Result<ArbiterHandle> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(pool.next());
+        }
+        let pool = Pool::new()?;
+        // Not by `get_or_init` alone, since making one may fail. Two supervisors on two threads may both make one: the first to come here
+        // wins, and the other pool stops its threads as it is dropped.
+        Ok(self.pool.get_or_init(|| pool).next())
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").finish_non_exhaustive()
+    }
+}
+
+/// Held by every [`SupervisorRef`](crate::SupervisorRef) of a tree; when the last one is dropped, the root is asked to stop.
+pub(crate) struct TreeHandle(Arc<dyn AnyLink>);
+
+impl TreeHandle {
+    pub(crate) fn root(&self) -> &Arc<dyn AnyLink> {
+        &self.0
+    }
+}
+
+impl Drop for TreeHandle {
+    fn drop(&mut self) {
+        // On whichever thread this is, also that of the root: a command is only noted here, and obeyed in the cell's next poll. To a root
+        // that has ended it means nothing.
+        self.0.core().stop();
+    }
+}

@@ -1,0 +1,111 @@
+//! Values of the user's, whose `Drop` may panic wherever the value is dropped.
+//!
+//! A factory, a closure, an error or a queued message is dropped where the crate no longer needs it: often on the turn of a supervisor,
+//! which must not end because of a panic there. What is kept as a [`UserValue`] can be dropped anywhere.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// A value of the user's. A panic of its `Drop` is caught, and nobody is told.
+pub(crate) struct UserValue<T>(
+    /// `None` only while the wrapper itself is being taken apart.
+    Option<T>,
+);
+
+impl<T> UserValue<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    /// The value itself, whose `Drop` is the caller's business from here on.
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect(PRESENT)
+    }
+}
+
+impl<T> Deref for UserValue<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect(PRESENT)
+    }
+}
+
+impl<T> DerefMut for UserValue<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(PRESENT)
+    }
+}
+
+impl<T> Drop for UserValue<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            let _nobody_to_tell = quietly(move || drop(value));
+        }
+    }
+}
+
+impl<T> fmt::Debug for UserValue<T> {
+    /// Says nothing of the value: its `Debug` is the user's code, too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserValue").finish_non_exhaustive()
+    }
+}
+
+/// Runs code of the user's; `None` if it panics. What the panic carries is dropped likewise.
+pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(code)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            let mut carried = catch_unwind(AssertUnwindSafe(move || drop(payload)));
+            while let Err(next) = carried {
+                carried = catch_unwind(AssertUnwindSafe(move || drop(next)));
+            }
+            None
+        }
+    }
+}
+
+const PRESENT: &str = "the value leaves only with the wrapper";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+
+    struct Bomb(Arc<AtomicU32>);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn panic_of_a_drop_is_caught() {
+        let drops = Arc::new(AtomicU32::new(0));
+        drop(UserValue::new(Bomb(Arc::clone(&drops))));
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn value_that_is_taken_out_is_not_dropped_by_the_wrapper() {
+        assert_eq!(UserValue::new(7).into_inner(), 7);
+    }
+
+    #[test]
+    fn panic_whose_payload_panics_when_it_is_dropped_is_none() {
+        let drops = Arc::new(AtomicU32::new(0));
+        let bomb = Bomb(Arc::clone(&drops));
+        assert_eq!(quietly(|| std::panic::panic_any(bomb)), None::<()>);
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+    }
+}
