@@ -1,6 +1,6 @@
 //! Who waits for what, and what they are told.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::{
     error::{RemoveError, ResetError, RestartError, StopError},
