@@ -284,6 +284,9 @@ fn report_end(
     restarting: Restarting,
     now: Instant,
 ) {
+    if !state.output.is_reporting() {
+        return;
+    }
     let count = state.counter.count(&state.rules.limit, now);
     let reason = end.exit.reason.clone();
     let kind = if end.ready_for.is_some() {

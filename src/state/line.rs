@@ -32,9 +32,9 @@ impl Line {
         self.queue.append(&mut places.collect());
     }
 
-    /// Takes out whoever is first.
-    pub(super) fn pop(&mut self) -> Option<u32> {
-        self.queue.pop_first().map(|(_, slot)| slot)
+    /// Whose turn it is. Leaves the line by getting into another phase.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.queue.first().map(|(_, slot)| *slot)
     }
 
     /// Takes a service out that no longer waits here.

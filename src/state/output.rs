@@ -130,6 +130,11 @@ impl Output {
         self.reporting = reporting;
     }
 
+    /// Reports whether anybody listens, for those who would have to copy much for an event.
+    pub(super) fn is_reporting(&self) -> bool {
+        self.reporting == Reporting::On
+    }
+
     /// Reports an event, if anybody listens. Nothing is made of the arguments otherwise.
     pub(super) fn report(
         &mut self,
@@ -150,7 +155,7 @@ impl Output {
         now: Instant,
     ) -> Option<Event> {
         let (path, token, generation) = subject;
-        (self.reporting == Reporting::On)
+        self.is_reporting()
             .then(|| Event::new(Arc::clone(path), token, generation, now, kind))
     }
 

@@ -245,7 +245,7 @@ fn report_start(state: &mut SupervisorState, slot: u32, now: Instant) {
 /// Starts whoever is next in the line. Says what follows when the supervisor has started, or could not be started.
 pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next> {
     while is_turn(state, now) {
-        let Some(slot) = state.line.pop() else {
+        let Some(slot) = state.line.first() else {
             state.line.not_before = None;
             // Only a supervisor that starts comes here with an empty line.
             return Some(complete(state, now));

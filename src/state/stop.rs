@@ -167,7 +167,7 @@ pub(super) fn stopped(
 
 /// Reports the end of an incarnation that was to be stopped, and records it if its supervisor ends.
 fn report_stop(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) {
-    let reason = end.exit.reason.clone();
+    let reason = &end.exit.reason;
     let failed = reason.is_abnormal();
     let asked_for = matches!(
         reason,
@@ -177,8 +177,12 @@ fn report_stop(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) 
         && !asked_for
         && let Some(ending) = &mut state.ending
     {
-        ending.failed(&state.services[slot].path, &reason);
+        ending.failed(&state.services[slot].path, reason);
     }
+    if !state.output.is_reporting() {
+        return;
+    }
+    let reason = reason.clone();
     let kind = if failed && !matches!(reason, ExitReason::Killed(_)) {
         let count = state.counter.count(&state.rules.limit, now);
         EventKind::ended(reason, count, Restarting::No)
