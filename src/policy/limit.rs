@@ -44,9 +44,10 @@ pub enum RestartLimit {
 impl RestartLimit {
     /// Limits by failure decay, as suture does.
     ///
-    /// Each failure adds one to a count that halves every `decay`. When the count is above `threshold`, restarts pause
-    /// for `backoff`; what fails during the pause waits, is counted, and begins the pause anew if the count is still
-    /// above. After the pause the count is zero. A threshold below one is exceeded by the first failure.
+    /// Each failure, and each normal end of a permanent service, adds one to a count that halves every `decay`. When the
+    /// count is above `threshold`, restarts pause for `backoff`; what fails during the pause waits, is counted, and begins
+    /// the pause anew if the count is still above. After the pause the count is zero. A threshold below one is exceeded by
+    /// the first failure.
     pub const fn decay(decay: Duration, threshold: f64, backoff: Duration) -> Self {
         Self::Decay {
             decay,
