@@ -5,13 +5,12 @@
 use std::{
     future::{Future, pending},
     io,
-    pin::pin,
     process::ExitCode,
     sync::Arc,
     thread,
 };
 
-use futures::future::{Either, select};
+use futures::future::select;
 use tokio::{
     runtime::{self, Runtime},
     sync::oneshot,
@@ -166,6 +165,10 @@ impl Signals {
     }
 
     async fn next(&mut self) -> Caught {
+        use std::pin::pin;
+
+        use futures::future::Either;
+
         let interrupt = pin!(caught(self.interrupt.recv()));
         let terminate = pin!(caught(self.terminate.recv()));
         // One of the two is dropped. It has taken nothing: a signal that came meanwhile is noted in its stream, and seen next time.
