@@ -229,7 +229,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     if live {
         state.clear_incarnation(slot);
     }
-    // Not judged: no rule could have it started again, since its mailbox and its factory are gone with the arbiter.
+    // Not judged: no rule could have it started again, since its mailbox and its factory are gone with the cell.
     state.services[slot].remember_exit(&reason);
     report_lost(state, slot, &reason, wanted, now);
     dependencies::bounce_dependents(state, slot);
@@ -241,7 +241,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     });
     let ends = matches!(next, Next::End(_));
     if ends {
-        // Why nothing is started any more is the end of the supervisor, and not the loss of this service.
+        // Told before the two answers below: to whoever waits for a start, the reason is the end of the supervisor, and not the loss.
         state.tell(slot, Milestone::ShuttingDown);
     }
     let serial = state.services[slot].serial;

@@ -137,7 +137,7 @@ pub(super) fn rest(state: &mut SupervisorState, slot: u32, pause: Duration, now:
     state.set_phase(slot, Phase::Resting { until });
 }
 
-/// A service has waited long enough because of its own limit.
+/// The rest of a service is over.
 pub(super) fn rested(state: &mut SupervisorState, slot: u32) -> Next {
     if let Some(own) = state.services[slot].own_limit() {
         own.counter.resume();
@@ -153,8 +153,9 @@ pub(super) fn rested(state: &mut SupervisorState, slot: u32) -> Next {
     }
 }
 
-/// A service has waited long enough because of its backoff.
+/// The backoff of a service is over.
 pub(super) fn backed_off(state: &mut SupervisorState, slot: u32) -> Next {
+    // Not counted again. But a pause that has begun meanwhile holds for all.
     if state.pause.is_some() {
         wait_for_resume(state, slot);
         Next::Settle

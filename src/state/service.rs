@@ -37,6 +37,7 @@ pub enum ServiceState {
 }
 
 impl ServiceState {
+    // In the order of the variants, by which `index` and `to_bits` number them.
     pub(super) const ALL: [Self; 8] = [
         Self::Waiting,
         Self::Starting,
@@ -105,7 +106,7 @@ pub(super) enum Phase {
     Undecided,
     /// It waits for the end of its backoff.
     BackingOff { until: Option<Instant> },
-    /// It waits for the end of the pause that its own limit demands.
+    /// It rests: it waits because it was over its own limit.
     Resting { until: Option<Instant> },
     /// It waits for the end of its supervisor's pause.
     Queued,
@@ -268,9 +269,9 @@ pub(super) enum Member {
 /// Whether a service was there before its supervisor was started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Origin {
-    /// It was: it is kept when it has ended for good.
+    /// It was there: it is kept when it has ended for good.
     Static,
-    /// It was added later: it is forgotten then.
+    /// It was added later: it is forgotten when it has ended for good.
     Dynamic,
 }
 

@@ -175,7 +175,7 @@ impl Table {
 
     /// Counts a service that requires others in or out of the stop sequence.
     ///
-    /// Returns the names that nobody in the sequence requires any more.
+    /// Returns the services that nobody in the sequence requires any more.
     pub(super) fn set_leaving(&mut self, slot: u32, leaving: Leaving) -> Vec<u32> {
         let mut free = Vec::new();
         let Some(Slot::Taken(service)) = self.slots.get(slot as usize) else {
@@ -187,11 +187,12 @@ impl Table {
             };
             match leaving {
                 Leaving::Joins => dependents.leaving += 1,
-                Leaving::Left => dependents.leaving -= 1,
-            }
-            // The last that held it up has ended, or the first one has come: whoever asks for the former knows which.
-            if dependents.leaving == 0 {
-                free.extend(self.names.get(required, |slot| name_at(&self.slots, slot)));
+                Leaving::Left => {
+                    dependents.leaving -= 1;
+                    if dependents.leaving == 0 {
+                        free.extend(self.names.get(required, |slot| name_at(&self.slots, slot)));
+                    }
+                }
             }
         }
         free
