@@ -95,8 +95,8 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
         state.set_phase(slot, Phase::Stopped);
         return fatal::start_failed(state, slot, end.exit.reason);
     }
-    // One that was ready before the one that is being started. Were it restarted now, a start that fails after all would have to stop it
-    // again, and each failure of it would count while nothing runs yet.
+    // The service was ready before the one that is being started now. If it were restarted at once and that start failed after all, it would
+    // have to be stopped again; and each of its failures would count, while the supervisor does not run yet.
     state.mirror(slot, Phase::Undecided.public());
     state.deferred.push((state.services.token(slot), end));
     Next::Settle
@@ -107,7 +107,7 @@ pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Inst
     let judgement = judge(state, slot, &end, now);
     // Told before anything follows from it, so that a listener sees the cause first.
     report_end(state, slot, &end, judgement.restarting(), now);
-    // Of an incarnation that never was ready, nobody can have been started who is bound to it.
+    // If the incarnation never was ready, no service that is bound to this one has been started.
     if end.ready_for.is_some() {
         dependencies::bounce_dependents(state, slot);
     } else if judgement != Judgement::Refuse {
@@ -136,7 +136,7 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         Some(Verdict::Bounce) if state.pause.is_some() => return Judgement::Queue,
         Some(Verdict::Bounce) => return Judgement::Bounce,
         Some(Verdict::Uninstall) => return Judgement::Uninstall,
-        // Nobody would ever wake one that requires nobody: it is restarted like any other.
+        // A service that requires nothing would never be woken: it is restarted like any other.
         Some(Verdict::Missing) if !service.required().is_empty() => return Judgement::Park,
         Some(Verdict::Missing) | None => {}
     }

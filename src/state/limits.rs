@@ -93,7 +93,7 @@ pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: I
 pub(super) fn wait_for_resume(state: &mut SupervisorState, slot: u32) {
     state.set_phase(slot, Phase::Queued);
     state.queue.push_back(state.services.token(slot));
-    // Entries of those that no longer wait must not pile up during a long pause.
+    // A service that fails, is restarted by hand and fails again leaves an entry each time: they must not pile up in a long pause.
     if state.queue.len() > 2 * state.services.len() + 16 {
         let services = &state.services;
         state.queue.retain(|token| {

@@ -279,6 +279,7 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) path: Arc<str>,
+    /// The number that tells it from those that had its slot before.
     pub(super) serial: u64,
     /// Its place in start order.
     pub(super) order: u64,
@@ -287,6 +288,7 @@ pub(super) struct Service {
     /// Since when it is starting or ready.
     pub(super) since: Option<Instant>,
     phase: Phase,
+    /// `None` if the supervisor's `shutdown_timeout` holds for it.
     pub(super) shutdown: Option<Shutdown>,
     pub(super) last_exit: LastExit,
     pub(super) extras: Option<Box<Extras>>,
@@ -306,6 +308,7 @@ pub(super) enum StartReport {
 }
 
 /// What few services have.
+// Apart: with a hundred thousand services, every word of a `Service` counts.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     pub(super) start_timeout: Option<Duration>,

@@ -23,7 +23,7 @@ const ABANDON_AFTER: Duration = Duration::from_secs(1);
 /// Stops an incarnation, after those that are bound to it, and says what becomes of its service.
 pub(super) fn stop(state: &mut SupervisorState, slot: u32, wanted: Wanted, now: Instant) -> Next {
     state.set_wanted(slot, wanted);
-    // Those that are bound to it stop first, since they may use it while they do.
+    // Services that are bound to this one stop first, since they may use it until they have.
     if dependencies::bounce_dependents(state, slot) > 0 {
         state.join_sequence(slot);
     } else {

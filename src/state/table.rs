@@ -101,7 +101,7 @@ impl Table {
         let name_at = |slot| name_at(&self.slots, slot);
         self.names.insert(service.name(), slot, name_at);
         self.slots[slot as usize] = Slot::Taken(service);
-        // They were added before what they require. Each gets a new place at the end, in the order that requirements demand.
+        // Services that were added before what they require. Each gets a new place at the end, in the order that requirements demand.
         let mut moved = Vec::new();
         for dependent in behind {
             let order = self.order.push(dependent);
@@ -122,6 +122,7 @@ impl Table {
             return None;
         };
         transitions::check(service.phase().kind(), input, Kind::Forgotten);
+        // Used again next: a supervisor that adds and removes for ever keeps its few slots.
         self.free = Some(slot);
         self.set_deadline(slot, service.phase().deadline(), None);
         self.counts[service.phase().public().index()] -= 1;

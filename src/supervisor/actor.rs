@@ -226,13 +226,14 @@ impl Core {
     /// In the last two cases the services still run: they are killed, and nobody waits for their ends.
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
-        // Nothing is left of these after a stop. Otherwise those who wait are dropped, and so learn that the supervisor is down.
+        // After a stop these are empty: `stopped` has told all of them. After a kill or a panic it was not called, and whoever waits learns
+        // from the dropped channel that the supervisor is down.
         self.ending.drop_untold();
         self.answers.drop_ends();
         self.scope.drop_run();
         if !self.state.has_ended() {
             self.cells.kill_all();
-            // Nobody works on what was asked for any more: the supervisor may never be started again.
+            // The state will not come back to these before the next start, and there may be none.
             self.answers.drop_operations();
         }
         // Not called yet only after a kill or a panic. The cells of the services obey in their own time, so some may still run then.
@@ -435,7 +436,7 @@ impl fmt::Debug for Core {
     }
 }
 
-/// Whether a supervisor starts for the first time.
+/// Whether this is the first incarnation of a supervisor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Start {
     First,
