@@ -154,8 +154,8 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
     match limits::count(state, slot, now) {
         Some(Exceeded::GiveUp) => Judgement::GiveUp,
         Some(Exceeded::Escalate) => Judgement::Escalate,
-        Some(Exceeded::Rest(pause)) => Judgement::Rest(pause.max(delay)),
-        Some(Exceeded::Pause(pause)) => Judgement::Pause(pause),
+        Some(Exceeded::Rest(lasting)) => Judgement::Rest(lasting.max(delay)),
+        Some(Exceeded::Pause(lasting)) => Judgement::Pause(lasting),
         None if state.pause.is_some() => Judgement::Queue,
         None => Judgement::Restart(delay),
     }
@@ -181,7 +181,7 @@ fn apply(
             state.report(slot, EventKind::ServiceGaveUp { reason }, now);
             dependencies::became_unavailable(state, slot, now);
         }
-        Judgement::Rest(pause) => limits::rest(state, slot, pause, now),
+        Judgement::Rest(lasting) => limits::rest(state, slot, lasting, now),
         Judgement::Pause(lasting) => {
             limits::start_pause(state, lasting, now);
             limits::wait_for_resume(state, slot);

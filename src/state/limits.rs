@@ -130,10 +130,10 @@ pub(super) fn resume(state: &mut SupervisorState, now: Instant) -> Next {
     Next::ReviveAll(resumed.into_iter())
 }
 
-/// Lets a service wait because of its own limit.
-pub(super) fn rest(state: &mut SupervisorState, slot: u32, pause: Duration, now: Instant) {
-    state.report(slot, EventKind::RestartScheduled { after: pause }, now);
-    let until = later(now, pause);
+/// Has a service rest, because it is over its own limit.
+pub(super) fn rest(state: &mut SupervisorState, slot: u32, lasting: Duration, now: Instant) {
+    state.report(slot, EventKind::RestartScheduled { after: lasting }, now);
+    let until = later(now, lasting);
     state.set_phase(slot, Phase::Resting { until });
 }
 
