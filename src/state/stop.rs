@@ -17,9 +17,6 @@ use crate::{
     policy::{ExitReason, KillCause, RestartType, Shutdown, Verdict},
 };
 
-/// How long an incarnation that is killed may take to be gone, before it is abandoned.
-const ABANDON_AFTER: Duration = Duration::from_secs(1);
-
 /// Stops an incarnation, after those that are bound to it, and says what becomes of its service.
 pub(super) fn stop(state: &mut SupervisorState, slot: u32, wanted: Wanted, now: Instant) -> Next {
     state.set_wanted(slot, wanted);
@@ -328,3 +325,6 @@ pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
     let ended = Box::new(ended);
     state.output.push(Effect::End { ended, event });
 }
+
+/// How long an incarnation that is killed may take to be gone, before it is abandoned.
+const ABANDON_AFTER: Duration = Duration::from_secs(1);
