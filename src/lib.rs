@@ -130,7 +130,7 @@
 //! None is on by default.
 //!
 //! - `process`: services that are OS processes, in the module `process`. Adds `rustix`, and signals, pipes and sockets of tokio. On other
-//!   systems than Unix the module is not there, and the feature changes nothing.
+//!   systems than Unix the module is not there, and the feature enables no more than those parts of tokio.
 //! - `sd-notify`: `SupervisorRef::run_under_systemd`, which tells systemd when a program is ready, alive and stopping. Changes nothing
 //!   elsewhere; adds `sd-notify` on Unix.
 

@@ -163,7 +163,7 @@ impl ProcessActor {
     fn end(&mut self, ctx: &mut ServiceContext<Self>) {
         self.group.kill_and_reap();
         let end = self.end.unwrap_or(ProcessEnd::Lost);
-        match end.judge(&self.command.program(), self.asked) {
+        match end.check(&self.command.program(), self.asked) {
             Ok(()) => ctx.terminate(),
             Err(error) => ctx.fail(error),
         }

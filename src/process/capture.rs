@@ -111,7 +111,7 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
     group.kill_and_reap();
 
     let output = String::from_utf8_lossy(&captured).into_owned();
-    match end.judge(&program, None) {
+    match end.check(&program, None) {
         Ok(()) => {
             event!(target: "resurgam::process", Level::DEBUG, path = program, generation = 0, "exited successfully");
             Ok(output)

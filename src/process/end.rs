@@ -18,7 +18,7 @@ pub(super) enum ProcessEnd {
 
 impl ProcessEnd {
     /// Reports whether this is a failure of `program`. `asked` is the signal that was sent to stop it, if it was asked to stop.
-    pub(super) fn judge(self, program: &str, asked: Option<Signal>) -> Result<(), ExitError> {
+    pub(super) fn check(self, program: &str, asked: Option<Signal>) -> Result<(), ExitError> {
         let asked = asked.map(Signal::number);
         let program = || program.to_owned();
         match self {

@@ -198,7 +198,7 @@ impl Handler<WhenDown> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: WhenDown, _: &mut Context<Self>) {
-        // One that was forgotten is down: the waiter is dropped, which says so.
+        // A service that was forgotten is down. Dropping the waiter says so.
         let Some(link) = self.by_token(msg.token) else {
             return;
         };

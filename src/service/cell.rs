@@ -43,11 +43,11 @@ pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
 enum CellState<A, I> {
     /// The factory's future is making the actor.
     Building(Building<A>),
-    /// There is no incarnation. Messages wait.
-    Parked,
     /// The incarnation and all messages are dropped. Nothing runs any more.
     Released,
     Running(I),
+    /// There is no incarnation. Messages wait.
+    Vacant,
 }
 
 impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
@@ -58,7 +58,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
     ) -> Self {
         Self {
             host: H::new(mailbox, link),
-            state: CellState::Parked,
+            state: CellState::Vacant,
             factory,
         }
     }
@@ -110,7 +110,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
             CellState::Building(_) => self.end(Exit::from(ExitReason::Shutdown)),
             CellState::Running(incarnation) => self.host.ask_to_stop(incarnation),
             // The incarnation has ended by itself, and that notice and this command have crossed.
-            CellState::Parked | CellState::Released => {}
+            CellState::Vacant | CellState::Released => {}
         }
     }
 
@@ -158,14 +158,14 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
     /// Drops what is left of the incarnation, gives its actor back to the factory, and returns the first panic of all that.
     fn tear_down(&mut self) -> Option<ExitReason> {
         let mut first = None;
-        match mem::replace(&mut self.state, CellState::Parked) {
+        match mem::replace(&mut self.state, CellState::Vacant) {
             CellState::Running(incarnation) => {
                 let factory = &mut self.factory;
                 let take_back = |actor| factory.take_back(actor);
                 first = self.host.tear_down(incarnation, take_back);
             }
             CellState::Building(future) => drop_guarded(&mut first, future),
-            CellState::Parked | CellState::Released => {}
+            CellState::Vacant | CellState::Released => {}
         }
         first
     }

@@ -73,7 +73,7 @@ impl<A: Actor> AnySeed for Seed<A> {
     }
 
     fn launch_on(self: Box<Self>, arbiter: &ArbiterHandle) {
-        // An arbiter that has ended refuses the closure, one that ends first never runs it. Either drops the seed.
+        // An arbiter that has ended refuses the closure; one that ends before its turn never runs it. In both cases the seed is dropped.
         let _accepted = arbiter.spawn_fn(move || self.launch_here());
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, B
     let mut seen = BTreeSet::from([slot]);
     let mut work = vec![slot];
     while let Some(slot) = work.pop() {
-        // Through those that wait themselves: a chain of services that wait is broken wherever one link will not resolve.
+        // Also through requirements that are gated themselves: a chain of services that wait is broken by any link that will never be ready.
         for name in state.services[slot].required() {
             let Some(required) = state.services.named(name) else {
                 return Some((Arc::clone(name), Blocked::Missing));
@@ -94,15 +94,15 @@ pub(super) fn ended_requirement(state: &SupervisorState, slot: u32) -> Option<Ex
     None
 }
 
-/// Lets a service wait for what it requires. Returns with what it ends if it does not wait.
-pub(super) fn park(
+/// Has a service wait for what it requires. Returns with what it ends if that will not become ready by itself.
+pub(super) fn block(
     state: &mut SupervisorState,
     slot: u32,
     on: Arc<str>,
     why: Blocked,
     now: Instant,
 ) -> ExitReason {
-    // That one which ran before waits for one that restarts is no news.
+    // No event for a service that ran before and waits for a requirement that is being restarted: that resolves itself.
     let news = !why.resolves_itself() || state.services[slot].starts == 0;
     state.set_phase(slot, Phase::Gated);
     if news {
@@ -230,6 +230,7 @@ pub(super) fn bounce_dependents(state: &mut SupervisorState, slot: u32) -> usize
         return 0;
     }
     let mut bounced = 0;
+    // A service is taken once, also if it is bound to several of these: from the first time on something is wanted of it.
     let mut work = vec![slot];
     while let Some(slot) = work.pop() {
         let name = state.services[slot].name();
@@ -269,7 +270,7 @@ fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
             if let Some((on, why)) = blocker(state, dependent)
                 && !why.resolves_itself()
             {
-                park(state, dependent, on, why, now);
+                block(state, dependent, on, why, now);
                 work.push(name);
             }
         }

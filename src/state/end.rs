@@ -68,7 +68,7 @@ impl End {
     }
 }
 
-/// A supervisor that ends: why, and what has gone wrong since.
+/// What the state knows of the end of its supervisor while it lasts: why, and what has gone wrong since.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) cause: Cause,
@@ -128,6 +128,7 @@ impl Ending {
 
     /// The time is over: takes how long it was.
     pub(super) fn expire(&mut self) -> Option<Duration> {
+        // Taken: it is done once, and a shorter time that comes later has nothing left to kill.
         self.deadline.take().map(|(_, within)| within)
     }
 

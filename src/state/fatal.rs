@@ -54,6 +54,7 @@ pub(super) fn end_fatally(
             let compare = state.rules.more_important.as_ref();
             compare.is_some_and(|more_important| more_important(&error, kept))
         }
+        // What is different for a scope, rule 3: see `Binding`.
         Cause::Stopped | Cause::AutoShutdown => bound,
         Cause::StartFailed { .. } | Cause::Escalated { .. } | Cause::Terminated { .. } => false,
     };

@@ -41,7 +41,7 @@ pub(super) fn revive(
 ///
 /// A group restart that is under way takes the new one in.
 fn restart_group(state: &mut SupervisorState, root: u32, from: u64, delay: Duration, now: Instant) {
-    // Those that wait for a delay, a pause or a requirement of their own go on waiting for it.
+    // Services that wait for a delay, a pause or a requirement of their own are left out: they are started after that.
     let others: Vec<u32> = state
         .services
         .starting_at(from)

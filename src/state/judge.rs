@@ -95,8 +95,8 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
         state.set_phase(slot, Phase::Stopped);
         return fatal::start_failed(state, slot, end.exit.reason);
     }
-    // One that was ready before the one that is being started. Were it restarted now, a start that fails after all would have to stop it
-    // again, and each failure of it would count while nothing runs yet.
+    // The service was ready before the one that is being started now. If it were restarted at once and that start failed after all, it would
+    // have to be stopped again; and each of its failures would count, while the supervisor does not run yet.
     state.mirror(slot, Phase::Undecided.public());
     state.deferred.push((state.services.token(slot), end));
     Next::Settle
@@ -107,7 +107,7 @@ pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Inst
     let judgement = judge(state, slot, &end, now);
     // Told before anything follows from it, so that a listener sees the cause first.
     report_end(state, slot, &end, judgement.restarting(), now);
-    // Of an incarnation that never was ready, nobody can have been started who is bound to it.
+    // If the incarnation never was ready, no service that is bound to this one has been started.
     if end.ready_for.is_some() {
         dependencies::bounce_dependents(state, slot);
     } else if judgement != Judgement::Refuse {
@@ -136,7 +136,7 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         Some(Verdict::Bounce) if state.pause.is_some() => return Judgement::Queue,
         Some(Verdict::Bounce) => return Judgement::Bounce,
         Some(Verdict::Uninstall) => return Judgement::Uninstall,
-        // Nobody would ever wake one that requires nobody: it is restarted like any other.
+        // A service that requires nothing would never be woken: it is restarted like any other.
         Some(Verdict::Missing) if !service.required().is_empty() => return Judgement::Park,
         Some(Verdict::Missing) | None => {}
     }
@@ -154,8 +154,8 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
     match limits::count(state, slot, now) {
         Some(Exceeded::GiveUp) => Judgement::GiveUp,
         Some(Exceeded::Escalate) => Judgement::Escalate,
-        Some(Exceeded::Rest(pause)) => Judgement::Rest(pause.max(delay)),
-        Some(Exceeded::Pause(pause)) => Judgement::Pause(pause),
+        Some(Exceeded::Rest(lasting)) => Judgement::Rest(lasting.max(delay)),
+        Some(Exceeded::Pause(lasting)) => Judgement::Pause(lasting),
         None if state.pause.is_some() => Judgement::Queue,
         None => Judgement::Restart(delay),
     }
@@ -181,7 +181,7 @@ fn apply(
             state.report(slot, EventKind::ServiceGaveUp { reason }, now);
             dependencies::became_unavailable(state, slot, now);
         }
-        Judgement::Rest(pause) => limits::rest(state, slot, pause, now),
+        Judgement::Rest(lasting) => limits::rest(state, slot, lasting, now),
         Judgement::Pause(lasting) => {
             limits::start_pause(state, lasting, now);
             limits::wait_for_resume(state, slot);
@@ -229,7 +229,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     if live {
         state.clear_incarnation(slot);
     }
-    // Not judged: no rule could have it started again, since its mailbox and its factory are gone with the arbiter.
+    // Not judged: no rule could have it started again, since its mailbox and its factory are gone with the cell.
     state.services[slot].remember_exit(&reason);
     report_lost(state, slot, &reason, wanted, now);
     dependencies::bounce_dependents(state, slot);
@@ -241,7 +241,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     });
     let ends = matches!(next, Next::End(_));
     if ends {
-        // Why nothing is started any more is the end of the supervisor, and not the loss of this service.
+        // Told before the two answers below: to whoever waits for a start, the reason is the end of the supervisor, and not the loss.
         state.tell(slot, Milestone::ShuttingDown);
     }
     let serial = state.services[slot].serial;

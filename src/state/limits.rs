@@ -93,7 +93,7 @@ pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: I
 pub(super) fn wait_for_resume(state: &mut SupervisorState, slot: u32) {
     state.set_phase(slot, Phase::Queued);
     state.queue.push_back(state.services.token(slot));
-    // Entries of those that no longer wait must not pile up during a long pause.
+    // A service that fails, is restarted by hand and fails again leaves an entry each time: they must not pile up in a long pause.
     if state.queue.len() > 2 * state.services.len() + 16 {
         let services = &state.services;
         state.queue.retain(|token| {
@@ -130,14 +130,14 @@ pub(super) fn resume(state: &mut SupervisorState, now: Instant) -> Next {
     Next::ReviveAll(resumed.into_iter())
 }
 
-/// Lets a service wait because of its own limit.
-pub(super) fn rest(state: &mut SupervisorState, slot: u32, pause: Duration, now: Instant) {
-    state.report(slot, EventKind::RestartScheduled { after: pause }, now);
-    let until = later(now, pause);
+/// Has a service rest, because it is over its own limit.
+pub(super) fn rest(state: &mut SupervisorState, slot: u32, lasting: Duration, now: Instant) {
+    state.report(slot, EventKind::RestartScheduled { after: lasting }, now);
+    let until = later(now, lasting);
     state.set_phase(slot, Phase::Resting { until });
 }
 
-/// A service has waited long enough because of its own limit.
+/// The rest of a service is over.
 pub(super) fn rested(state: &mut SupervisorState, slot: u32) -> Next {
     if let Some(own) = state.services[slot].own_limit() {
         own.counter.resume();
@@ -153,8 +153,9 @@ pub(super) fn rested(state: &mut SupervisorState, slot: u32) -> Next {
     }
 }
 
-/// A service has waited long enough because of its backoff.
+/// The backoff of a service is over.
 pub(super) fn backed_off(state: &mut SupervisorState, slot: u32) -> Next {
+    // Not counted again. But a pause that has begun meanwhile holds for all.
     if state.pause.is_some() {
         wait_for_resume(state, slot);
         Next::Settle

@@ -28,7 +28,7 @@ impl Line {
 
     /// Takes services in that are in start order.
     pub(super) fn enter_all(&mut self, places: impl Iterator<Item = (u64, u32)>) {
-        // Made of a sorted list, a set costs a fraction of what it costs piece by piece.
+        // All at once: a set that is built from a sorted list costs a fraction of one that is filled piece by piece.
         self.queue.append(&mut places.collect());
     }
 

@@ -1,4 +1,4 @@
-//! What a supervisor knows, and the small steps of which everything is made that it decides.
+//! What a supervisor knows, and the small steps of which all decisions are made.
 //!
 //! Whoever decides (`judge`, `start`, `stop`, `group`, `operations`, and what they all use: `dependencies`, `limits`, `fatal`) is a
 //! module of functions over this value. Nothing here decides what comes next.
@@ -195,7 +195,7 @@ impl SupervisorState {
     pub(super) fn end_incarnation(&mut self, slot: u32, exit: Exit, now: Instant) -> (Wanted, End) {
         let service = &self.services[slot];
         let wanted = service.wanted;
-        // Only an end in `Ready` is one after it was ready: one that was asked to stop may have been told so before it was ready.
+        // An incarnation that was asked to stop counts as never ready, since it may have been asked before it was.
         let (asked, ready_since) = match service.phase() {
             Phase::Ready => (Asked::NotYet, service.since),
             Phase::Starting { .. } => (Asked::NotYet, None),
@@ -239,7 +239,7 @@ impl SupervisorState {
     /// Reports something of the supervisor itself.
     pub(super) fn report_self(&mut self, kind: EventKind, now: Instant) {
         if let Some(event) = self.own_event(kind, now) {
-            self.output.push(Effect::Report(event));
+            self.output.push(Effect::Event(event));
         }
     }
 
@@ -262,7 +262,7 @@ impl SupervisorState {
 
     /// The path of a service of this name.
     pub(super) fn path_of(&mut self, name: &str) -> Arc<str> {
-        // In one piece of memory that is kept: a path costs the one allocation that it is.
+        // The text is put together in memory that is used again, so that a path costs one allocation.
         self.path_text.clear();
         self.path_text.push_str(&self.path);
         self.path_text.push('/');

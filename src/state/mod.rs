@@ -11,40 +11,44 @@
 //! # From an input to its effects
 //!
 //! ```text
-//!            input ──► mod ◄───── Next ─────┐        who decides, and returns what follows
+//!            input ──► mod ◄───── Next ─────┐        takes every input, and carries on
 //!                       │                   │
-//!       ┌─────────┬─────┴───┬─────────┬─────┴─────┐
-//!     judge     start     stop      group     operations
-//!       │         │         │                     │
-//!       ├─────────┴────┬────┴─────────────────────┘
-//!     limits      dependencies, fatal                 what several of them ask, and what one change means for others
-//!       │              │
-//!       └──────┬───────┘
-//!           machine ──► output ──► effects            what is known, and its small steps
+//!       ┌─────────┬─────┴───┬───────────┬───┴─────┐
+//!     judge     start     stop     operations   group     decide, and return what follows
+//!       │         │         │           │         │
+//!       ├─────────┴────┬────┴───────────┘         │
+//!     limits      dependencies, fatal             │       what several of them ask, and what one change means for others
+//!       │              │                          │
+//!       └──────┬───────┴──────────────────────────┘
+//!           machine ──► output ──► effects                what is known, and its small steps
 //!              │
 //!   table (service, transitions), line, sequence, waiters, end, rules
 //! ```
 //!
-//! Arrows and branches go down. Modules side by side do not call each other: each returns a [`Next`], and
-//! [`carry_on`](SupervisorState::carry_on) goes on with whoever takes that step, until nothing follows.
+//! Arrows and branches go down, but for `Next`; `mod` itself also calls `limits`, `fatal` and `dependencies`. Modules side by side do not
+//! call each other: each returns a [`Next`], and [`carry_on`](SupervisorState::carry_on) goes on with whoever takes that step, until nothing
+//! follows.
 //!
 //! # Phases of a service
 //!
 //! ```text
-//!   Registered ─► InLine ─► Starting ─► Ready ─► Stopping ─► Stopped, Finished, Failed, Lost
-//!                   ▲  ▲      ▲  │        │          │
-//!                   │  │      │  ├► Overdue          │       an incarnation is there: Starting, Overdue, Ready, Stopping
-//!     Delayed ──────┘  │      │  ▼   ▼    ▼          ▼
-//!     Gated, Parked ───┴──────┴─ Undecided ◄─────────┘        it has ended: judged at once, or when the supervisor has started
-//!     BackingOff, Resting, Queued ◄──┘
+//!   to be started                        has an incarnation                 down until somebody asks for a start
+//!
+//!   Registered ─┬─► InLine, Delayed ─┬─► Starting ──► Ready ──► Stopping
+//!               └─► Gated, Parked ───┤     │ └─► Overdue │          │
+//!                                    │     ▼        ▼    ▼          ▼
+//!     BackingOff, Resting, Queued ───┘   Undecided: the incarnation has ended
+//!       ▲                                  │
+//!       └──────────────────────────────────┴──────────────────────────────► Stopped, Finished, Failed
 //! ```
 //!
-//! The picture shows the usual ways. All of them, by input, are in [`transitions`], and checked there.
+//! The picture shows the usual ways. From `Undecided` a service may also get into the line, be gated or parked, or start at once; `Lost` may follow from any. All
+//! ways, by input, are in [`transitions`], and checked there.
 //!
 //! # Invariants
 //!
 //! 1. A service has at most one incarnation that has not ended or been abandoned.
-//! 2. Nothing is started while its supervisor stops, and nothing is restarted during a pause.
+//! 2. Nothing is started while its supervisor stops, and nothing is restarted during a pause but on request.
 //! 3. Whoever waits for an operation is answered once, whatever happens.
 //! 4. Every failure is reported before what follows from it.
 //! 5. What follows from one input comes to an end, within a number of steps that grows with the number of services and nothing else.
@@ -197,17 +201,10 @@ impl SupervisorState {
         self.carry_on(next, now);
     }
 
-    /// Ends a scope with an error that is not a service's.
-    pub(crate) fn fail_scope(&mut self, error: ServiceError, now: Instant) {
+    /// Ends a scope: with an error that is not a service's, or without one.
+    pub(crate) fn end_scope(&mut self, error: Option<ServiceError>, now: Instant) {
         self.set_input(Input::EndScope, None);
-        let next = fatal::end_scope(self, Some(error));
-        self.carry_on(next, now);
-    }
-
-    /// Ends a scope without an error.
-    pub(crate) fn finish_scope(&mut self, now: Instant) {
-        self.set_input(Input::EndScope, None);
-        let next = fatal::end_scope(self, None);
+        let next = fatal::end_scope(self, error);
         self.carry_on(next, now);
     }
 }
@@ -292,6 +289,7 @@ impl SupervisorState {
     /// Forgets a service that is not running, because the supervisor is built without it this time.
     pub(crate) fn forget(&mut self, token: ServiceToken, now: Instant) {
         self.set_input(Input::Reopen, Some(token));
+        // Nothing runs before the start. If something did, nobody could stop it once it is forgotten.
         if let Some(slot) = self.services.slot(token)
             && !self.services[slot].phase().is_live()
         {
@@ -320,6 +318,7 @@ impl SupervisorState {
 
     /// Does everything that is due at `now`, in the order in which it was due. Harmless if nothing is.
     pub(crate) fn timeout(&mut self, now: Instant) {
+        // Looked up again each time: what follows from one may have changed when the others are due.
         while let Some((at, due)) = self.next_due()
             && at <= now
         {
@@ -351,7 +350,7 @@ impl SupervisorState {
     fn next_due(&self) -> Option<(Instant, Due)> {
         let service = self.services.next_deadline();
         let mut first = service.map(|(at, slot)| (at, Due::Service(slot)));
-        // Asked after every turn, and as a rule there is nothing else: compared one by one, and not collected.
+        // Asked after every turn: compared one by one, since a list would be allocated each time.
         let mut compare = |at: Option<Instant>, due| {
             if let Some(at) = at
                 && first.is_none_or(|first| (at, due) < first)
@@ -378,11 +377,11 @@ impl SupervisorState {
     /// Takes one step after the other, until nothing follows and nobody is free to go on.
     fn carry_on(&mut self, first: Next, now: Instant) {
         let mut next = first;
-        // What waits until everything has been done that follows from what came before it.
+        // A stack: the second half of a `Then`, and the rest of a list, wait here until all is done that follows from what came before.
         let mut then = Vec::new();
         let mut steps = 0;
-        // Each step takes a service a phase further, or ends the supervisor; none puts one back into a phase that it had in this turn. Those
-        // that waited for something may stand in a list more than once, and are passed over from the second time on.
+        // Each step takes a service a phase further, or ends the supervisor; none puts a service back into a phase that it had in this turn.
+        // A service may stand in `deferred` or `queue` more than once, and is passed over from the second time on.
         let bound = 8 * (self.services.len() + self.deferred.len() + self.queue.len() + 4);
         loop {
             steps += 1;
@@ -444,9 +443,10 @@ impl SupervisorState {
         }
     }
 
-    /// Lets those go on who have become free to by what was done. Says what follows, if anything does.
+    /// Starts and asks whoever was waiting for what was just done, and ends the supervisor if nothing is left. Says what follows, if anything.
     fn settle(&mut self, now: Instant) -> Option<Next> {
         let next = start::advance(self, now);
+        // What follows from a start comes first: a start that has failed ends the supervisor, and changes who is to stop.
         if next.is_none() {
             stop::advance(self, now);
             stop::complete(self, now);
@@ -454,7 +454,7 @@ impl SupervisorState {
         next
     }
 
-    /// One that ended during the start may have been started by a request since, or be stopped, or forgotten.
+    /// A service that ended during the start may since have been started by a request, stopped or forgotten: then there is nothing to judge.
     fn judge_if_undecided(&self, token: ServiceToken, end: end::End) -> Next {
         match self.services.slot(token) {
             Some(slot) if self.services[slot].phase() == Phase::Undecided => {
@@ -464,7 +464,7 @@ impl SupervisorState {
         }
     }
 
-    /// One that waited for the end of a pause may have been stopped by what the one before has led to.
+    /// A service that waited for the end of a pause may have been stopped by what the restart before it has led to.
     fn revive_if_queued(&self, slot: u32) -> Next {
         match self.services.get(slot) {
             Some(service) if service.phase() == Phase::Queued => Next::Revive {

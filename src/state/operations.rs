@@ -65,7 +65,7 @@ pub(super) fn stop(
     state.waiters.push(service.serial, waiter, Want::Stopped);
     match service.wanted {
         Wanted::Nothing => return Ok(Next::Stop { slot, wanted }),
-        // More than a stop is wanted already.
+        // Both end the service as well, and for good.
         Wanted::Removal | Wanted::End => {}
         Wanted::Stop | Wanted::Restart | Wanted::Bounce | Wanted::GroupRestart => {
             state.set_wanted(slot, wanted);
@@ -109,7 +109,7 @@ pub(super) fn restart(
     match before {
         Wanted::Nothing => return Ok(Next::Stop { slot, wanted }),
         Wanted::Stop => state.set_wanted(slot, wanted),
-        // It is started again as it is; or its supervisor ends, which was said to all who ask.
+        // It will be started again anyway. The last two do not come here: a removal is refused above, and an ending supervisor by `address`.
         Wanted::Restart | Wanted::Bounce | Wanted::GroupRestart | Wanted::Removal | Wanted::End => {
         }
     }
@@ -201,7 +201,7 @@ pub(super) fn reconfigure(
 fn start_now(state: &mut SupervisorState, slot: u32) -> Next {
     match state.services[slot].phase() {
         Phase::Registered => {}
-        // Its turn in the line comes by itself, and before it those that it builds upon; in a pause it does not.
+        // It is started in its turn, after those that come before it; in a pause the line stands still, and only a request helps.
         Phase::InLine if state.pause.is_none() => {}
         _ if state.status == Status::Idle => state.set_phase(slot, Phase::Registered),
         _ => return Next::Begin(slot),

@@ -49,7 +49,7 @@ pub(crate) enum Effect {
         state: ServiceState,
     },
     /// Tell the subscribers.
-    Report(Event),
+    Event(Event),
     /// Tell somebody who waits for an operation.
     Answer {
         /// Who waits.
@@ -143,7 +143,7 @@ impl Output {
         now: Instant,
     ) {
         if let Some(event) = self.event(subject, kind, now) {
-            self.effects.push_back(Effect::Report(event));
+            self.effects.push_back(Effect::Event(event));
         }
     }
 

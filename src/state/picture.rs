@@ -92,6 +92,7 @@ impl SupervisorState {
             path: Arc::clone(&service.path),
             state: service.phase().public(),
             generation: service.generation(),
+            // Every incarnation but the first is a restart.
             restarts: service.generation(),
             restart: service.restart,
             last_exit: service.last_exit.get(),

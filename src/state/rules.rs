@@ -232,9 +232,9 @@ impl RareRules {
 /// 4. At the end all services are forgotten, in reverse start order.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Binding {
-    /// They do, as in a scope.
+    /// As in a scope: the first failure ends all.
     Bound,
-    /// They do not.
+    /// Each has a life of its own.
     #[default]
     Loose,
 }
@@ -242,17 +242,17 @@ pub(crate) enum Binding {
 /// Whether the end of a service may end its supervisor.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Significance {
-    /// It may not.
+    /// Its end leaves the supervisor running.
     #[default]
     Ordinary,
-    /// It may, as the supervisor's auto shutdown says.
+    /// Its end may end the supervisor, as the auto shutdown of that says.
     Significant,
 }
 
 /// Whether a service can say when it is ready.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Announces {
-    /// Its context has no words for it.
+    /// Its context has no call for that: it is ready when it has started.
     Never,
     /// When it likes.
     #[default]

@@ -23,7 +23,7 @@ use crate::policy::Strategy;
 pub(super) struct Sequence {
     /// Those that were not asked yet, by their place in start order.
     pending: BTreeSet<(u64, u32)>,
-    /// Those that may have become free to be asked since the last look, where [`Gate::Dropped`]: nobody else is looked at then.
+    /// Once the gate is dropped: who may have become free to be asked since [`take_freed`](Self::take_freed) was called last.
     freed: Vec<u32>,
     /// How many hold up those before them.
     holding: usize,

@@ -37,6 +37,7 @@ pub enum ServiceState {
 }
 
 impl ServiceState {
+    // In the order of the variants, by which `index` and `to_bits` number them.
     pub(super) const ALL: [Self; 8] = [
         Self::Waiting,
         Self::Starting,
@@ -105,7 +106,7 @@ pub(super) enum Phase {
     Undecided,
     /// It waits for the end of its backoff.
     BackingOff { until: Option<Instant> },
-    /// It waits for the end of the pause that its own limit demands.
+    /// It rests: it waits because it was over its own limit.
     Resting { until: Option<Instant> },
     /// It waits for the end of its supervisor's pause.
     Queued,
@@ -268,9 +269,9 @@ pub(super) enum Member {
 /// Whether a service was there before its supervisor was started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Origin {
-    /// It was: it is kept when it has ended for good.
+    /// It was there: it is kept when it has ended for good.
     Static,
-    /// It was added later: it is forgotten then.
+    /// It was added later: it is forgotten when it has ended for good.
     Dynamic,
 }
 
@@ -278,6 +279,7 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) path: Arc<str>,
+    /// The number that tells it from those that had its slot before.
     pub(super) serial: u64,
     /// Its place in start order.
     pub(super) order: u64,
@@ -286,6 +288,7 @@ pub(super) struct Service {
     /// Since when it is starting or ready.
     pub(super) since: Option<Instant>,
     phase: Phase,
+    /// `None` if the supervisor's `shutdown_timeout` holds for it.
     pub(super) shutdown: Option<Shutdown>,
     pub(super) last_exit: LastExit,
     pub(super) extras: Option<Box<Extras>>,
@@ -305,6 +308,7 @@ pub(super) enum StartReport {
 }
 
 /// What few services have.
+// Apart: with a hundred thousand services, every word of a `Service` counts.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     pub(super) start_timeout: Option<Duration>,

@@ -41,6 +41,7 @@ pub(super) fn add(
         return Err(AddError::ShuttingDown);
     }
     if fatal::is_bound(state) {
+        // What is different for a scope, rule 1: see `Binding`.
         rules.restart = RestartType::Temporary;
     }
     rules.validate(state.rules.auto_shutdown)?;
@@ -104,12 +105,13 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
     let Some((slot, on)) = missing else {
         return Next::Settle;
     };
-    let reason = dependencies::park(state, slot, on, Blocked::Missing, now);
+    let reason = dependencies::block(state, slot, on, Blocked::Missing, now);
     fatal::start_failed(state, slot, reason)
 }
 
 /// The services could not even be built: ends the start before it began.
 pub(super) fn refuse(state: &mut SupervisorState, cause: ExitReason) -> Next {
+    // Counted as a start like any other, so that its end is an event of the incarnation that has failed.
     state.status = Status::Starting;
     state.starts += 1;
     let path = Arc::clone(&state.path);
@@ -131,7 +133,7 @@ pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
     let mut forgotten: Vec<u32> = state.services.in_order().collect();
     forgotten.retain(|slot| reopen_service(state, *slot) == Reopened::Forgotten);
     state.line.clear();
-    // Only now: nobody is told that waiting for one of them is in vain, since nobody waits any more.
+    // After all are back in `Registered`: so none of them is blocked because one that it requires is forgotten here.
     for slot in forgotten {
         let reason = state.services[slot].last_exit();
         dependencies::forget(state, slot, &reason, now);
@@ -200,7 +202,7 @@ pub(super) fn ready(state: &mut SupervisorState, slot: u32, now: Instant) -> Nex
 /// Starts a service if what it requires is ready.
 pub(super) fn begin(state: &mut SupervisorState, slot: u32, now: Instant) -> Begun {
     if state.services[slot].phase() == Phase::Lost {
-        // Nobody is left to obey. It was told when the cell was lost.
+        // There is no cell that would obey. Whoever waits was answered when it was lost.
         return Begun::Waits;
     }
     match dependencies::blocker(state, slot) {
@@ -209,7 +211,7 @@ pub(super) fn begin(state: &mut SupervisorState, slot: u32, now: Instant) -> Beg
             Begun::Started
         }
         Some((on, why)) => {
-            let reason = dependencies::park(state, slot, on, why, now);
+            let reason = dependencies::block(state, slot, on, why, now);
             if why.resolves_itself() {
                 Begun::Waits
             } else {
@@ -234,7 +236,7 @@ fn launch(state: &mut SupervisorState, slot: u32, now: Instant) {
     state.output.push(Effect::Start { token, generation });
 }
 
-/// Reports once per incarnation that it has started.
+/// Reports once per incarnation that it has started: at the first of the notices `Started` and `Ready`, since not every service sends both.
 fn report_start(state: &mut SupervisorState, slot: u32, now: Instant) {
     if state.services[slot].start_report == StartReport::Due {
         state.services[slot].start_report = StartReport::Made;
@@ -251,7 +253,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
             return Some(complete(state, now));
         };
         let begun = match begin(state, slot, now) {
-            // Who has ended is started again only when everybody has been started.
+            // A requirement that ended during the start is judged after it. To wait for it would be to wait for ever.
             Begun::Waits if state.status == Status::Starting => {
                 dependencies::ended_requirement(state, slot).map_or(Begun::Waits, Begun::Blocked)
             }

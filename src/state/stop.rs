@@ -17,13 +17,10 @@ use crate::{
     policy::{ExitReason, KillCause, RestartType, Shutdown, Verdict},
 };
 
-/// How long an incarnation that is killed may take to be gone, before it is abandoned.
-const ABANDON_AFTER: Duration = Duration::from_secs(1);
-
 /// Stops an incarnation, after those that are bound to it, and says what becomes of its service.
 pub(super) fn stop(state: &mut SupervisorState, slot: u32, wanted: Wanted, now: Instant) -> Next {
     state.set_wanted(slot, wanted);
-    // Those that are bound to it stop first, since they may use it while they do.
+    // Services that are bound to this one stop first, since they may use it until they have.
     if dependencies::bounce_dependents(state, slot) > 0 {
         state.join_sequence(slot);
     } else {
@@ -34,7 +31,7 @@ pub(super) fn stop(state: &mut SupervisorState, slot: u32, wanted: Wanted, now: 
 
 /// Asks whoever may be asked.
 pub(super) fn advance(state: &mut SupervisorState, now: Instant) {
-    // The usual case, and the last step of every input.
+    // The usual case, and on the way of every input.
     if state.sequence.is_empty() {
         return;
     }
@@ -50,7 +47,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) {
 fn ask(state: &mut SupervisorState, slot: u32, now: Instant) {
     state.sequence.hold(&mut state.services, slot);
     if let Phase::Overdue { until } = state.services[slot].phase() {
-        // It is being dropped already. All that changes is that its end is no failed start any more.
+        // It is being dropped already, for its start timeout. Its end will be a stop that was wanted, and no failed start.
         return state.set_phase(slot, stopping(Stage::Killed, until));
     }
     let until = match state.shutdown_of(slot) {
@@ -66,6 +63,7 @@ fn ask(state: &mut SupervisorState, slot: u32, now: Instant) {
 
 /// The incarnation was asked to stop, and said that it has work to finish.
 pub(super) fn acknowledged(state: &mut SupervisorState, slot: u32) -> Next {
+    // In another stage the notice comes twice, or has crossed a kill.
     if let Phase::Stopping {
         stage: Stage::Asked,
         until,
@@ -159,7 +157,7 @@ pub(super) fn stopped(
         return become_wanted(state, slot, wanted, &end, now);
     };
     let path = state.services[slot].path.clone();
-    // First, since it makes all that were to be started again end as well.
+    // The end of the supervisor first: with that, whatever was wanted of the service, it is not started again.
     let fatal = fatal::end_fatally(state, path, error);
     let become_wanted = Next::Become { slot, wanted, end };
     Next::Then(Box::new((fatal, become_wanted)))
@@ -214,6 +212,7 @@ pub(super) fn become_wanted(
         }
         Wanted::GroupRestart => state.enqueue(slot, Phase::InLine),
         Wanted::Bounce | Wanted::Restart => return Next::Begin(slot),
+        // `Nothing` does not come here: an end that nobody wanted is judged.
         Wanted::Stop | Wanted::End | Wanted::Nothing => {
             state.set_phase(slot, Phase::Stopped);
             dependencies::became_unavailable(state, slot, now);
@@ -241,6 +240,7 @@ pub(super) fn shutdown(
     if state.status == Status::Ended {
         return Next::Settle;
     }
+    // Without effect on a supervisor that ends already, but for the time.
     end(state, Cause::Stopped);
     if let Some(within) = within
         && let Some(at) = later(now, within)
@@ -329,3 +329,6 @@ pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
     let ended = Box::new(ended);
     state.output.push(Effect::End { ended, event });
 }
+
+/// How long an incarnation that is killed may take to be gone, before it is abandoned.
+const ABANDON_AFTER: Duration = Duration::from_secs(1);

@@ -101,7 +101,7 @@ impl Table {
         let name_at = |slot| name_at(&self.slots, slot);
         self.names.insert(service.name(), slot, name_at);
         self.slots[slot as usize] = Slot::Taken(service);
-        // They were added before what they require. Each gets a new place at the end, in the order that requirements demand.
+        // Services that were added before what they require. Each gets a new place at the end, in the order that requirements demand.
         let mut moved = Vec::new();
         for dependent in behind {
             let order = self.order.push(dependent);
@@ -122,6 +122,7 @@ impl Table {
             return None;
         };
         transitions::check(service.phase().kind(), input, Kind::Forgotten);
+        // Used again next: a supervisor that adds and removes for ever keeps its few slots.
         self.free = Some(slot);
         self.set_deadline(slot, service.phase().deadline(), None);
         self.counts[service.phase().public().index()] -= 1;
@@ -175,7 +176,7 @@ impl Table {
 
     /// Counts a service that requires others in or out of the stop sequence.
     ///
-    /// Returns the names that nobody in the sequence requires any more.
+    /// Returns the services that nobody in the sequence requires any more.
     pub(super) fn set_leaving(&mut self, slot: u32, leaving: Leaving) -> Vec<u32> {
         let mut free = Vec::new();
         let Some(Slot::Taken(service)) = self.slots.get(slot as usize) else {
@@ -187,11 +188,12 @@ impl Table {
             };
             match leaving {
                 Leaving::Joins => dependents.leaving += 1,
-                Leaving::Left => dependents.leaving -= 1,
-            }
-            // The last that held it up has ended, or the first one has come: whoever asks for the former knows which.
-            if dependents.leaving == 0 {
-                free.extend(self.names.get(required, |slot| name_at(&self.slots, slot)));
+                Leaving::Left => {
+                    dependents.leaving -= 1;
+                    if dependents.leaving == 0 {
+                        free.extend(self.names.get(required, |slot| name_at(&self.slots, slot)));
+                    }
+                }
             }
         }
         free

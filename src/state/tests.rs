@@ -326,7 +326,7 @@ impl Bench {
             Effect::Mirror { token, state } => {
                 self.mirror.insert(token, state);
             }
-            Effect::Report(event) => self.hear(event),
+            Effect::Event(event) => self.hear(event),
             Effect::Answer { waiter, answer } => self.answers.push((waiter, answer)),
             Effect::Started => self.started += 1,
             Effect::End { ended, event } => {

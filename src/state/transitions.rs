@@ -60,7 +60,7 @@ type Row = (&'static [Kind], &'static [Input], &'static [Kind]);
 ///
 /// What follows for a service from an input about another one ([`Input::Other`]) may follow from one about itself as well.
 #[rustfmt::skip]
-const TABLE: &[Row] = {
+const TRANSITIONS: &[Row] = {
     use Kind::{
         BackingOff, Delayed, Failed, Finished, Forgotten, Gated, InLine, Overdue, Parked, Queued, Ready, Registered, Resting, Starting,
         Stopped, Stopping, Undecided,
@@ -130,14 +130,14 @@ pub(super) fn check(from: Kind, input: Input, to: Kind) {
     #[cfg(test)]
     taken::note(from, input, to);
     debug_assert!(
-        from == to || is_in_table(from, input, to) || is_in_table(from, Input::Other, to),
+        from == to || is_listed(from, input, to) || is_listed(from, Input::Other, to),
         "a service that is {from:?} becomes {to:?} by {input:?}"
     );
 }
 
 /// Reports whether a row of the table has this transition.
-fn is_in_table(from: Kind, input: Input, to: Kind) -> bool {
-    TABLE.iter().any(|(phases, inputs, following)| {
+fn is_listed(from: Kind, input: Input, to: Kind) -> bool {
+    TRANSITIONS.iter().any(|(phases, inputs, following)| {
         phases.contains(&from) && inputs.contains(&input) && following.contains(&to)
     })
 }
@@ -147,7 +147,7 @@ fn is_in_table(from: Kind, input: Input, to: Kind) -> bool {
 pub(super) mod taken {
     use std::{cell::RefCell, collections::BTreeSet};
 
-    use super::{Input, Kind, TABLE, is_in_table};
+    use super::{Input, Kind, TRANSITIONS, is_listed};
 
     /// From a phase, by an input, to a phase.
     pub(in crate::state) type Transition = (Kind, Input, Kind);
@@ -159,7 +159,7 @@ pub(super) mod taken {
     pub(super) fn note(from: Kind, input: Input, to: Kind) {
         if from != to {
             // By the input itself if the table says so, else as what may follow from any.
-            let input = if is_in_table(from, input, to) {
+            let input = if is_listed(from, input, to) {
                 input
             } else {
                 Input::Other
@@ -171,7 +171,7 @@ pub(super) mod taken {
     /// All that the table has.
     pub(in crate::state) fn all() -> BTreeSet<Transition> {
         let mut all = BTreeSet::new();
-        for (phases, inputs, following) in TABLE {
+        for (phases, inputs, following) in TRANSITIONS {
             for from in *phases {
                 for input in *inputs {
                     all.extend(following.iter().map(|to| (*from, *input, *to)));

@@ -83,6 +83,7 @@ impl Milestone<'_> {
         match want {
             Want::Removed => self.for_removed(),
             Want::Stopped => {
+                // A removal may overtake a stop. Whoever asked for the stop has what it wanted.
                 let ended = matches!(self, Self::Ended | Self::Removed(_));
                 ended.then_some(Answer::Stopped(Ok::<(), StopError>(())))
             }
@@ -107,6 +108,7 @@ impl Milestone<'_> {
             }),
             Self::Interrupted | Self::Removed(_) => Err(RestartError::Interrupted),
             Self::ShuttingDown => Err(RestartError::ShuttingDown),
+            // The end with which the restart begins.
             Self::Ended => return None,
         };
         Some(Answer::Restarted(result))

@@ -226,13 +226,14 @@ impl Core {
     /// In the last two cases the services still run: they are killed, and nobody waits for their ends.
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
-        // Nothing is left of these after a stop. Otherwise those who wait are dropped, and so learn that the supervisor is down.
+        // After a stop these are empty: `stopped` has told all of them. After a kill or a panic it was not called, and whoever waits learns
+        // from the dropped channel that the supervisor is down.
         self.ending.drop_untold();
         self.answers.drop_ends();
         self.scope.drop_run();
         if !self.state.has_ended() {
             self.cells.kill_all();
-            // Nobody works on what was asked for any more: the supervisor may never be started again.
+            // The state will not come back to these before the next start, and there may be none.
             self.answers.drop_operations();
         }
         // Not called yet only after a kill or a panic. The cells of the services obey in their own time, so some may still run then.
@@ -268,10 +269,7 @@ impl Core {
     fn end_scope(&mut self, generation: u64, error: Option<ServiceError>) {
         // A handle may outlive its run, and its request the incarnation: it must not end the run that has begun since.
         if self.scope.is_of(generation) {
-            match error {
-                Some(error) => self.state.fail_scope(error, now()),
-                None => self.state.finish_scope(now()),
-            }
+            self.state.end_scope(error, now());
         }
     }
 
@@ -323,7 +321,7 @@ impl Core {
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Release { token } => self.cells.release(token),
                 Effect::Mirror { token, state } => self.mirror(token, state),
-                Effect::Report(event) => self.tell(&event),
+                Effect::Event(event) => self.tell(&event),
                 Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
                 // In its place among the effects: the readiness of the services is told before that of the supervisor.
                 Effect::Started => ctx.ready(),
@@ -336,15 +334,16 @@ impl Core {
         }
     }
 
-    /// The supervisor ends: nobody is to wait for an answer of a service that will not run again, least of all a service that has work
-    /// left to do. So those that are down are released now, and the others when they have ended.
+    /// On every turn from the one in which the supervisor begins to end. If none of its services will ever run again, those that are down
+    /// are released now, and the others when they have ended: a service that needs an answer to finish its work gets `Closed`, and does not
+    /// wait until its own time is up.
     fn begin_to_end(&mut self) {
         if let Some(tree) = self.cells.tree()
             && self.ending.begin(tree) == WhatIsDown::Released
         {
             self.cells.release_what_is_down();
         }
-        // Told again on each turn of the end, and heard the first time: a scope that is told to end by a handle is told already.
+        // Only the first call has an effect, and none if a handle has ended the scope.
         self.scope.begin_to_end();
     }
 
@@ -437,7 +436,7 @@ impl fmt::Debug for Core {
     }
 }
 
-/// Whether a supervisor starts for the first time.
+/// Whether this is the first incarnation of a supervisor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Start {
     First,

@@ -1,5 +1,6 @@
 //! How a supervisor ends: with what, whether for the last time, and what went wrong below it.
 //!
+//! This is the shell's part of an end; who is stopped, and why, the state keeps.
 //! The state stops the services and says when all have ended. The steps from there, in this order:
 //!
 //! 1. what followed from the end of the last service is carried out: look-ups see it, its event is told, who waited is answered;
@@ -28,14 +29,14 @@ impl Ending {
     pub(super) fn new() -> Self {
         Self {
             ended: None,
-            last: LastEnd::Never,
+            last: LastEnd::Unexpected,
             below: ShutdownReport::default(),
         }
     }
 
     /// Says that the supervisor is a root: when it ends, none of its services will ever run again.
     pub(super) fn expect_last(&mut self) {
-        self.last = LastEnd::Ahead;
+        self.last = LastEnd::Expected;
     }
 
     /// Reports whether the supervisor is ending for the last time.
@@ -46,11 +47,11 @@ impl Ending {
     /// Says that the supervisor ends; called on every turn from the first one on.
     pub(super) fn begin(&mut self, tree: &Tree) -> WhatIsDown {
         match self.last {
-            // Said before the supervisors below are asked to stop, so that they find it said when they are.
-            LastEnd::Ahead => tree.begin_closing(),
+            // Before the supervisors below are asked to stop: they look for it when they begin to end.
+            LastEnd::Expected => tree.begin_closing(),
             // A root above ends. A subtree that is stopped alone finds the tree open, and keeps its services for the next start.
-            LastEnd::Never if tree.is_closing() => {}
-            LastEnd::Begun | LastEnd::Never => return WhatIsDown::Kept,
+            LastEnd::Unexpected if tree.is_closing() => {}
+            LastEnd::Begun | LastEnd::Unexpected => return WhatIsDown::Kept,
         }
         self.last = LastEnd::Begun;
         WhatIsDown::Released
@@ -97,12 +98,12 @@ impl Ending {
 /// Whether the supervisor ends for the last time when it ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum LastEnd {
-    /// It is a root, and will.
-    Ahead,
-    /// It is ending for the last time: the root of its tree is.
+    /// It is ending for the last time: it is a root, or the root of its tree ends.
     Begun,
-    /// Its own supervisor may start it again, as far as is known.
-    Never,
+    /// It is a root, and has not begun to end.
+    Expected,
+    /// It is below a root, and may be started again; unless it finds, when it begins to end, that the root ends.
+    Unexpected,
 }
 
 /// What becomes of services that are down when their supervisor begins to end.

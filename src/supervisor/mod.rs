@@ -18,6 +18,7 @@
 //! | `root`, `nested` | how a supervisor is started, as a root or as a service |
 //! | `upward`, `reference`, `program` | the way to a supervisor, from below and from outside |
 //! | `spec`, `message`, `report`, `error` | what users say and get |
+//! | `clock`, `random` | what a decision needs and the state does not make: the present, and jitter |
 
 mod actor;
 mod answers;

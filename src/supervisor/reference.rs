@@ -293,7 +293,7 @@ impl SupervisorRef {
         message: message::Shutdown,
     ) -> Result<ShutdownReport, ShutdownError> {
         // The supervisor may end for another reason before it reads this, and nobody may start it again. So its being down is awaited as well.
-        // The order matters: one that ends in between has the message in its mailbox, and is found down.
+        // The message first: a supervisor that ends between the two lines then has it in its mailbox, and is found down.
         let asked = pin!(self.address.send(message));
         let (waiter, down) = oneshot::channel();
         let token = self.token();

@@ -30,7 +30,7 @@ impl SupervisorActor {
     /// If the call is dropped before it returns the tree is shut down again.
     pub async fn start(mut self) -> Result<SupervisorRef, StartError> {
         self.core.validate()?;
-        // Before anything can fail to start: that would be the last end already.
+        // Before the start: a root that fails to start ends for the last time, too.
         self.core.ending.expect_last();
         if System::try_current().is_none() {
             return Err(StartError::NoSystem);
@@ -40,10 +40,10 @@ impl SupervisorActor {
         let (tree, publish) = Tree::new();
         let tree = Arc::new(tree);
         let (parent, notices) = Parent::new();
-        let nobody = Upward::Root {
+        let above = Upward::Root {
             tree: Arc::clone(&tree),
         };
-        parent.set_above(Box::new(nobody));
+        parent.set_above(Box::new(above));
         let (link, address) = launch_root(self, Arc::new(parent), &tree);
         let untyped = Arc::clone(&link) as Arc<dyn AnyLink>;
         let (handle, started) = Keeper::spawn(untyped, Arc::clone(&tree), publish, notices);
@@ -101,7 +101,7 @@ fn launch_root(
         owner: token,
         link: Arc::clone(&link) as Arc<dyn AnyLink>,
     });
-    // What a state would decide for a service: there is none above a root.
+    // For a service, the state of its supervisor decides this. There is none above a root.
     let _nobody_watches_yet = link.core().set_state(ServiceState::Starting);
     link.core().start(0);
     Box::new(seed).launch_here();

@@ -97,7 +97,7 @@ impl World {
                 Effect::Answer { waiter, .. } => {
                     assert!(self.waiting.remove(waiter), "answered twice: {effect:?}");
                 }
-                Effect::Report(event) if *event.kind() == EventKind::ServiceAbandoned => {
+                Effect::Event(event) if *event.kind() == EventKind::ServiceAbandoned => {
                     let token = event.token().expect("a service is abandoned");
                     self.cells
                         .get_mut(&token)
@@ -341,10 +341,8 @@ impl World {
         let ends = self.random.below(30);
         let state = self.state();
         if is_bound(state) && ends < 2 {
-            match ends {
-                0 => state.fail_scope(ServiceError::new("told"), now),
-                _ => state.finish_scope(now),
-            }
+            let error = (ends == 0).then(|| ServiceError::new("told"));
+            state.end_scope(error, now);
             self.carry_out();
         }
         let state = self.state();

@@ -29,12 +29,13 @@ fn error(text: &str) -> ExitReason {
 
 impl Bench {
     fn fail_scope(&mut self, text: &str) {
-        self.state.fail_scope(ServiceError::new(text), self.now);
+        self.state
+            .end_scope(Some(ServiceError::new(text)), self.now);
         self.run();
     }
 
     fn finish_scope(&mut self) {
-        self.state.finish_scope(self.now);
+        self.state.end_scope(None, self.now);
         self.run();
     }
 
