@@ -342,7 +342,7 @@ impl fmt::Debug for dyn AnyLink {
 pub(crate) enum ServiceKind {
     /// Anything else: an actor, a function, a process.
     Actor,
-    /// A supervisor, made a service by [`ServiceSpec::supervisor`](crate::ServiceSpec::supervisor), or a root.
+    /// A supervisor, whoever has made it, or a root.
     Supervisor,
 }
 

@@ -11,7 +11,6 @@ use super::{
     factory::{Async, Factory, Fallible, Plain, StartContext, UserFactory},
     host::Host,
     hosted::{Adopted, ServiceContext},
-    link::ServiceKind,
     seed::{Grow, Seed, grow},
 };
 use crate::{
@@ -56,7 +55,6 @@ use crate::{
 pub struct ServiceSpec<A: Actor> {
     pub(crate) rules: ServiceRules,
     pub(crate) placement: Placement,
-    kind: ServiceKind,
     capacity: usize,
     factory: UserFactory<A>,
     grow: Grow<A>,
@@ -182,7 +180,6 @@ impl<A: Actor> ServiceSpec<A> {
         Self {
             rules: ServiceRules::new(name),
             placement: Placement::Inherit,
-            kind: ServiceKind::Actor,
             capacity: DEFAULT_CAPACITY,
             factory: UserValue::new(factory),
             grow: grow::<A, H>,
@@ -272,16 +269,6 @@ impl<A: Actor> ServiceSpec<A> {
     /// Sets where the service runs. [`Placement::Inherit`] by default.
     pub fn placement(mut self, placement: Placement) -> Self {
         self.placement = placement;
-        self
-    }
-
-    pub(crate) fn kind(&self) -> ServiceKind {
-        self.kind
-    }
-
-    /// Says what stands behind the service. [`ServiceKind::Actor`] by default.
-    pub(crate) fn with_kind(mut self, kind: ServiceKind) -> Self {
-        self.kind = kind;
         self
     }
 

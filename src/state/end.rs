@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::report::ShutdownReport;
+use super::{report::ShutdownReport, service::Wanted};
 use crate::{
     event::EventKind,
     policy::{ExitReason, ServiceError, Verdict},
@@ -66,6 +66,14 @@ impl End {
                 Some(Verdict::DoNotRestart | Verdict::Uninstall)
             )
     }
+}
+
+/// What a service was about when its cell was lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    pub(super) wanted: Wanted,
+    /// Whether there was an incarnation that was not ready yet.
+    pub(super) starting: bool,
 }
 
 /// What the state knows of the end of its supervisor while it lasts: why, and what has gone wrong since.

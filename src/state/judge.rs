@@ -19,7 +19,7 @@ use std::{
 
 use super::{
     dependencies,
-    end::{Cause, End, Exit},
+    end::{Cause, End, Exit, Loss},
     fatal,
     limits::{self, Exceeded},
     machine::{Status, SupervisorState},
@@ -234,26 +234,28 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     report_lost(state, slot, &reason, wanted, now);
     dependencies::bounce_dependents(state, slot);
     state.set_phase(slot, Phase::Lost);
+    let loss = Loss { wanted, starting };
     let error = fatal::bound_error(state, &reason).filter(|_| live && fatal::is_bound(state));
-    let next = error.map_or(Next::Settle, |error| {
-        let path = Arc::clone(&state.services[slot].path);
-        fatal::end_fatally(state, path, error)
-    });
-    let ends = matches!(next, Next::End(_));
-    if ends {
-        // Told before the two answers below: to whoever waits for a start, the reason is the end of the supervisor, and not the loss.
-        state.tell(slot, Milestone::ShuttingDown);
-    }
+    let Some(error) = error else {
+        return tell_loss(state, slot, loss, now);
+    };
+    let path = Arc::clone(&state.services[slot].path);
+    // First, since to whoever waits for a start the reason is the end of the supervisor, and not the loss.
+    let fatal = fatal::end_fatally(state, path, error);
+    Next::Then(Box::new((fatal, Next::TellLoss { slot, loss })))
+}
+
+/// Tells those who wait for a service that it is lost. Whoever wanted it removed, or awaits its first start, is told that it is forgotten.
+pub(super) fn tell_loss(state: &mut SupervisorState, slot: u32, loss: Loss, now: Instant) -> Next {
+    let reason = state.services[slot].last_exit();
     let serial = state.services[slot].serial;
-    if wanted == Wanted::Removal || state.waiters.has(serial, Want::FirstReady) {
-        return Next::Then(Box::new((next, Next::Forget { slot, reason })));
+    if loss.wanted == Wanted::Removal || state.waiters.has(serial, Want::FirstReady) {
+        dependencies::forget(state, slot, &reason, now);
+        return Next::Settle;
     }
     state.tell(slot, Milestone::Ended);
     state.tell(slot, Milestone::Failed(&reason));
-    if ends {
-        return next;
-    }
-    if state.status == Status::Starting && starting && state.is_static(slot) {
+    if state.status == Status::Starting && loss.starting && state.is_static(slot) {
         return fatal::start_failed(state, slot, reason);
     }
     dependencies::became_unavailable(state, slot, now);

@@ -410,10 +410,6 @@ impl SupervisorState {
                     Next::Settle
                 }
                 Next::Ended { slot, exit } => judge::ended(self, slot, exit, now),
-                Next::Forget { slot, reason } => {
-                    dependencies::forget(self, slot, &reason, now);
-                    Next::Settle
-                }
                 Next::Judge { slot, end } => judge::follow(self, slot, end, now),
                 Next::JudgeAll(mut all) => match all.next() {
                     Some((token, end)) => {
@@ -431,6 +427,7 @@ impl SupervisorState {
                     None => Next::Settle,
                 },
                 Next::Stop { slot, wanted } => stop::stop(self, slot, wanted, now),
+                Next::TellLoss { slot, loss } => judge::tell_loss(self, slot, loss, now),
                 Next::Then(both) => {
                     then.push(both.1);
                     both.0

@@ -3,10 +3,10 @@
 use std::{time::Duration, vec::IntoIter};
 
 use super::{
-    end::{Cause, End, Exit},
+    end::{Cause, End, Exit, Loss},
     service::Wanted,
 };
-use crate::{policy::ExitReason, token::ServiceToken};
+use crate::token::ServiceToken;
 
 /// What follows from what was just decided, returned by whoever decided it.
 ///
@@ -27,8 +27,6 @@ pub(super) enum Next {
     End(Box<Cause>),
     /// The supervisor no longer reckons with an incarnation, whose cell may be stuck. By [`judge`](super::judge).
     Ended { slot: u32, exit: Exit },
-    /// A service that has no incarnation is forgotten. By [`dependencies`](super::dependencies).
-    Forget { slot: u32, reason: ExitReason },
     /// An incarnation has ended that was not to be stopped: it is judged what follows. By [`judge`](super::judge).
     Judge { slot: u32, end: End },
     /// Likewise those that ended while the supervisor was starting, in the order of their ends.
@@ -39,6 +37,8 @@ pub(super) enum Next {
     ReviveAll(IntoIter<u32>),
     /// An incarnation is to be stopped, for this. By [`stop`](super::stop).
     Stop { slot: u32, wanted: Wanted },
+    /// The cell of a service is lost, and that is told to those who wait. By [`judge`](super::judge).
+    TellLoss { slot: u32, loss: Loss },
     /// First the one, with everything that follows from it, then the other.
     Then(Box<(Self, Self)>),
     /// Nothing, but that others may have become free to go on.

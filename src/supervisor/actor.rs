@@ -7,6 +7,7 @@
 //!    every cell that is left is released.
 
 use std::{
+    any::TypeId,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -143,7 +144,7 @@ pub(super) struct Core {
 
 impl Core {
     fn new(name: Arc<str>, spec: SupervisorSpec) -> Self {
-        let (cells, notices) = Cells::new();
+        let (cells, notices) = Cells::new(TypeId::of::<SupervisorActor>());
         let refused = spec.rules.validate().err();
         let mut random = Random::new();
         let mut state = SupervisorState::new(

@@ -5,7 +5,7 @@
 //! 1. `entries[slot]` is there from `add` until the service is released.
 //! 2. A service that is released is forgotten by the registry as well, and its thread stops.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{any::TypeId, collections::BTreeMap, sync::Arc, time::Instant};
 
 use actix::Actor;
 use actix_rt::Arbiter;
@@ -36,6 +36,8 @@ pub(super) struct Cells {
     placements: BTreeMap<u32, Placement>,
     /// The threads of dedicated services.
     threads: BTreeMap<u32, Arbiter>,
+    /// The type of supervisors, which this file does not know.
+    supervisor_type: TypeId,
     /// How many of the services are supervisors.
     supervisors: usize,
     next_position: u64,
@@ -43,7 +45,7 @@ pub(super) struct Cells {
 
 impl Cells {
     /// No cells yet, and where their notices will arrive.
-    pub(super) fn new() -> (Self, UnboundedReceiver<Notice>) {
+    pub(super) fn new(supervisor_type: TypeId) -> (Self, UnboundedReceiver<Notice>) {
         let (parent, notices) = Parent::new();
         let cells = Self {
             parent: Arc::new(parent),
@@ -52,6 +54,7 @@ impl Cells {
             requirements: BTreeMap::new(),
             placements: BTreeMap::new(),
             threads: BTreeMap::new(),
+            supervisor_type,
             supervisors: 0,
             next_position: 0,
         };
@@ -68,7 +71,12 @@ impl Cells {
     where
         A: Actor,
     {
-        let kind = spec.kind();
+        // By the type of the actor, and not as a setting of the spec: users may make supervisors in factories of their own.
+        let kind = if TypeId::of::<A>() == self.supervisor_type {
+            ServiceKind::Supervisor
+        } else {
+            ServiceKind::Actor
+        };
         let (rules, placement, address, mut seed) = spec.open();
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();

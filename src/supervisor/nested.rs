@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::actor::{Core, SupervisorActor};
 use crate::{
     policy::{Readiness, ServiceError, Shutdown},
-    service::{Factory, Making, ServiceKind, ServiceSpec, StartContext, StartError},
+    service::{Factory, Making, ServiceSpec, StartContext, StartError},
     state::AddError,
 };
 
@@ -23,7 +23,6 @@ impl ServiceSpec<SupervisorActor> {
         };
         // No limit by default: each of its services has one, and the supervisor ends when they have.
         Self::with_factory(name, Box::new(factory))
-            .with_kind(ServiceKind::Supervisor)
             .readiness(Readiness::Explicit)
             .shutdown(Shutdown::Infinity)
     }
