@@ -21,15 +21,15 @@ impl Actor for Stubborn {
 fn made() -> SupervisorActor {
     let mut tier = SupervisorActor::with_defaults("tier");
     let stubborn = ServiceSpec::new("stubborn", Stubborn::default).shutdown(Shutdown::Infinity);
-    tier.add(stubborn).unwrap();
+    tier.add(stubborn).expect("names are unique");
     tier
 }
 
 async fn tree() -> SupervisorRef {
     let mut root = SupervisorActor::with_defaults("root");
     root.add(ServiceSpec::new("tier", made).shutdown(Shutdown::Infinity))
-        .unwrap();
-    root.start().await.unwrap()
+        .expect("names are unique");
+    root.start().await.expect("its services start")
 }
 
 #[actix::test]

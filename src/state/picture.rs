@@ -27,6 +27,7 @@ impl SupervisorState {
             Phase::Stopping { until, .. } => until,
             _ => None,
         };
+        // The time of the whole supervisor may be over before the service's own.
         own.into_iter().chain(self.shutdown_deadline()).min()
     }
 

@@ -51,6 +51,7 @@ pub(super) fn add(
             token: state.services.token(slot),
         });
     }
+    // What was there before the first start is kept when it has ended for good; what is added later is forgotten then.
     let origin = match state.status {
         Status::Idle => Origin::Static,
         _ => Origin::Dynamic,
@@ -68,8 +69,10 @@ pub(super) fn add(
         state.sequence.moved(slot, from, to);
         state.line.moved(slot, from, to);
     }
+    // Before whatever the start reports: a listener hears of a service before it hears what becomes of it.
     state.report(inserted.slot, EventKind::ServiceAdded, now);
     let token = state.services.token(inserted.slot);
+    // While the supervisor starts, an added service does not stand in the line: it is started at once, beside the others.
     let next = match state.status {
         Status::Idle => Next::Settle,
         _ => Next::Begin(inserted.slot),
@@ -123,6 +126,7 @@ pub(super) fn refuse(state: &mut SupervisorState, cause: ExitReason) -> Next {
 /// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
 /// dropped, and its late end ignored.
 pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
+    // A fresh limit, as its own supervisor expects that has counted this restart itself.
     state.counter.reset();
     state.pause = None;
     state.next_resume = None;
@@ -157,6 +161,7 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
         state.output.push(Effect::Kill { token, cause });
         state.clear_incarnation(slot);
     }
+    // Whoever still waits asked the incarnation that was killed, and nobody carries on with what was asked of that one.
     state.tell(slot, Milestone::Ended);
     state.tell(slot, Milestone::ShuttingDown);
     state.services[slot].forget_failures();
@@ -164,6 +169,7 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     if service.phase() == Phase::Lost {
         return Reopened::Kept;
     }
+    // A removal that was under way is complete with the end of the incarnation.
     let temporary = service.restart == RestartType::Temporary;
     let forgotten = removed || (temporary && service.origin == Origin::Dynamic);
     state.set_phase(slot, Phase::Registered);
@@ -224,6 +230,7 @@ pub(super) fn begin(state: &mut SupervisorState, slot: u32, now: Instant) -> Beg
 /// Begins an incarnation.
 fn launch(state: &mut SupervisorState, slot: u32, now: Instant) {
     let service = &mut state.services[slot];
+    // From here on, notices of all incarnations before are late.
     service.starts += 1;
     service.since = Some(now);
     service.start_report = StartReport::Due;
@@ -259,11 +266,17 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
             }
             begun => begun,
         };
+        debug_assert_ne!(
+            state.line.first(),
+            Some(slot),
+            "whoever had its turn has left the line"
+        );
         match begun {
             Begun::Started => state.line.current = Some(slot),
             Begun::Blocked(reason) if state.status == Status::Starting => {
                 return Some(fatal::start_failed(state, slot, reason));
             }
+            // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
             Begun::Blocked(_) | Begun::Waits => {}
         }
     }

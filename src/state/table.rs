@@ -88,10 +88,12 @@ impl Table {
 
     /// Takes a service in, at the end of the start order, and those that require it behind it.
     pub(super) fn insert(&mut self, mut service: Service) -> Result<Inserted, Cycle> {
+        // Before anything is changed: a cycle is refused, and leaves the table as it was.
         let behind = self.behind(&service)?;
         let slot = self.free_slot();
         service.serial = ServiceToken::issue(self.supervisor, slot).serial();
         service.order = self.order.push(slot);
+        // By name, also of services that nobody has added yet: they are found when they are.
         for required in service.required() {
             let dependents = self.dependents.entry(Arc::clone(required)).or_default();
             dependents.slots.insert(slot);
@@ -145,6 +147,7 @@ impl Table {
         let service = &mut self[slot];
         let before = service.set_phase(phase, input);
         let significance = service.significance;
+        // Counted by what users see. What is counted more finely would have to be counted twice.
         let (was, is) = (before.public().index(), phase.public().index());
         self.counts[was] -= 1;
         self.counts[is] += 1;
@@ -157,6 +160,7 @@ impl Table {
     }
 
     fn set_deadline(&mut self, slot: u32, before: Option<Instant>, deadline: Option<Instant>) {
+        // A deadline belongs to its phase, and goes with it: nothing that was due to a phase before can happen in the next one.
         if let Some(at) = before {
             self.deadlines.remove(&(at, slot));
         }
@@ -216,6 +220,7 @@ impl Table {
     /// The slot of the service that a token names.
     pub(super) fn slot(&self, token: ServiceToken) -> Option<u32> {
         let service = self.get(token.slot())?;
+        // The slot may have been given to another service since, and the token may be another supervisor's.
         let same = token.supervisor() == self.supervisor && service.serial == token.serial();
         same.then(|| token.slot())
     }
@@ -280,13 +285,16 @@ impl Table {
 
     /// Those that must move behind a new service, because they require it, in their new order.
     fn behind(&self, service: &Service) -> Result<Vec<u32>, Cycle> {
+        // The usual case, and on the way of every `add`: nobody requires anybody.
         if !self.has_requirements() && service.required().is_empty() {
             return Ok(Vec::new());
         }
         let name = service.name();
+        // Nobody waits for this name, so nobody moves; and only a service that requires itself can close a circle then.
         if !self.dependents.contains_key(name) && !service.required().iter().any(|r| **r == *name) {
             return Ok(Vec::new());
         }
+        // Those that require the new service, directly and through others: all of them must come behind it.
         let mut slots = self.dependents(name);
         let mut seen: BTreeSet<u32> = slots.iter().copied().collect();
         let mut next = 0;

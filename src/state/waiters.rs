@@ -65,6 +65,7 @@ impl Waiters {
             }
             None => true,
         });
+        // A service that nobody waits for costs nothing here, however many have waited.
         if all.is_empty() {
             self.0.remove(&serial);
         }
@@ -131,6 +132,7 @@ impl Milestone<'_> {
         let result = match self {
             Self::Ready => Ok(()),
             Self::Failed(reason) | Self::Removed(reason) => Err(reason.clone()),
+            // It was to be started and is not: the same as one that was stopped before it was ready.
             Self::Interrupted | Self::ShuttingDown => Err(ExitReason::Shutdown),
             Self::Ended => return None,
         };
