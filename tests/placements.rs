@@ -272,3 +272,26 @@ everywhere! {
     dedicated: Placement::Dedicated;
     arbiter: Placement::Arbiter(Arbiter::new().handle());
 }
+
+/// A thread that ends may take the cell along that was just released, and its notice comes when the service has said that it stopped.
+#[actix::test]
+async fn services_with_threads_of_their_own_stop_without_being_told_lost() {
+    for round in 0..20 {
+        let mut root = SupervisorActor::with_defaults("root");
+        for number in 0..8 {
+            let spec = ServiceSpec::blocking(format!("b{number}"), |cx| {
+                while !cx.is_stopping() {
+                    std::thread::park_timeout(Duration::from_millis(1));
+                }
+                Ok::<_, std::io::Error>(())
+            });
+            root.add(spec).unwrap();
+        }
+        let root = root.start().await.unwrap();
+        let mut events = root.events();
+        assert!(root.shutdown().await.unwrap().is_clean(), "round {round}");
+        while let Some(event) = events.next().await {
+            assert!(!event.kind().is_failure(), "round {round}: {event}");
+        }
+    }
+}

@@ -135,12 +135,16 @@ pub(super) fn blocked(on: Arc<str>, why: Blocked) -> ExitReason {
 }
 
 /// A service is ready: those that waited for it, and for nothing else, are started.
-pub(super) fn became_ready(state: &SupervisorState, slot: u32) -> Next {
+pub(super) fn became_ready(state: &mut SupervisorState, slot: u32) -> Next {
     if state.is_ending() || !state.services.has_requirements() {
         return Next::Settle;
     }
-    // One that waits for another service as well is woken by that one.
     let mut free = state.services.dependents(state.services[slot].name());
+    for dependent in &free {
+        // One that runs may have looked before this, and say only later that something is missing.
+        state.services[*dependent].requirement_ready = true;
+    }
+    // One that waits for another service as well is woken by that one.
     free.retain(|dependent| {
         let waits = matches!(
             state.services[*dependent].phase(),

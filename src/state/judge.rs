@@ -136,6 +136,11 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         Some(Verdict::Bounce) if state.pause.is_some() => return Judgement::Queue,
         Some(Verdict::Bounce) => return Judgement::Bounce,
         Some(Verdict::Uninstall) => return Judgement::Uninstall,
+        // What it missed may be there by now, and would not come a second time: it looks again.
+        Some(Verdict::Missing) if service.requirement_ready && state.pause.is_some() => {
+            return Judgement::Queue;
+        }
+        Some(Verdict::Missing) if service.requirement_ready => return Judgement::Bounce,
         // A service that requires nothing would never be woken: it is restarted like any other.
         Some(Verdict::Missing) if !service.required().is_empty() => return Judgement::Park,
         Some(Verdict::Missing) | None => {}

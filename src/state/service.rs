@@ -298,6 +298,8 @@ pub(super) struct Service {
     pub(super) origin: Origin,
     pub(super) significance: Significance,
     pub(super) start_report: StartReport,
+    /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
+    pub(super) requirement_ready: bool,
 }
 
 /// Whether it was reported that the present incarnation has started.
@@ -346,6 +348,7 @@ impl Service {
             member: Member::Outside,
             origin,
             start_report: StartReport::Due,
+            requirement_ready: false,
         }
     }
 

@@ -250,7 +250,13 @@ impl Core {
         } = notice;
         match kind {
             NoticeKind::Exited(exit) => self.state.exited(token, generation, exit, now()),
-            NoticeKind::Lost => self.state.lost(token, now()),
+            NoticeKind::Lost => {
+                // A cell that was released may be dropped with its thread before it obeys. That is no news: its service was down before,
+                // and has said why.
+                if self.cells.link(token).is_some() {
+                    self.state.lost(token, now());
+                }
+            }
             NoticeKind::Ready => self.state.ready(token, generation, now()),
             NoticeKind::ReportedBelow(report) => {
                 // A subtree that was stopped alone has told whoever stopped it, and this supervisor has no report to put it into.

@@ -206,6 +206,24 @@ fn service_that_misses_something_waits_until_a_requirement_becomes_ready() {
     assert_eq!(bench.actions(), ["start db 1", "start api 1"]);
 }
 
+/// It looked at the requirement before that was restarted, and said so only after: nothing would have woken it any more.
+#[test]
+fn service_that_misses_what_has_become_ready_meanwhile_looks_again() {
+    let mut api = named("api");
+    api.rare().requires = vec![Arc::from("db")];
+    let mut bench = Bench::running(unlimited(), vec![named("db"), api]);
+    bench.fail("api");
+    bench.fail("db");
+    bench.ready("db");
+    bench.actions();
+    bench.exit_with("api", Verdict::Missing);
+    assert_eq!(bench.actions(), ["start api 2"]);
+    // It has seen what there is, and nothing has changed since.
+    bench.exit_with("api", Verdict::Missing);
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    assert_eq!(bench.state_of("api"), ServiceState::Waiting);
+}
+
 #[test]
 fn service_that_misses_something_and_requires_nobody_is_restarted() {
     let mut bench = Bench::running(unlimited(), vec![named("a")]);
