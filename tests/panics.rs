@@ -15,7 +15,7 @@ use actix::{fut::wrap_future, prelude::*};
 use futures::stream;
 use resurgam::{
     EventKind, ExitReason, RestartLimit, ServiceContext, ServiceSpec, SupervisorActor,
-    SupervisorRef, SupervisorSpec,
+    SupervisorRef, SupervisorSpec, Verdict,
 };
 use tokio::time;
 
@@ -270,6 +270,65 @@ impl Drop for Poison {
 impl Handler<Poison> for Fragile {
     type Result = ();
     fn handle(&mut self, _: Poison, _: &mut Self::Context) {}
+}
+
+/// Says how it ends, and panics in `stopped`.
+struct Outspoken;
+
+impl Actor for Outspoken {
+    type Context = ServiceContext<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        panic!("an afterthought");
+    }
+}
+
+/// `None` to fail, or a verdict.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Say(Option<Verdict>);
+
+impl Handler<Say> for Outspoken {
+    type Result = ();
+
+    fn handle(&mut self, Say(verdict): Say, ctx: &mut Self::Context) {
+        match verdict {
+            Some(verdict) => ctx.exit(verdict),
+            None => ctx.fail("the disk is full"),
+        }
+    }
+}
+
+#[actix::test]
+async fn panic_in_stopped_replaces_nothing_that_the_service_has_said() {
+    time::pause();
+    let root = root().await;
+    let mut events = root.events();
+    let outspoken = root.add(ServiceSpec::new("outspoken", || Outspoken)).await;
+    let outspoken = outspoken.unwrap();
+    outspoken.send(Say(None)).await.unwrap();
+    loop {
+        let event = events.next().await.unwrap();
+        if let EventKind::ServiceFailed { reason, .. } = event.kind() {
+            assert_eq!(reason.to_string(), "failed: the disk is full");
+            break;
+        }
+        assert!(!event.kind().is_failure(), "{event}");
+    }
+    // With this verdict an added service is forgotten, and not started again.
+    outspoken
+        .send(Say(Some(Verdict::DoNotRestart)))
+        .await
+        .unwrap();
+    loop {
+        let event = events.next().await.unwrap();
+        if let EventKind::ServiceRemoved { reason } = event.kind() {
+            assert_eq!(*reason, ExitReason::Normal);
+            break;
+        }
+        assert!(!event.kind().is_failure(), "{event}");
+    }
+    root.shutdown().await.unwrap();
 }
 
 #[actix::test]

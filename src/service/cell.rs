@@ -141,6 +141,17 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         }
     }
 
+    /// How an incarnation ends that has panicked while it ran.
+    fn exit_after(&mut self, panic: ExitReason) -> Exit {
+        // It may have failed or decided about itself before, and panicked in the same handler or in `stopped`: what it said first counts.
+        let said = self.host.take_exit();
+        if said.reason.is_abnormal() || said.verdict.is_some() {
+            said
+        } else {
+            Exit::from(panic)
+        }
+    }
+
     /// Drops what is left of the incarnation, then tells the supervisor.
     fn end(&mut self, mut exit: Exit) {
         let panic = self.tear_down();
@@ -199,7 +210,10 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
             match guard(|| this.advance(cx, &mut handling)) {
                 Ok(Poll::Pending) => {}
                 Ok(Poll::Ready(exit)) => this.end(exit),
-                Err(panic) => this.end(Exit::from(panic)),
+                Err(panic) => {
+                    let exit = this.exit_after(panic);
+                    this.end(exit);
+                }
             }
         }
         Poll::Pending
