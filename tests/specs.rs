@@ -186,3 +186,26 @@ async fn operation_on_a_supervisor_that_is_gone_is_a_typed_error() {
     assert!(root.services().await.is_err());
     assert!(root.join().await.is_ok());
 }
+
+/// A line feed in a name would let it write a line of its own into every log that it is printed to.
+#[actix::test]
+async fn name_with_a_control_character_or_of_endless_length_is_refused_wherever_it_is_given() {
+    let endless = "x".repeat(256);
+    for name in ["a\nroot/b: panicked", "a\u{7f}", &endless] {
+        let invalid = |error: &AddError| {
+            let AddError::Spec(SpecError::InvalidName { name: given, .. }) = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!(given, name);
+            assert!(!error.to_string().contains(char::is_control), "{error}");
+        };
+        let mut root = SupervisorActor::with_defaults("root");
+        invalid(&root.add(quiet(name)).unwrap_err());
+        invalid(&root.add(quiet("b").requires(name)).unwrap_err());
+        let refused = SupervisorActor::with_defaults(name).start().await;
+        let Err(StartError::Refused(refused)) = refused else {
+            panic!("{refused:?}");
+        };
+        invalid(&refused);
+    }
+}

@@ -1,13 +1,16 @@
 //! What is wrong with a specification.
 
+use super::name::printable;
+
 /// A specification that cannot be followed.
 ///
 /// It is refused as a whole when it is given, before anything has changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// A name is empty or contains a `/`, which separates the names of a path. Choose another name.
-    #[error("name `{name}` is refused: {reason}")]
+    /// A name is empty, is longer than 255 bytes, or contains a control character or a `/`, which separates the names of a path.
+    /// Choose another name.
+    #[error("name `{}` is refused: {reason}", printable(name))]
     InvalidName {
         /// The name as it was given.
         name: String,

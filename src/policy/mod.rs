@@ -13,6 +13,7 @@ mod error;
 mod exit;
 mod into_error;
 mod limit;
+mod name;
 pub(crate) mod order;
 mod readiness;
 mod restart;
@@ -38,6 +39,7 @@ pub use self::{
 };
 pub(crate) use self::{
     limit::{LimitCounter, Tally},
+    name::check_name,
     order::Cycle,
     verdict::{find_source, sources},
 };

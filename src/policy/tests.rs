@@ -470,3 +470,31 @@ proptest! {
         prop_assert!(backoff.delay(failures + 1, 0.0) + slack >= backoff.delay(failures, 0.0));
     }
 }
+
+#[test]
+fn name_that_would_forge_a_line_or_is_endless_is_refused_and_printed_on_one_line() {
+    let longest = "x".repeat(255);
+    for name in ["poller", "session[17]", "größe", "it's", &longest] {
+        assert_eq!(check_name(name), Ok(()), "{name}");
+    }
+    let too_long = "x".repeat(256);
+    for name in [
+        "",
+        "a/b",
+        "a\nroot/b: panicked",
+        "a\u{7f}",
+        "a\u{85}",
+        &too_long,
+    ] {
+        let refused = check_name(name).unwrap_err();
+        let text = refused.to_string();
+        assert!(!text.contains(char::is_control), "{text}");
+        assert!(text.starts_with("name `"), "{text}");
+        assert!(matches!(refused, SpecError::InvalidName { name: given, .. } if given == name));
+    }
+    let text = check_name("a\n'b'").unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "name `a\\n'b'` is refused: it contains a control character"
+    );
+}

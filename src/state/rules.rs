@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::policy::{
     AutoShutdown, Backoff, OnLimit, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
-    SpecError, Strategy,
+    SpecError, Strategy, check_name,
 };
 
 /// Says whether an error ends the whole tree.
@@ -134,7 +134,7 @@ impl ServiceRules {
 
     /// Refuses what makes no sense under a supervisor that ends by itself as `auto_shutdown` says.
     pub(super) fn validate(&self, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
-        self.validate_name()?;
+        check_name(&self.name)?;
         if let Some(rare) = &self.rare {
             rare.validate()?;
         }
@@ -154,20 +154,11 @@ impl ServiceRules {
                 "a required service is named without its path",
             ));
         }
+        // Printed when the service waits for it.
+        for name in self.required() {
+            check_name(name)?;
+        }
         self.validate_significance(auto_shutdown)
-    }
-
-    fn validate_name(&self) -> Result<(), SpecError> {
-        if self.name.is_empty() {
-            return Err(SpecError::name(&self.name, "it is empty"));
-        }
-        if self.name.contains('/') {
-            return Err(SpecError::name(
-                &self.name,
-                "it contains `/`, which separates the names of a path",
-            ));
-        }
-        Ok(())
     }
 
     fn validate_significance(&self, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {

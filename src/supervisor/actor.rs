@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    policy::{ServiceError, SpecError},
+    policy::{ServiceError, SpecError, check_name},
     registry::ServiceSummary,
     service::{
         AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, downcast, guard,
@@ -174,13 +174,7 @@ impl Core {
 
     /// Checks the name and the spec, whose setters accept anything.
     pub(super) fn validate(&self) -> Result<(), AddError> {
-        if self.name.is_empty() {
-            return Err(SpecError::name(&self.name, "it is empty").into());
-        }
-        if self.name.contains('/') {
-            let reason = "it contains `/`, which separates the names of a path";
-            return Err(SpecError::name(&self.name, reason).into());
-        }
+        check_name(&self.name)?;
         match &self.refused {
             Some(error) => Err(error.clone().into()),
             None => Ok(()),
