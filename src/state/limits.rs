@@ -1,6 +1,9 @@
 //! Counts restarts, pauses them, and goes on with them.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{
     machine::{Pause, SupervisorState, later},
@@ -96,8 +99,9 @@ pub(super) fn wait_for_resume(state: &mut SupervisorState, slot: u32) {
     // A service that fails, is restarted by hand and fails again leaves an entry each time: they must not pile up in a long pause.
     if state.queue.len() > 2 * state.services.len() + 16 {
         let services = &state.services;
+        let mut seen = BTreeSet::new();
         state.queue.retain(|token| {
-            let queued = |slot| services[slot].phase() == Phase::Queued;
+            let queued = |slot| services[slot].phase() == Phase::Queued && seen.insert(slot);
             services.slot(*token).is_some_and(queued)
         });
     }
@@ -116,9 +120,11 @@ pub(super) fn end_pause(state: &mut SupervisorState, now: Instant) -> Next {
 pub(super) fn resume(state: &mut SupervisorState, now: Instant) -> Next {
     state.next_resume = None;
     let mut resumed = Vec::new();
+    let mut seen = BTreeSet::new();
     while let Some(token) = state.queue.pop_front() {
         let queued = |slot: &u32| state.services[*slot].phase() == Phase::Queued;
-        let Some(slot) = state.services.slot(token).filter(queued) else {
+        let slot = state.services.slot(token).filter(queued);
+        let Some(slot) = slot.filter(|slot| seen.insert(*slot)) else {
             continue;
         };
         resumed.push(slot);

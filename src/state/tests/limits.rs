@@ -443,3 +443,28 @@ fn failure_during_a_pause_waits_though_the_count_has_fallen() {
     bench.pass(seconds(10));
     assert_eq!(bench.actions(), ["start a 2", "start b 1"]);
 }
+
+#[test]
+fn service_that_is_restarted_again_and_again_in_a_pause_is_resumed_once_and_queued_once() {
+    let rules = SupervisorRules {
+        limit: RestartLimit::decay(seconds(30), 0.5, seconds(60)),
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, vec![named("a"), named("b")]);
+    bench.fail("b");
+    bench.fail("a");
+    let token = bench.token("a");
+    for round in 0..1000 {
+        bench
+            .state
+            .restart(token, Waiter(round), bench.now)
+            .unwrap();
+        bench.run();
+        bench.ready("a");
+        bench.fail("a");
+    }
+    assert!(bench.state.queue.len() < 50, "{}", bench.state.queue.len());
+    bench.actions();
+    bench.pass(seconds(61));
+    assert_eq!(bench.actions(), ["start b 1", "start a 1001"]);
+}
