@@ -1,7 +1,5 @@
 //! What is wrong with a specification.
 
-use super::name::printable;
-
 /// A specification that cannot be followed.
 ///
 /// It is refused as a whole when it is given, before anything has changed.
@@ -50,6 +48,16 @@ impl SpecError {
             expected,
         }
     }
+}
+
+/// A name as it may be printed: with its control characters escaped.
+fn printable(name: &str) -> String {
+    let escape = |character: char| {
+        let escaped = character.is_control().then(|| character.escape_default());
+        let plain = (!character.is_control()).then_some(character);
+        escaped.into_iter().flatten().chain(plain)
+    };
+    name.chars().flat_map(escape).collect()
 }
 
 /// Refuses a duration of zero.

@@ -20,15 +20,5 @@ pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
     Err(SpecError::name(name, reason))
 }
 
-/// A name as it may be printed: with its control characters escaped.
-pub(super) fn printable(name: &str) -> String {
-    let escape = |character: char| {
-        let escaped = character.is_control().then(|| character.escape_default());
-        let plain = (!character.is_control()).then_some(character);
-        escaped.into_iter().flatten().chain(plain)
-    };
-    name.chars().flat_map(escape).collect()
-}
-
 /// In bytes: as much as a file name may have on most systems.
 const LONGEST_NAME: usize = 255;
