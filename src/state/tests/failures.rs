@@ -225,6 +225,29 @@ fn service_that_misses_what_has_become_ready_meanwhile_looks_again() {
 }
 
 #[test]
+fn service_that_misses_what_has_become_ready_meanwhile_waits_for_the_end_of_a_pause() {
+    let rules = SupervisorRules {
+        limit: RestartLimit::decay(seconds(30), 0.5, seconds(15)),
+        ..SupervisorRules::default()
+    };
+    let mut api = named("api");
+    api.rare().requires = vec![Arc::from("db")];
+    let mut bench = Bench::running(rules, vec![named("db"), api, named("other")]);
+    let token = bench.token("db");
+    bench.state.restart(token, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.exit("db", ExitReason::Shutdown);
+    bench.ready("db");
+    bench.fail("other");
+    bench.actions();
+    bench.exit_with("api", Verdict::Missing);
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    assert_eq!(bench.state_of("api"), ServiceState::Paused);
+    bench.pass(seconds(16));
+    assert_eq!(bench.actions(), ["start other 1", "start api 1"]);
+}
+
+#[test]
 fn service_that_misses_something_and_requires_nobody_is_restarted() {
     let mut bench = Bench::running(unlimited(), vec![named("a")]);
     bench.exit_with("a", Verdict::Missing);
