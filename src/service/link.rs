@@ -9,6 +9,7 @@
 //! 2. A start is given only after the supervisor has seen the end of the incarnation before, or has abandoned it. So it may overwrite a
 //!    stop or a kill that the cell has not taken yet: those were meant for an incarnation that is over. It never overwrites a release.
 //! 3. A command that is given is taken: either the cell sees it in its present poll, or it is woken for another one.
+//! 4. What is said to one incarnation never reaches the next: a start drops the commands and the stop deadline of the one before.
 
 use std::{
     any::Any,
@@ -18,6 +19,7 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence},
     },
     task::Waker,
+    time::Instant,
 };
 
 use actix::{Actor, Addr, WeakAddr};
@@ -64,6 +66,10 @@ struct Rare {
     moved: OnceLock<Arc<str>>,
     // Written by the supervisor before a start, read by the factory after it: nobody waits for the lock.
     handed: Mutex<Handed>,
+    /// When the present incarnation is dropped, if it was asked to stop and does not, as far as it is to know that.
+    ///
+    /// A mutex, since a root may be told by any thread. It is held for one comparison.
+    stop_deadline: Mutex<Option<Instant>>,
 }
 
 /// What a supervisor leaves for the next start.
@@ -235,6 +241,9 @@ impl LinkCore {
 
     /// Tells the cell to begin incarnation `generation`.
     pub(crate) fn start(&self, generation: u64) {
+        if let Some(rare) = self.rare.get() {
+            *lock(&rare.stop_deadline) = None;
+        }
         self.generation.store(generation, Ordering::Release);
         // A plain store: only this side sets bits, and a stop or kill that the cell takes in between is one that invariant 2 drops.
         let released = self.commands.load(Ordering::Relaxed) & Commands::RELEASE;
@@ -247,6 +256,29 @@ impl LinkCore {
     pub(crate) fn stop(&self) {
         // Beside a start that the cell has not taken yet: the incarnation then ends without being made.
         self.command(Commands::STOP);
+    }
+
+    /// Asks the present incarnation to stop, and says when it is dropped. Asked again, only an earlier time counts.
+    pub(crate) fn stop_by(&self, deadline: Instant) {
+        // Before the command: whoever sees that finds the time there.
+        self.note_deadline(deadline);
+        self.stop();
+    }
+
+    /// Tells the present incarnation, which was asked to stop, that it is dropped earlier than it was told.
+    pub(crate) fn hurry(&self, deadline: Instant) {
+        self.note_deadline(deadline);
+        self.wake();
+    }
+
+    /// When the present incarnation is dropped, if it was asked to stop and was told that.
+    pub(crate) fn stop_deadline(&self) -> Option<Instant> {
+        *lock(&self.rare.get()?.stop_deadline)
+    }
+
+    fn note_deadline(&self, deadline: Instant) {
+        let mut noted = lock(&self.rare().stop_deadline);
+        *noted = Some(noted.map_or(deadline, |before| before.min(deadline)));
     }
 
     /// Has the present incarnation dropped, whether it was asked to stop or not.
@@ -317,9 +349,13 @@ impl LinkCore {
 
 impl Rare {
     fn handed(&self) -> MutexGuard<'_, Handed> {
-        // Never poisoned in the middle of a change: each is one assignment.
-        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.handed)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Never poisoned in the middle of a change: each is one assignment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<A: Actor> fmt::Debug for Link<A> {

@@ -193,11 +193,11 @@ impl SupervisorState {
         Ok(before)
     }
 
-    /// Stops all services in order, and ends. What still runs after `within` is dropped; without it each service has
-    /// its own time. Asked again, only a shorter time has an effect.
-    pub(crate) fn shutdown(&mut self, within: Option<Duration>, now: Instant) {
+    /// Stops all services in order, and ends. What still runs at `deadline` is dropped; without it each service has
+    /// its own time. Asked again, only an earlier time has an effect.
+    pub(crate) fn shutdown(&mut self, deadline: Option<Instant>, now: Instant) {
         self.set_input(Input::Shutdown, None);
-        let next = stop::shutdown(self, within, now);
+        let next = stop::shutdown(self, deadline, now);
         self.carry_on(next, now);
     }
 

@@ -230,11 +230,11 @@ fn is_done(state: &SupervisorState, slot: u32, exit: &Exit) -> bool {
     declined || !state.services[slot].restart.restarts_after(&exit.reason)
 }
 
-/// Stops all services in order, and ends. What still runs after `within` is dropped; without it each service has
-/// its own time. Asked again, only a shorter time has an effect.
+/// Stops all services in order, and ends. What still runs at `deadline` is dropped; without it each service has
+/// its own time. Asked again, only an earlier time has an effect.
 pub(super) fn shutdown(
     state: &mut SupervisorState,
-    within: Option<Duration>,
+    deadline: Option<Instant>,
     now: Instant,
 ) -> Next {
     if state.status == Status::Ended {
@@ -242,11 +242,10 @@ pub(super) fn shutdown(
     }
     // Without effect on a supervisor that ends already, but for the time.
     end(state, Cause::Stopped);
-    if let Some(within) = within
-        && let Some(at) = later(now, within)
+    if let Some(at) = deadline
         && let Some(ending) = &mut state.ending
     {
-        ending.limit(at, within);
+        ending.limit(at, at.saturating_duration_since(now));
     }
     Next::Settle
 }

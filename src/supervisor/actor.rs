@@ -22,7 +22,6 @@ use super::{
     clock::now,
     driver::Driver,
     ending::{Ending, WhatIsDown},
-    message,
     random::Random,
     report::Report,
     scope_run::CurrentRun,
@@ -33,7 +32,7 @@ use crate::{
     policy::{ServiceError, SpecError, check_name},
     registry::ServiceSummary,
     service::{
-        AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, downcast, guard,
+        AnyLink, Notice, NoticeKind, ServiceContext, ServiceKind, ServiceRef, ServiceSpec, guard,
     },
     state::{AddError, Counts, Effect, Ended, Reporting, ServiceState, SupervisorState},
     token::{ServiceToken, SupervisorId},
@@ -385,37 +384,48 @@ impl Core {
     }
 
     fn stop(&self, token: ServiceToken) {
-        if let Some(link) = self.cells.link(token) {
-            link.core().stop();
-            self.pass_on_limit(link);
+        let Some(link) = self.cells.link(token) else {
+            return;
+        };
+        match self.limit_of(link) {
+            Some(deadline) => link.core().stop_by(deadline),
+            None => link.core().stop(),
         }
     }
 
-    /// Tells a supervisor below how much time it has, a little less than is left: so that it kills whoever is late, and says who
-    /// that was, before it is killed itself.
-    fn pass_on_limit(&self, link: &Arc<dyn AnyLink>) {
-        let Some(deadline) = self.state.stop_deadline(link.core().token()) else {
-            return;
-        };
+    /// When a supervisor below is to have stopped, a little earlier than it is dropped itself: so that it kills whoever is late, and says who
+    /// that was.
+    fn limit_of(&self, link: &Arc<dyn AnyLink>) -> Option<Instant> {
+        let core = link.core();
         // An actor or a function needs no limit of its own: it is killed when its time is up, and has nobody to report.
-        let Ok(link) = downcast::<SupervisorActor>(Arc::clone(link)) else {
-            return;
-        };
-        if let Some(address) = link.address() {
-            let left = deadline.saturating_duration_since(now());
-            let margin = (left / 10).min(LONGEST_MARGIN);
-            // `do_send` ignores the capacity. The message is not read if the supervisor ends before it comes to it.
-            address.do_send(message::Shutdown::within(left.saturating_sub(margin)));
+        if core.kind() != ServiceKind::Supervisor {
+            return None;
+        }
+        let deadline = self.state.stop_deadline(core.token())?;
+        let left = deadline.saturating_duration_since(now());
+        let margin = (left / 10).min(LONGEST_MARGIN);
+        Some(deadline.checked_sub(margin).unwrap_or(deadline))
+    }
+
+    /// Ends the supervisor, at the latest at `deadline`; asked again, only an earlier one counts.
+    pub(super) fn shutdown(&mut self, deadline: Option<Instant>, now: Instant) {
+        self.state.shutdown(deadline, now);
+        // Those below that stop already were told another time, or none.
+        if deadline.is_some() {
+            self.pass_on_limits();
         }
     }
 
     /// Tells all supervisors below that there is less time than they were told.
-    pub(super) fn pass_on_limits(&self) {
-        if self.cells.supervisors() > 0 {
-            // The others run on until it is their turn, and are told their limit then.
-            let links = self.cells.links();
-            for link in links.filter(|link| link.core().state() == ServiceState::Stopping) {
-                self.pass_on_limit(link);
+    fn pass_on_limits(&self) {
+        if self.cells.supervisors() == 0 {
+            return;
+        }
+        // The others run on until it is their turn, and are told their limit then.
+        let links = self.cells.links();
+        for link in links.filter(|link| link.core().state() == ServiceState::Stopping) {
+            if let Some(deadline) = self.limit_of(link) {
+                link.core().hurry(deadline);
             }
         }
     }

@@ -128,11 +128,9 @@ impl Handler<message::Shutdown> for SupervisorActor {
         self.turn(ctx, |core| {
             // Also if the supervisor ends already: any number may ask, and all get the same report.
             let deferred = core.answers.await_end();
-            core.state.shutdown(msg.within, now());
-            // Those below that stop already were told another limit, or none.
-            if msg.within.is_some() {
-                core.pass_on_limits();
-            }
+            let now = now();
+            let deadline = msg.within.and_then(|within| now.checked_add(within));
+            core.shutdown(deadline, now);
             deferred
         })
     }

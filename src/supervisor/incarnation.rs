@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Running};
@@ -44,14 +45,15 @@ impl Actor for SupervisorActor {
             Start::Again
         };
         // Polled after this turn, when it arms the timer for what the start has set.
-        ctx.spawn(Drive);
+        ctx.spawn(Drive::default());
         self.turn(ctx, |core| core.start_all(start, now()));
     }
 
     fn stopping(&mut self, ctx: &mut Self::Context) -> Running {
         // Asked to stop from above, or by the context. If the end is set, all services have ended, and this is the state's own stop.
         if !self.core.ending.is_set() {
-            self.turn(ctx, |core| core.state.shutdown(None, now()));
+            let deadline = ctx.link().core().stop_deadline();
+            self.turn(ctx, |core| core.shutdown(deadline, now()));
         }
         if self.core.ending.is_set() {
             Running::Stop
@@ -102,13 +104,32 @@ fn tell_above(ctx: &ServiceContext<SupervisorActor>, outcome: Outcome) {
 }
 
 /// Runs inside the supervisor for as long as its incarnation does: hands it the notices of cells, and says when time is up.
-struct Drive;
+#[derive(Default)]
+struct Drive {
+    /// By when the supervisor was last told that it is to have stopped.
+    told: Option<Instant>,
+}
+
+impl Drive {
+    /// Tells the supervisor that it has less time to stop than it knew. Whoever says so has woken its cell.
+    fn hurry(&mut self, actor: &mut SupervisorActor, ctx: &mut ServiceContext<SupervisorActor>) {
+        // Until it is asked to stop the time is of no interest, and then `stopping` reads it.
+        if !ctx.was_asked_to_stop() || actor.core.ending.is_set() {
+            return;
+        }
+        let deadline = ctx.link().core().stop_deadline();
+        if deadline != self.told {
+            self.told = deadline;
+            actor.turn(ctx, |core| core.shutdown(deadline, now()));
+        }
+    }
+}
 
 impl ActorFuture<SupervisorActor> for Drive {
     type Output = ();
 
     fn poll(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         actor: &mut SupervisorActor,
         ctx: &mut ServiceContext<SupervisorActor>,
         cx: &mut Context<'_>,
@@ -123,6 +144,7 @@ impl ActorFuture<SupervisorActor> for Drive {
                 cx.waker().wake_by_ref();
             }
         }
+        self.hurry(actor, ctx);
         // After the notices: a service that has stopped in time, and whose notice is there, is not to be taken for one that is late.
         // A deadline that passes while the timer is being set is due at once. Each round handles at least one, so this ends.
         loop {

@@ -1,10 +1,10 @@
 //! A tree as a program, which ends when the operating system says so.
 
-use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, process::ExitCode, sync::Arc};
 
 use actix::Addr;
 
-use super::{actor::SupervisorActor, message, reference::SupervisorRef};
+use super::{actor::SupervisorActor, clock::now, message, reference::SupervisorRef};
 use crate::{
     service::{AnyLink, downcast},
     tree::signal,
@@ -134,11 +134,8 @@ impl signal::Root for Root {
     }
 
     fn kill_what_runs(&self) {
-        if let Some(address) = self.address() {
-            // `do_send` ignores the capacity, so this is refused only by a mailbox that is closed: then nothing runs any more. A root whose
-            // arbiter is blocked does not read it, for which there is the third signal.
-            address.do_send(message::Shutdown::within(Duration::ZERO));
-        }
+        // A root whose arbiter is blocked does not see it, for which there is the third signal.
+        self.0.core().stop_by(now());
     }
 
     fn answers(&self) -> impl Future<Output = bool> + Send {

@@ -7,8 +7,8 @@ use futures::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::{
-    actor::SupervisorActor, error::ReconfigureError, message, report::Report, spec::SupervisorSpec,
-    upward::Upward,
+    actor::SupervisorActor, clock::now, error::ReconfigureError, message, report::Report,
+    spec::SupervisorSpec, upward::Upward,
 };
 use crate::{
     observe::Events,
@@ -260,11 +260,11 @@ impl SupervisorRef {
     /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
-            // The command overtakes what is queued for the root, and carries no limit. The message carries it, and has an effect when it is
-            // read: also during the stop, where a shorter limit counts. It is sent first, since a root that has nothing to stop may have
-            // ended before the next line.
-            self.address.do_send(message::Shutdown::within(limit));
-            self.link.core().stop();
+            // A command and not a message: the time holds for what runs now, and overtakes all that is queued for the root.
+            match now().checked_add(limit) {
+                Some(deadline) => self.link.core().stop_by(deadline),
+                None => self.link.core().stop(),
+            }
             self.tree.outcome().await.map(|outcome| outcome.report)
         } else {
             self.shutdown_below(message::Shutdown::within(limit)).await

@@ -420,7 +420,9 @@ fn huge_durations_never_end_and_never_overflow() {
     let mut bench = Bench::running(unlimited(), vec![rules]);
     bench.fail("a");
     assert_eq!(bench.state.next_timeout(), None);
-    bench.state.shutdown(Some(Duration::MAX), bench.now);
+    bench
+        .state
+        .shutdown(bench.now.checked_add(Duration::MAX), bench.now);
     bench.run();
     assert!(bench.ended.is_some());
 }

@@ -457,7 +457,9 @@ fn whatever_happens_every_service_is_accounted_for_and_every_caller_answered() {
         }
         let now = world.bench.now;
         let within = world.random.chance(2).then(|| seconds(3));
-        world.state().shutdown(within, now);
+        world
+            .state()
+            .shutdown(within.map(|within| now + within), now);
         world.carry_out();
         for _ in 0..20 {
             world.obey();
@@ -479,7 +481,7 @@ fn restarted_supervisors_keep_their_accounts() {
                 world.step();
             }
             let now = world.bench.now;
-            world.state().shutdown(Some(seconds(3)), now);
+            world.state().shutdown(Some(now + seconds(3)), now);
             world.carry_out();
             world.pass(seconds(10));
             assert!(

@@ -163,9 +163,15 @@ fn infinity_is_cut_short_by_a_shutdown_within_only() {
     bench.shutdown();
     bench.pass(seconds(100_000));
     assert_eq!(bench.actions(), ["stop patient"]);
-    bench.state.shutdown(Some(seconds(9)), bench.now);
-    bench.state.shutdown(Some(seconds(5)), bench.now);
-    bench.state.shutdown(Some(seconds(7)), bench.now);
+    bench
+        .state
+        .shutdown(Some(bench.now + seconds(9)), bench.now);
+    bench
+        .state
+        .shutdown(Some(bench.now + seconds(5)), bench.now);
+    bench
+        .state
+        .shutdown(Some(bench.now + seconds(7)), bench.now);
     assert_eq!(
         bench.state.shutdown_deadline(),
         Some(bench.now + seconds(5))
@@ -177,7 +183,9 @@ fn infinity_is_cut_short_by_a_shutdown_within_only() {
 #[test]
 fn shutdown_within_drops_also_those_that_were_not_asked_yet() {
     let mut bench = Bench::running(strategy(Strategy::RestForOne), four());
-    bench.state.shutdown(Some(seconds(1)), bench.now);
+    bench
+        .state
+        .shutdown(Some(bench.now + seconds(1)), bench.now);
     bench.run();
     bench.pass(seconds(1));
     assert_eq!(

@@ -104,7 +104,7 @@ fn walk(seed: u64) -> BTreeSet<Transition> {
         } else if temper.chance(restarts) {
             let now = world.bench.now;
             if temper.chance(2) {
-                world.state().shutdown(Some(seconds(1)), now);
+                world.state().shutdown(Some(now + seconds(1)), now);
                 world.carry_out();
                 if temper.chance(2) {
                     world.pass(seconds(3));
