@@ -78,7 +78,8 @@
 //! | any other reason | restarted | restarted | not |
 //!
 //! A service that is not restarted is kept as [`Stopped`](ServiceState::Stopped) if its supervisor was started with it, and forgotten if it was added
-//! later. A service may decide for itself, with a [`Verdict`]. A [`Backoff`] delays its restarts; nobody else waits for it.
+//! later. A service may decide for itself, with a [`Verdict`]. A [`Backoff`] delays its restarts; nobody waits for it
+//! but those that require it.
 //!
 //! # Limits
 //!

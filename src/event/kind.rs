@@ -318,26 +318,25 @@ pub enum Blocked {
     Missing,
     /// It is not ready yet.
     NotReady,
+    /// It has failed, and waits for the end of a delay or pause of its own.
+    Delayed {
+        /// How long that still takes.
+        after: Duration,
+    },
     /// It has ended for good, or was stopped on request.
     Stopped,
     /// It failed, and nothing starts it again.
     Failed,
 }
 
-impl Blocked {
-    /// Reports whether the supervisor itself will get the other service ready, so that nobody has to do anything.
-    pub(crate) const fn resolves_itself(self) -> bool {
-        matches!(self, Self::NotReady)
-    }
-}
-
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "does not exist",
-            Self::NotReady => "is not ready",
-            Self::Stopped => "is stopped",
-            Self::Failed => "has failed",
-        })
+        match self {
+            Self::Missing => f.write_str("does not exist"),
+            Self::NotReady => f.write_str("is not ready"),
+            Self::Delayed { after } => write!(f, "starts again in {after:?}"),
+            Self::Stopped => f.write_str("is stopped"),
+            Self::Failed => f.write_str("has failed"),
+        }
     }
 }

@@ -43,6 +43,13 @@ fn every_kind_prints_as_one_line_that_says_something() {
             "blocked on `db`, which does not exist",
         ),
         (
+            EventKind::ServiceBlocked {
+                on: db(),
+                why: Blocked::Delayed { after: second },
+            },
+            "blocked on `db`, which starts again in 1s",
+        ),
+        (
             EventKind::BackoffStarted {
                 lasting: second,
                 count: 5.668,

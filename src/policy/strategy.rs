@@ -6,6 +6,12 @@ use std::fmt;
 ///
 /// The others are stopped in reverse start order, and all are then started in start order. Those that have ended for
 /// good are not revived. However many are involved, the restart counts once.
+///
+/// The others are stopped without waiting for anybody's [`Backoff`](crate::Backoff), and each keeps its own: one whose delay is not over is
+/// passed over, and started when it is. Meanwhile only those wait that require it, directly or not, and under
+/// [`RestForOne`](Self::RestForOne) all that were stopped behind it, too; a [`ServiceBlocked`](crate::EventKind::ServiceBlocked) event says for
+/// whom and how long. What is added meanwhile and requires none of them is started at once, and a
+/// [`restart`](crate::SupervisorRef::restart) on request cuts every such wait short.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Strategy {

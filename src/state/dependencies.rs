@@ -9,42 +9,49 @@ use super::{
     end::Cause,
     error::BlockedError,
     fatal::is_bound,
-    machine::SupervisorState,
+    machine::{Status, SupervisorState},
     next::Next,
+    obstacle::Obstacle,
     output::Effect,
     rules::Significance,
     service::{Phase, Wanted},
     waiters::{Milestone, Want},
 };
 use crate::{
-    event::{Blocked, EventKind},
-    policy::{AutoShutdown, ExitReason, ServiceError},
+    event::EventKind,
+    policy::{AutoShutdown, ExitReason, ServiceError, Strategy},
 };
 
 /// What keeps a service from being started, if anything does.
 ///
-/// What will not resolve itself comes first, also if it keeps one from starting that this one requires.
-pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, Blocked)> {
+/// What will not resolve itself comes first, also if it keeps one from starting that this one requires; then a delay.
+pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, Obstacle)> {
     // The usual case, and on the way of every start: nothing is allocated.
     if state.services[slot].required().is_empty() {
         return None;
     }
-    let mut found = None;
+    let mut found: Option<(Arc<str>, Obstacle)> = None;
     let mut seen = BTreeSet::from([slot]);
     let mut work = vec![slot];
     while let Some(slot) = work.pop() {
         // Also through requirements that are gated themselves: a chain of services that wait is broken by any link that will never be ready.
         for name in state.services[slot].required() {
             let Some(required) = state.services.named(name) else {
-                return Some((Arc::clone(name), Blocked::Missing));
+                return Some((Arc::clone(name), Obstacle::Missing));
             };
-            match obstacle(state, required) {
-                None => continue,
-                Some(Blocked::NotReady) => {}
-                Some(why) => return Some((Arc::clone(name), why)),
+            let Some(why) = obstacle(state, required) else {
+                continue;
+            };
+            if !why.resolves_itself() {
+                return Some((Arc::clone(name), why));
             }
-            if found.is_none() {
-                found = Some((Arc::clone(name), Blocked::NotReady));
+            // Of several delays, the first that is found: each of them is told by whoever waits for it.
+            let delay = matches!(why, Obstacle::Delayed(_));
+            if found
+                .as_ref()
+                .is_none_or(|(_, found)| delay && *found == Obstacle::NotReady)
+            {
+                found = Some((Arc::clone(name), why));
             }
             let gated = state.services[required].phase() == Phase::Gated;
             if gated && seen.insert(required) {
@@ -56,15 +63,43 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, B
 }
 
 /// Why a service is not ready to be required.
-fn obstacle(state: &SupervisorState, slot: u32) -> Option<Blocked> {
+fn obstacle(state: &SupervisorState, slot: u32) -> Option<Obstacle> {
     let service = &state.services[slot];
     match service.phase() {
         // One that is about to be stopped is ready no longer, though it still runs.
         Phase::Ready if service.wanted == Wanted::Nothing => None,
-        Phase::Stopped | Phase::Finished => Some(Blocked::Stopped),
-        Phase::Failed | Phase::Lost => Some(Blocked::Failed),
-        _ => Some(Blocked::NotReady),
+        Phase::Stopped | Phase::Finished => Some(Obstacle::Stopped),
+        Phase::Failed | Phase::Lost => Some(Obstacle::Failed),
+        Phase::BackingOff { until } | Phase::Delayed { until } | Phase::Resting { until } => {
+            Some(Obstacle::Delayed(until))
+        }
+        Phase::Held => holder(state, slot)
+            .and_then(|holder| obstacle(state, holder))
+            .or(Some(Obstacle::NotReady)),
+        _ => Some(Obstacle::NotReady),
     }
+}
+
+/// Under rest for one, the service before this one in start order whose delay is not over: it keeps all behind it from being started in
+/// their turn.
+pub(super) fn holder(state: &SupervisorState, slot: u32) -> Option<u32> {
+    let holds = state.status == Status::Running && state.rules.strategy == Strategy::RestForOne;
+    let order = state.services[slot].order;
+    state.line.delayed_before(order).filter(|_| holds)
+}
+
+/// The name of a service that others wait for, and what is the matter with it.
+pub(super) fn as_obstacle(state: &SupervisorState, slot: u32) -> (Arc<str>, Obstacle) {
+    let why = obstacle(state, slot).unwrap_or(Obstacle::NotReady);
+    (Arc::from(state.services[slot].name()), why)
+}
+
+/// Has a service wait in the line until one before it has its turn, whose delay is not over.
+pub(super) fn hold(state: &mut SupervisorState, slot: u32, delayed: u32, now: Instant) {
+    state.set_phase(slot, Phase::Held);
+    let (on, why) = as_obstacle(state, delayed);
+    let why = why.told(now);
+    state.report(slot, EventKind::ServiceBlocked { on, why }, now);
 }
 
 /// The first name that a service requires and nobody has.
@@ -84,9 +119,9 @@ pub(super) fn ended_requirement(state: &SupervisorState, slot: u32) -> Option<Ex
         let required = &state.services[required];
         if required.phase() == Phase::Undecided {
             let why = if required.last_exit().is_abnormal() {
-                Blocked::Failed
+                Obstacle::Failed
             } else {
-                Blocked::Stopped
+                Obstacle::Stopped
             };
             return Some(blocked(Arc::clone(name), why));
         }
@@ -99,16 +134,16 @@ pub(super) fn block(
     state: &mut SupervisorState,
     slot: u32,
     on: Arc<str>,
-    why: Blocked,
+    why: Obstacle,
     now: Instant,
 ) -> ExitReason {
-    // No event for a service that ran before and waits for a requirement that is being restarted: that resolves itself.
-    let news = !why.resolves_itself() || state.services[slot].starts == 0;
+    // No event for a service that ran before and waits for a requirement that is being restarted: that resolves itself, and soon.
+    let news = why != Obstacle::NotReady || state.services[slot].starts == 0;
     state.set_phase(slot, Phase::Gated);
     if news {
         let kind = EventKind::ServiceBlocked {
             on: Arc::clone(&on),
-            why,
+            why: why.told(now),
         };
         state.report(slot, kind, now);
     }
@@ -130,7 +165,8 @@ fn refuse_waiting(state: &mut SupervisorState, slot: u32, reason: &ExitReason, n
 }
 
 /// What a service ends with that requires one which will not become ready by itself.
-pub(super) fn blocked(on: Arc<str>, why: Blocked) -> ExitReason {
+pub(super) fn blocked(on: Arc<str>, why: Obstacle) -> ExitReason {
+    let why = why.in_vain();
     ExitReason::Failed(ServiceError::new(BlockedError { on, why }))
 }
 
@@ -169,8 +205,8 @@ pub(super) fn forget(state: &mut SupervisorState, slot: u32, reason: &ExitReason
         reason: reason.clone(),
     };
     state.report(slot, kind, now);
-    if state.services[slot].phase().is_in_line() {
-        state.line.leave(state.services[slot].order, slot);
+    if let Some(waits) = state.services[slot].phase().waits_in_line() {
+        state.line.leave(waits, state.services[slot].order, slot);
     }
     let token = state.services.token(slot);
     let input = state.input_to(slot);

@@ -37,11 +37,12 @@ pub(super) fn revive(
     Next::Settle
 }
 
-/// Stops those that run from a place in start order on; all of them and `root` are started when that is done.
+/// Stops those that run from a place in start order on; all of them are started when that is done, and `root` when its delay is over, too.
 ///
 /// A group restart that is under way takes the new one in.
 fn restart_group(state: &mut SupervisorState, root: u32, from: u64, delay: Duration, now: Instant) {
-    // Services that wait for a delay, a pause or a requirement of their own are left out: they are started after that.
+    // Services that wait for a delay, a pause or a requirement of their own are left out: they are started after that. So nobody waits for
+    // the delay of another one here, and none is cut short.
     let others: Vec<u32> = state
         .services
         .starting_at(from)
@@ -65,16 +66,22 @@ fn restart_group(state: &mut SupervisorState, root: u32, from: u64, delay: Durat
         .filter(|slot| *slot != root && was_stopped_by_hand(state, *slot))
         .collect();
     for slot in by_hand {
-        state.enqueue(slot, Phase::InLine);
+        state.set_phase(slot, Phase::InLine);
     }
-    // The delay of the latest failure holds for the whole group, which is started in order and so from its first member on.
-    if delay.is_zero() {
-        state.line.not_before = None;
-        state.enqueue(root, Phase::InLine);
+    let phase = if delay.is_zero() {
+        Phase::InLine
     } else {
-        state.line.not_before = later(now, delay);
-        state.enqueue(root, Phase::Delayed);
-    }
+        // It is passed over until then. Who waits for it is decided when the others have their turn.
+        let until = later(now, delay);
+        Phase::Delayed { until }
+    };
+    state.set_phase(root, phase);
+}
+
+/// The delay of a member is over: its turn comes when the group has stopped, and those before it in the line are ready.
+pub(super) fn delay_is_over(state: &mut SupervisorState, slot: u32) -> Next {
+    state.set_phase(slot, Phase::InLine);
+    Next::Settle
 }
 
 /// Reports whether a service is stopped and started with a group that it belongs to.

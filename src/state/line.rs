@@ -1,32 +1,44 @@
 //! The services that are started one after the other: those that are there at the start, and those of a group restart.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
-use super::service::Wanted;
+use super::service::{Waits, Wanted};
 
 /// Services that are started one after the other, in start order, each when the one before is ready.
 ///
-/// Who is in it is in a phase that says so ([`InLine`](super::service::Phase::InLine) or
-/// [`Delayed`](super::service::Phase::Delayed)), and nobody else is.
+/// Who is in it, and what it waits for there, says its phase ([`Phase::waits_in_line`](super::service::Phase::waits_in_line)); nobody else
+/// is.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// By place in start order.
+    /// Those whose turn will come, by place in start order.
     queue: BTreeSet<(u64, u32)>,
+    /// Those whose delay is not over: passed over until then.
+    delayed: BTreeSet<(u64, u32)>,
+    /// Those that wait for one with a delay that comes before them in start order.
+    held: BTreeSet<(u64, u32)>,
+    /// For whom those that are held wait, as they were told.
+    pub(super) holder: Option<u32>,
     /// The one that was started and is not ready yet.
     pub(super) current: Option<u32>,
-    /// When the first may be started.
-    pub(super) not_before: Option<Instant>,
     /// How many are still being stopped for a group restart, for which the line waits.
     grouping: usize,
 }
 
 impl Line {
-    /// Takes a service in.
-    pub(super) fn enter(&mut self, order: u64, slot: u32) {
-        self.queue.insert((order, slot));
+    fn places(&mut self, waits: Waits) -> &mut BTreeSet<(u64, u32)> {
+        match waits {
+            Waits::Turn => &mut self.queue,
+            Waits::Delay => &mut self.delayed,
+            Waits::Held => &mut self.held,
+        }
     }
 
-    /// Takes services in that are in start order.
+    /// Takes a service in that waits for this.
+    pub(super) fn enter(&mut self, waits: Waits, order: u64, slot: u32) {
+        self.places(waits).insert((order, slot));
+    }
+
+    /// Takes services in that are in start order, and wait for their turn.
     pub(super) fn enter_all(&mut self, places: impl Iterator<Item = (u64, u32)>) {
         // All at once: a set that is built from a sorted list costs a fraction of one that is filled piece by piece.
         self.queue.append(&mut places.collect());
@@ -37,31 +49,52 @@ impl Line {
         self.queue.first().map(|(_, slot)| *slot)
     }
 
-    /// Takes a service out that no longer waits here.
-    pub(super) fn leave(&mut self, order: u64, slot: u32) {
-        self.queue.remove(&(order, slot));
+    /// The first of those whose delay is not over.
+    pub(super) fn first_delayed(&self) -> Option<u32> {
+        self.delayed.first().map(|(_, slot)| *slot)
     }
 
-    /// Forgets everybody.
+    /// The first of those whose delay is not over, if it comes before this place in start order.
+    pub(super) fn delayed_before(&self, order: u64) -> Option<u32> {
+        let first = self.delayed.first().filter(|(before, _)| *before < order);
+        first.map(|(_, slot)| *slot)
+    }
+
+    /// Those that wait for one with a delay, in start order.
+    pub(super) fn held(&self) -> impl Iterator<Item = u32> {
+        self.held.iter().map(|(_, slot)| *slot)
+    }
+
+    /// Takes a service out that no longer waits for this.
+    pub(super) fn leave(&mut self, waits: Waits, order: u64, slot: u32) {
+        self.places(waits).remove(&(order, slot));
+    }
+
+    /// Nobody is waited for any more.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
+        self.delayed.clear();
+        self.held.clear();
+        self.holder = None;
         self.current = None;
-        self.not_before = None;
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Reports whether a group restart may start its services: all have ended, and no delay is left.
-    pub(super) fn is_open(&self, now: Instant) -> bool {
-        self.grouping == 0 && self.not_before.is_none_or(|at| at <= now)
+    /// Reports whether services are still being stopped for a group restart.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.grouping > 0
     }
 
     /// Follows a service to its new place in start order.
     pub(super) fn moved(&mut self, slot: u32, from: u64, to: u64) {
-        if self.queue.remove(&(from, slot)) {
-            self.queue.insert((to, slot));
+        for waits in [Waits::Turn, Waits::Delay, Waits::Held] {
+            let places = self.places(waits);
+            if places.remove(&(from, slot)) {
+                places.insert((to, slot));
+            }
         }
     }
 
@@ -71,15 +104,18 @@ impl Line {
         self.grouping += usize::from(wanted == Wanted::GroupRestart);
     }
 
-    /// When something is to be done, if nobody is waited for.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let waits = self.current.is_none() && self.grouping == 0 && !self.queue.is_empty();
-        self.not_before.filter(|_| waits)
-    }
-
-    /// For tests: whether a service is in the line, and how many are being stopped for the group.
+    /// For tests: for what a service waits in the line, and how many are being stopped for the group.
     #[cfg(test)]
-    pub(super) fn accounts(&self, order: u64, slot: u32) -> (bool, usize) {
-        (self.queue.contains(&(order, slot)), self.grouping)
+    pub(super) fn accounts(&self, order: u64, slot: u32) -> (Vec<Waits>, usize) {
+        let place = (order, slot);
+        let all = [
+            (&self.queue, Waits::Turn),
+            (&self.delayed, Waits::Delay),
+            (&self.held, Waits::Held),
+        ];
+        let found = all
+            .into_iter()
+            .filter(|(places, _)| places.contains(&place));
+        (found.map(|(_, waits)| waits).collect(), self.grouping)
     }
 }

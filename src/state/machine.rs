@@ -148,12 +148,19 @@ impl SupervisorState {
         }
     }
 
-    /// Puts a service into a phase, takes it out of the line if it no longer waits there, and mirrors what users see of it.
+    /// Puts a service into a phase, and into the line or out of it as that says, and mirrors what users see of it.
     pub(super) fn set_phase(&mut self, slot: u32, phase: Phase) {
         let input = self.input_to(slot);
         let before = self.services.set_phase(slot, phase, input);
-        if before.is_in_line() && !phase.is_in_line() {
-            self.line.leave(self.services[slot].order, slot);
+        let (waited, waits) = (before.waits_in_line(), phase.waits_in_line());
+        if waited != waits {
+            let order = self.services[slot].order;
+            if let Some(waited) = waited {
+                self.line.leave(waited, order, slot);
+            }
+            if let Some(waits) = waits {
+                self.line.enter(waits, order, slot);
+            }
         }
         // `Undecided` is not shown: as a rule it lasts until the end of the turn. What follows it is told in any case, and so is a new
         // incarnation, even if the one before was starting as well.
@@ -165,16 +172,23 @@ impl SupervisorState {
         }
     }
 
+    /// Has services wait for their turn that are in start order and were not started yet.
+    pub(super) fn line_up(&mut self, registered: &[u32]) {
+        let places = registered
+            .iter()
+            .map(|slot| (self.services[*slot].order, *slot));
+        self.line.enter_all(places);
+        for slot in registered {
+            // In the line already, and shown as waiting before and after.
+            let input = self.input_to(*slot);
+            self.services.set_phase(*slot, Phase::InLine, input);
+        }
+    }
+
     /// Says in which state a service is, for look-ups.
     pub(super) fn mirror(&mut self, slot: u32, state: ServiceState) {
         let token = self.services.token(slot);
         self.output.push(Effect::Mirror { token, state });
-    }
-
-    /// Puts a service into the line, as one that waits for its turn or for the end of its delay.
-    pub(super) fn enqueue(&mut self, slot: u32, phase: Phase) {
-        self.line.enter(self.services[slot].order, slot);
-        self.set_phase(slot, phase);
     }
 
     /// Says what becomes of a service once its incarnation has ended.

@@ -34,10 +34,10 @@
 //! ```text
 //!   to be started                        has an incarnation                 down until somebody asks for a start
 //!
-//!   Registered ─┬─► InLine, Delayed ─┬─► Starting ──► Ready ──► Stopping
+//!   Registered ─┬─► InLine, Held ────┬─► Starting ──► Ready ──► Stopping
 //!               └─► Gated, Parked ───┤     │ └─► Overdue │          │
-//!                                    │     ▼        ▼    ▼          ▼
-//!     BackingOff, Resting, Queued ───┘   Undecided: the incarnation has ended
+//!     BackingOff, Delayed, ──────────┤     ▼        ▼    ▼          ▼
+//!     Resting, Queued                │   Undecided: the incarnation has ended
 //!       ▲                                  │
 //!       └──────────────────────────────────┴──────────────────────────────► Stopped, Finished, Failed
 //! ```
@@ -63,6 +63,7 @@ mod limits;
 mod line;
 mod machine;
 mod next;
+mod obstacle;
 mod operations;
 mod output;
 mod picture;
@@ -330,6 +331,7 @@ impl SupervisorState {
             let next = match due {
                 Due::Service(slot) => match self.services[slot].phase() {
                     Phase::BackingOff { .. } => limits::backed_off(self, slot),
+                    Phase::Delayed { .. } => group::delay_is_over(self, slot),
                     Phase::Resting { .. } => limits::rested(self, slot),
                     _ => stop::timed_out(self, slot, now),
                 },
@@ -337,10 +339,6 @@ impl SupervisorState {
                 Due::Shutdown => stop::expire(self, now),
                 Due::Pause => limits::end_pause(self, now),
                 Due::Resume => limits::resume(self, now),
-                Due::Line => {
-                    self.line.not_before = None;
-                    Next::Settle
-                }
             };
             self.carry_on(next, now);
         }
@@ -362,7 +360,6 @@ impl SupervisorState {
         compare(self.shutdown_deadline(), Due::Shutdown);
         compare(self.pause.and_then(|pause| pause.until), Due::Pause);
         compare(self.next_resume, Due::Resume);
-        compare(self.line.deadline(), Due::Line);
         first
     }
 }
@@ -486,6 +483,4 @@ enum Due {
     Pause,
     /// The next service is started after a pause.
     Resume,
-    /// The delay of a group restart is over.
-    Line,
 }

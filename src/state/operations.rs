@@ -203,10 +203,20 @@ fn start_now(state: &mut SupervisorState, slot: u32) -> Next {
         Phase::Registered => {}
         // It is started in its turn, after those that come before it; in a pause the line stands still, and only a request helps.
         Phase::InLine if state.pause.is_none() => {}
+        // Its delay is cut short. It is started in its turn all the same, so that those behind it in the line wait until it is ready; but it
+        // does not wait for the delay of another one.
+        Phase::Delayed { .. } if in_turn(state, slot) => state.set_phase(slot, Phase::InLine),
         _ if state.status == Status::Idle => state.set_phase(slot, Phase::Registered),
         _ => return Next::Begin(slot),
     }
     Next::Settle
+}
+
+/// Reports whether a service whose delay is cut short will be started in its turn without waiting for anybody's delay.
+fn in_turn(state: &SupervisorState, slot: u32) -> bool {
+    state.pause.is_none()
+        && state.status == Status::Running
+        && dependencies::holder(state, slot).is_none()
 }
 
 /// The slot of a service that can be operated on.

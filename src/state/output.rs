@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use super::{
     end::Ended,
     error::{RemoveError, ResetError, RestartError, StopError},
+    obstacle::Obstacle,
     service::ServiceState,
 };
 use crate::{
@@ -186,6 +187,8 @@ pub(crate) struct ServiceView {
     pub(crate) since: Option<Instant>,
     /// When it is started again, if it waits for a time.
     pub(crate) next_start: Option<Instant>,
+    /// For whom it waits, and what is the matter with that one.
+    pub(crate) waits_for: Option<(Arc<str>, Obstacle)>,
 }
 
 /// How many services there are.

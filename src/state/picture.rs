@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
+    dependencies,
     machine::{Status, SupervisorState},
+    obstacle::Obstacle,
     output::{Counts, ServiceView},
     service::{Phase, Service, ServiceState},
 };
@@ -99,13 +101,25 @@ impl SupervisorState {
             last_exit: service.last_exit.get(),
             since: service.since,
             next_start: self.next_start(service),
+            waits_for: self.waits_for(slot),
+        }
+    }
+
+    /// For whom a service waits, and what is the matter with that one.
+    fn waits_for(&self, slot: u32) -> Option<(Arc<str>, Obstacle)> {
+        match self.services[slot].phase() {
+            Phase::Gated | Phase::Parked => dependencies::blocker(self, slot),
+            Phase::Held => dependencies::holder(self, slot)
+                .map(|holder| dependencies::as_obstacle(self, holder)),
+            _ => None,
         }
     }
 
     fn next_start(&self, service: &Service) -> Option<Instant> {
         match service.phase() {
-            Phase::BackingOff { until } | Phase::Resting { until } => until,
-            Phase::Delayed => self.line.not_before,
+            Phase::BackingOff { until } | Phase::Delayed { until } | Phase::Resting { until } => {
+                until
+            }
             Phase::Queued => self.pause.map_or(self.next_resume, |pause| pause.until),
             _ => None,
         }

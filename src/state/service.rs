@@ -100,8 +100,10 @@ pub(super) enum Phase {
     Parked,
     /// It waits for its turn in the line.
     InLine,
-    /// It waits in the line for the end of its backoff, after which it is its turn.
-    Delayed,
+    /// It is passed over in the line until the end of its backoff, after which it waits for its turn.
+    Delayed { until: Option<Instant> },
+    /// It waits in the line behind one whose backoff is not over.
+    Held,
     /// Its incarnation has ended, and what follows is not decided yet: for the rest of the turn, or until its supervisor has started.
     Undecided,
     /// It waits for the end of its backoff.
@@ -135,6 +137,17 @@ pub(super) enum Phase {
     Lost,
 }
 
+/// For what a service waits in the line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Waits {
+    /// For its turn.
+    Turn,
+    /// For the end of its delay.
+    Delay,
+    /// For one that comes before it and waits for the end of its delay.
+    Held,
+}
+
 /// How far the stopping of an incarnation has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stage {
@@ -154,7 +167,8 @@ impl Phase {
             Self::Gated => Kind::Gated,
             Self::Parked => Kind::Parked,
             Self::InLine => Kind::InLine,
-            Self::Delayed => Kind::Delayed,
+            Self::Delayed { .. } => Kind::Delayed,
+            Self::Held => Kind::Held,
             Self::Undecided => Kind::Undecided,
             Self::BackingOff { .. } => Kind::BackingOff,
             Self::Resting { .. } => Kind::Resting,
@@ -198,15 +212,21 @@ impl Phase {
         )
     }
 
-    /// Reports whether it has a place in the line.
-    pub(super) const fn is_in_line(self) -> bool {
-        matches!(self, Self::InLine | Self::Delayed)
+    /// For what it waits in the line, if it has a place there.
+    pub(super) const fn waits_in_line(self) -> Option<Waits> {
+        match self {
+            Self::InLine => Some(Waits::Turn),
+            Self::Delayed { .. } => Some(Waits::Delay),
+            Self::Held => Some(Waits::Held),
+            _ => None,
+        }
     }
 
     /// When something must happen to it; what, says the phase.
     pub(super) const fn deadline(self) -> Option<Instant> {
         match self {
             Self::BackingOff { until }
+            | Self::Delayed { until }
             | Self::Resting { until }
             | Self::Starting { until }
             | Self::Overdue { until }
@@ -218,13 +238,16 @@ impl Phase {
     /// What users see of it.
     pub(super) const fn public(self) -> ServiceState {
         match self {
-            Self::Registered | Self::Gated | Self::Parked | Self::InLine | Self::Undecided => {
-                ServiceState::Waiting
-            }
+            Self::Registered
+            | Self::Gated
+            | Self::Parked
+            | Self::InLine
+            | Self::Held
+            | Self::Undecided => ServiceState::Waiting,
             Self::Starting { .. } | Self::Overdue { .. } => ServiceState::Starting,
             Self::Ready => ServiceState::Ready,
             Self::Stopping { .. } => ServiceState::Stopping,
-            Self::BackingOff { .. } | Self::Delayed | Self::Resting { .. } => {
+            Self::BackingOff { .. } | Self::Delayed { .. } | Self::Resting { .. } => {
                 ServiceState::BackingOff
             }
             Self::Queued => ServiceState::Paused,

@@ -9,14 +9,15 @@ use super::{
     fatal,
     machine::{Status, SupervisorState, later},
     next::Next,
+    obstacle::Obstacle,
     output::Effect,
     rules::ServiceRules,
     service::{Origin, Phase, Service, StartReport, Wanted},
     waiters::Milestone,
 };
 use crate::{
-    event::{Blocked, EventKind},
-    policy::{ExitReason, KillCause, RestartType},
+    event::EventKind,
+    policy::{ExitReason, KillCause, RestartType, Strategy},
     token::ServiceToken,
 };
 
@@ -98,17 +99,11 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
         let on = dependencies::missing_requirement(state, *slot)?;
         Some((*slot, on))
     });
-    let places = registered
-        .iter()
-        .map(|slot| (state.services[*slot].order, *slot));
-    state.line.enter_all(places);
-    for slot in registered {
-        state.set_phase(slot, Phase::InLine);
-    }
+    state.line_up(&registered);
     let Some((slot, on)) = missing else {
         return Next::Settle;
     };
-    let reason = dependencies::block(state, slot, on, Blocked::Missing, now);
+    let reason = dependencies::block(state, slot, on, Obstacle::Missing, now);
     fatal::start_failed(state, slot, reason)
 }
 
@@ -254,12 +249,16 @@ fn report_start(state: &mut SupervisorState, slot: u32, now: Instant) {
 
 /// Starts whoever is next in the line. Says what follows when the supervisor has started, or could not be started.
 pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next> {
-    while is_turn(state, now) {
+    let_go(state);
+    while is_turn(state) {
         let Some(slot) = state.line.first() else {
-            state.line.not_before = None;
             // Only a supervisor that starts comes here with an empty line.
             return Some(complete(state, now));
         };
+        if let Some(delayed) = dependencies::holder(state, slot) {
+            dependencies::hold(state, slot, delayed, now);
+            continue;
+        }
         let begun = match begin(state, slot, now) {
             // A requirement that ended during the start is judged after it. To wait for it would be to wait for ever.
             Begun::Waits if state.status == Status::Starting => {
@@ -284,8 +283,24 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
     None
 }
 
+/// Has those wait for their turn again that were held by one whose delay is over, or is no longer the first.
+fn let_go(state: &mut SupervisorState) {
+    let holder = match state.rules.strategy {
+        Strategy::RestForOne => state.line.first_delayed(),
+        Strategy::OneForOne | Strategy::OneForAll => None,
+    };
+    if holder == state.line.holder {
+        return;
+    }
+    state.line.holder = holder;
+    let held: Vec<u32> = state.line.held().collect();
+    for slot in held {
+        state.set_phase(slot, Phase::InLine);
+    }
+}
+
 /// Reports whether the next of the line may be started.
-fn is_turn(state: &SupervisorState, now: Instant) -> bool {
+fn is_turn(state: &SupervisorState) -> bool {
     if state.line.current.is_some() {
         return false;
     }
@@ -293,7 +308,7 @@ fn is_turn(state: &SupervisorState, now: Instant) -> bool {
         // With nobody left, the start is complete.
         Status::Starting => true,
         Status::Running => {
-            !state.line.is_empty() && state.pause.is_none() && state.line.is_open(now)
+            !state.line.is_empty() && state.pause.is_none() && !state.line.is_stopping()
         }
         Status::Idle | Status::Ending | Status::Ended => false,
     }

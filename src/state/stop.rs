@@ -210,7 +210,7 @@ pub(super) fn become_wanted(
         Wanted::GroupRestart | Wanted::Bounce if done || temporary => {
             dependencies::keep_or_forget(state, slot, reason, now);
         }
-        Wanted::GroupRestart => state.enqueue(slot, Phase::InLine),
+        Wanted::GroupRestart => state.set_phase(slot, Phase::InLine),
         Wanted::Bounce | Wanted::Restart => return Next::Begin(slot),
         // `Nothing` does not come here: an end that nobody wanted is judged.
         Wanted::Stop | Wanted::End | Wanted::Nothing => {

@@ -13,6 +13,7 @@ pub(super) enum Kind {
     Parked,
     InLine,
     Delayed,
+    Held,
     Undecided,
     BackingOff,
     Resting,
@@ -62,7 +63,7 @@ type Row = (&'static [Kind], &'static [Input], &'static [Kind]);
 #[rustfmt::skip]
 const TRANSITIONS: &[Row] = {
     use Kind::{
-        BackingOff, Delayed, Failed, Finished, Forgotten, Gated, InLine, Overdue, Parked, Queued, Ready, Registered, Resting, Starting,
+        BackingOff, Delayed, Failed, Finished, Forgotten, Gated, Held, InLine, Overdue, Parked, Queued, Ready, Registered, Resting, Starting,
         Stopped, Stopping, Undecided,
     };
     use Input::{Add, Exited, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, Timeout};
@@ -70,11 +71,12 @@ const TRANSITIONS: &[Row] = {
         // It is added, or its supervisor is started, the first time or again.
         (&[Registered], &[Add], &[Starting, Gated]),
         (&[Registered], &[Start], &[InLine]),
-        (&[BackingOff, Delayed, Failed, Finished, Gated, InLine, Parked, Queued, Resting, Stopped, Undecided], &[Reopen], &[Registered]),
+        (&[BackingOff, Delayed, Failed, Finished, Gated, Held, InLine, Parked, Queued, Resting, Stopped, Undecided], &[Reopen], &[Registered]),
         (&[Registered], &[Reopen], &[Forgotten]),
 
         // Its turn has come, or what it requires has changed.
-        (&[InLine, Delayed], &[Other], &[Starting, Gated]),
+        (&[InLine], &[Other], &[Starting, Gated, Held]),
+        (&[Held], &[Other], &[InLine]),
         (&[Gated], &[Other], &[Starting, Forgotten]),
         (&[Parked], &[Other], &[Starting]),
 
@@ -93,22 +95,24 @@ const TRANSITIONS: &[Row] = {
 
         // It has waited for its time.
         (&[BackingOff], &[Timeout], &[Starting, Gated, Queued]),
+        (&[Delayed], &[Timeout], &[InLine]),
         (&[Resting], &[Timeout], &[Starting, Gated, Queued, InLine]),
         (&[Queued], &[Timeout], &[Starting, Gated, InLine]),
 
         // It is stopped, alone, with others, or with its supervisor.
         (&[Starting, Ready], &[Other], &[Stopping]),
         (&[Overdue], &[Remove, Restart, Stop], &[Stopping]),
-        (&[BackingOff, Delayed, Gated, InLine, Parked, Queued, Registered, Resting], &[Other], &[Stopped]),
+        (&[BackingOff, Delayed, Gated, Held, InLine, Parked, Queued, Registered, Resting], &[Other], &[Stopped]),
         (&[Stopped, Kind::Lost], &[Other], &[Forgotten]),
         (
-            &[BackingOff, Delayed, Failed, Finished, InLine, Parked, Queued, Registered, Resting],
+            &[BackingOff, Delayed, Failed, Finished, Held, InLine, Parked, Queued, Registered, Resting],
             &[Remove],
             &[Forgotten],
         ),
 
         // Somebody has it started, by itself or with its group.
-        (&[BackingOff, Delayed, Failed, Queued, Resting], &[Restart, Reset], &[Starting, Gated]),
+        (&[BackingOff, Delayed, Failed, Held, Queued, Resting], &[Restart, Reset], &[Starting, Gated]),
+        (&[Delayed], &[Restart, Reset], &[InLine]),
         (&[Parked], &[Restart, Reset], &[Gated]),
         (&[Finished], &[Restart], &[Starting, Gated]),
         (&[Stopped], &[Restart], &[Starting, Gated, Registered]),
@@ -117,7 +121,7 @@ const TRANSITIONS: &[Row] = {
         // Its arbiter is gone.
         (
             &[
-                BackingOff, Delayed, Failed, Finished, Gated, InLine, Parked, Queued, Registered, Resting, Stopped, Undecided,
+                BackingOff, Delayed, Failed, Finished, Gated, Held, InLine, Parked, Queued, Registered, Resting, Stopped, Undecided,
             ],
             &[Lost],
             &[Kind::Lost],

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    event::Blocked,
     policy::ExitReason,
     state::{ServiceState, ServiceView, SupervisorState},
     token::ServiceToken,
@@ -70,6 +71,7 @@ pub struct ServiceReport {
     generation: u64,
     uptime: Option<Duration>,
     next_start: Option<Duration>,
+    waits_for: Option<(Arc<str>, Blocked)>,
     last_exit: Option<ExitReason>,
 }
 
@@ -91,6 +93,7 @@ impl ServiceReport {
             next_start: view
                 .next_start
                 .map(|next| next.saturating_duration_since(now)),
+            waits_for: view.waits_for.map(|(on, why)| (on, why.told(now))),
             last_exit: view.last_exit,
         }
     }
@@ -125,6 +128,13 @@ impl ServiceReport {
         self.next_start
     }
 
+    /// For which service it waits, and what is the matter with that one, if it waits for one.
+    ///
+    /// That is one that it requires, directly or not, or under [`Strategy::RestForOne`](crate::Strategy::RestForOne) one before it.
+    pub fn waits_for(&self) -> Option<(&str, Blocked)> {
+        self.waits_for.as_ref().map(|(on, why)| (&**on, *why))
+    }
+
     /// How the incarnation before this one ended, if there was one.
     pub fn last_exit(&self) -> Option<&ExitReason> {
         self.last_exit.as_ref()
@@ -145,6 +155,9 @@ impl fmt::Display for ServiceReport {
         }
         if let Some(next) = self.next_start {
             write!(f, ", starts in {next:.1?}")?;
+        }
+        if let Some((on, why)) = &self.waits_for {
+            write!(f, ", waits for `{on}`, which {why}")?;
         }
         if let Some(reason) = &self.last_exit {
             write!(f, ", last exit: {reason:#}")?;

@@ -77,7 +77,10 @@ async fn report_prints_a_line_for_each_service() {
     assert!(lines[1].starts_with(&first), "{report}");
     assert_eq!(
         lines[2],
-        format!("  b [{}] waiting, generation 0", b.token())
+        format!(
+            "  b [{}] waiting, generation 0, waits for `nobody`, which does not exist",
+            b.token()
+        )
     );
     root.shutdown().await.unwrap();
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        dependencies::blocker,
+        dependencies::{blocker, holder},
         fatal::is_bound,
         service::{Member, Wanted},
     },
@@ -135,9 +135,10 @@ impl World {
             let (pending, held, joined) = state.sequence.accounts(service.order, slot);
             assert_eq!(pending, service.member == Member::Pending, "{service:?}");
             sequence = (held, joined);
-            let (queued, stopping) = state.line.accounts(service.order, slot);
+            let (waits, stopping) = state.line.accounts(service.order, slot);
             group = stopping;
-            assert_eq!(queued, service.phase().is_in_line(), "{service:?}");
+            let in_line: Vec<_> = service.phase().waits_in_line().into_iter().collect();
+            assert_eq!(waits, in_line, "{service:?}");
             let runs = self
                 .cells
                 .get(&token)
@@ -145,7 +146,13 @@ impl World {
             assert_eq!(runs, service.phase().is_live(), "{service:?}");
             match service.phase() {
                 Phase::Gated => assert!(blocker(state, slot).is_some(), "a wake was missed"),
-                Phase::BackingOff { until } | Phase::Resting { until } => {
+                Phase::Held => assert!(
+                    holder(state, slot).is_some() || state.status == Status::Starting,
+                    "a wake was missed"
+                ),
+                Phase::BackingOff { until }
+                | Phase::Delayed { until }
+                | Phase::Resting { until } => {
                     assert!(until.is_some(), "{service:?}");
                 }
                 Phase::Queued => assert!(

@@ -197,24 +197,277 @@ fn ready_member_that_fails_while_the_group_starts_begins_it_anew() {
     assert_eq!(bench.actions(), ["start a 2", "start b 2", "start c 1"]);
 }
 
+fn delayed(name: &str, delay: Duration) -> ServiceRules {
+    let mut rules = named(name);
+    rules.rare().backoff = Backoff::constant(delay);
+    rules
+}
+
+fn requiring(name: &str, required: &str) -> ServiceRules {
+    let mut rules = named(name);
+    rules.rare().requires = vec![Arc::from(required)];
+    rules
+}
+
+/// Who was told to wait for whom, for how long.
+fn told_to_wait(bench: &Bench) -> Vec<(&str, &str, Duration)> {
+    let told = |event: &'_ Event| match event.kind() {
+        EventKind::ServiceBlocked {
+            why: Blocked::Delayed { after },
+            ..
+        } => Some(*after),
+        _ => None,
+    };
+    let mut all = Vec::new();
+    for event in &bench.events {
+        if let (Some(after), EventKind::ServiceBlocked { on, .. }) = (told(event), event.kind()) {
+            all.push((event.path().trim_start_matches("root/"), &**on, after));
+        }
+    }
+    all
+}
+
 #[test]
-fn whole_group_waits_for_the_delay_of_the_one_that_failed() {
-    let mut delayed = named("b");
-    delayed.rare().backoff = Backoff::constant(seconds(5));
-    let mut bench = Bench::running(
-        strategy(Strategy::OneForAll),
-        vec![named("a"), delayed, named("c")],
-    );
+fn group_starts_without_the_one_whose_delay_is_not_over() {
+    let services = vec![named("a"), delayed("b", seconds(5)), named("c")];
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), services);
     bench.fail("b");
-    bench.get_stopped();
-    bench.forget();
     assert_eq!(bench.state_of("b"), ServiceState::BackingOff);
     assert_eq!(bench.view("b").next_start, Some(bench.now + seconds(5)));
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(
+        bench.actions(),
+        ["stop c", "stop a", "start a 1", "start c 1"]
+    );
     bench.pass(millis(4999));
     assert_eq!(bench.actions(), Vec::<String>::new());
     bench.pass(millis(1));
     bench.get_ready();
+    // Alone: the others have been started for this failure already.
+    assert_eq!(bench.actions(), ["start b 1"]);
+}
+
+#[test]
+fn delay_that_is_over_while_the_group_stops_waits_for_the_turn() {
+    let services = vec![named("a"), delayed("b", seconds(5)), named("c")];
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), services);
+    bench.fail("b");
+    bench.pass(seconds(6));
+    assert_eq!(bench.state_of("b"), ServiceState::Waiting);
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(
+        bench.actions(),
+        ["stop c", "stop a", "start a 1", "start b 1", "start c 1"]
+    );
+}
+
+#[test]
+fn each_member_keeps_its_own_delay() {
+    for which in [Strategy::OneForAll, Strategy::RestForOne] {
+        let services = vec![
+            delayed("a", millis(300)),
+            named("b"),
+            delayed("c", seconds(5)),
+        ];
+        let mut bench = Bench::running(strategy(which), services);
+        let due = bench.now + seconds(5);
+        bench.fail("c");
+        bench.get_stopped();
+        bench.get_ready();
+        bench.pass(seconds(1));
+        bench.forget();
+        bench.fail("a");
+        bench.get_stopped();
+        assert_eq!(bench.view("c").next_start, Some(due), "{which}");
+        bench.pass(millis(300));
+        bench.get_ready();
+        assert_eq!(bench.view("c").next_start, Some(due), "{which}");
+        bench.pass(millis(3700));
+        bench.get_ready();
+        assert_eq!(bench.view("c").generation, 1, "{which}");
+        assert_eq!(bench.state_of("c"), ServiceState::Ready, "{which}");
+    }
+}
+
+#[test]
+fn only_those_that_require_one_with_a_delay_wait_for_it_and_are_told_for_how_long() {
+    let services = vec![
+        named("x"),
+        delayed("db", seconds(3600)),
+        requiring("api", "db"),
+        requiring("web", "api"),
+        named("y"),
+    ];
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), services);
+    bench.fail("db");
+    bench.get_stopped();
+    bench.get_ready();
+    for (name, expected) in [
+        ("x", ServiceState::Ready),
+        ("db", ServiceState::BackingOff),
+        ("api", ServiceState::Waiting),
+        ("web", ServiceState::Waiting),
+        ("y", ServiceState::Ready),
+    ] {
+        assert_eq!(bench.state_of(name), expected, "{name}");
+    }
+    assert_eq!(
+        told_to_wait(&bench),
+        [("api", "db", seconds(3600)), ("web", "db", seconds(3600))]
+    );
+    let (on, why) = bench.view("web").waits_for.unwrap();
+    assert_eq!(&*on, "db");
+    let after = seconds(3600);
+    assert_eq!(why.told(bench.now), Blocked::Delayed { after });
+    // Nobody in the group is required: it starts at once.
+    bench.add(named("z")).unwrap();
+    assert_eq!(bench.state_of("z"), ServiceState::Starting);
+    bench.pass(seconds(3600));
+    bench.get_ready();
+    for name in ["db", "api", "web"] {
+        assert_eq!(bench.state_of(name), ServiceState::Ready, "{name}");
+    }
+}
+
+#[test]
+fn rest_waits_for_one_with_a_delay_and_is_told_for_how_long() {
+    let services = vec![
+        named("a"),
+        delayed("b", seconds(60)),
+        named("c"),
+        named("d"),
+    ];
+    let mut bench = Bench::running(strategy(Strategy::RestForOne), services);
+    bench.fail("b");
+    assert_eq!(bench.actions(), ["stop d"]);
+    bench.get_stopped();
+    assert_eq!(bench.actions(), ["stop c"]);
+    let after = seconds(60);
+    assert_eq!(told_to_wait(&bench), [("c", "b", after), ("d", "b", after)]);
+    bench.pass(seconds(10));
+    let (on, why) = bench.view("d").waits_for.unwrap();
+    assert_eq!(
+        (&*on, why.told(bench.now)),
+        ("b", Blocked::Delayed { after: seconds(50) })
+    );
+    // Added meanwhile, it is not of the rest that was stopped.
+    bench.add(named("e")).unwrap();
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start e 0"]);
+    bench.pass(seconds(50));
+    bench.get_ready();
+    assert_eq!(bench.actions(), ["start b 1", "start c 1", "start d 1"]);
+}
+
+#[test]
+fn rest_goes_on_without_one_with_a_delay_that_is_stopped_or_removed() {
+    for removed in [false, true] {
+        let services = vec![delayed("a", seconds(60)), named("b"), named("c")];
+        let mut bench = Bench::running(strategy(Strategy::RestForOne), services);
+        bench.fail("a");
+        bench.get_stopped();
+        bench.forget();
+        let a = bench.token("a");
+        if removed {
+            bench.state.remove(a, Waiter(1), bench.now).unwrap();
+        } else {
+            bench.state.stop(a, Waiter(1), bench.now).unwrap();
+        }
+        bench.run();
+        bench.get_ready();
+        let started: Vec<String> = bench.actions();
+        let started = started.iter().filter(|action| action.starts_with("start"));
+        assert_eq!(started.collect::<Vec<_>>(), ["start b 1", "start c 1"]);
+    }
+}
+
+#[test]
+fn rest_that_waits_is_told_anew_when_somebody_else_holds_it_up() {
+    let services = vec![
+        delayed("a", seconds(60)),
+        delayed("b", seconds(5)),
+        named("c"),
+    ];
+    let mut bench = Bench::running(strategy(Strategy::RestForOne), services);
+    bench.fail("b");
+    bench.get_stopped();
+    bench.fail("a");
+    assert_eq!(
+        told_to_wait(&bench),
+        [("c", "b", seconds(5)), ("c", "a", seconds(60))]
+    );
+    bench.forget();
+    bench.pass(seconds(5));
+    // Its delay is over, and it waits for the one before it.
+    assert_eq!(told_to_wait(&bench), [("b", "a", seconds(55))]);
+    bench.pass(seconds(55));
+    bench.get_ready();
     assert_eq!(bench.actions(), ["start a 1", "start b 1", "start c 1"]);
+}
+
+#[test]
+fn request_by_hand_cuts_the_delay_of_a_member_short() {
+    for which in [Strategy::OneForAll, Strategy::RestForOne] {
+        let services = vec![delayed("a", seconds(3600)), named("b")];
+        let mut bench = Bench::running(strategy(which), services);
+        bench.fail("a");
+        bench.get_stopped();
+        bench.get_ready();
+        let a = bench.token("a");
+        bench.state.restart(a, Waiter(1), bench.now).unwrap();
+        bench.run();
+        assert_eq!(bench.state_of("a"), ServiceState::Starting, "{which}");
+        // Those behind it still wait until it is ready.
+        let waits = which == Strategy::RestForOne;
+        assert_eq!(
+            bench.state_of("b") == ServiceState::Waiting,
+            waits,
+            "{which}"
+        );
+        bench.ready("a");
+        bench.get_ready();
+        assert_eq!(bench.answers, [(Waiter(1), Answer::Restarted(Ok(())))]);
+        assert_eq!(bench.state_of("b"), ServiceState::Ready, "{which}");
+    }
+}
+
+#[test]
+fn request_by_hand_starts_a_member_that_waits_for_the_delay_of_another() {
+    let services = vec![
+        delayed("a", seconds(3600)),
+        delayed("b", seconds(3600)),
+        named("c"),
+    ];
+    let mut bench = Bench::running(strategy(Strategy::RestForOne), services);
+    bench.fail("b");
+    bench.fail("a");
+    bench.get_stopped();
+    for name in ["b", "c"] {
+        let token = bench.token(name);
+        bench.state.restart(token, Waiter(1), bench.now).unwrap();
+        bench.run();
+        assert_eq!(bench.state_of(name), ServiceState::Starting, "{name}");
+    }
+    assert_eq!(bench.state_of("a"), ServiceState::BackingOff);
+}
+
+#[test]
+fn request_for_a_member_with_a_delay_while_the_group_stops_is_done_in_its_turn() {
+    let services = vec![named("a"), delayed("b", seconds(3600)), named("c")];
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), services);
+    bench.fail("b");
+    let b = bench.token("b");
+    bench.state.restart(b, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.get_stopped();
+    bench.get_ready();
+    assert_eq!(
+        bench.actions(),
+        ["stop c", "stop a", "start a 1", "start b 1", "start c 1"]
+    );
+    assert_eq!(bench.answers, [(Waiter(1), Answer::Restarted(Ok(())))]);
 }
 
 #[test]
@@ -266,22 +519,6 @@ fn one_removed_while_its_group_stops_is_forgotten() {
         bench.answers,
         [(Waiter(1), Answer::Removed(Ok(ExitReason::Shutdown)))]
     );
-}
-
-#[test]
-fn group_without_a_delay_takes_in_one_that_waits_for_a_delay() {
-    let mut delayed = named("b");
-    delayed.rare().backoff = Backoff::constant(seconds(60));
-    let mut bench = Bench::running(
-        strategy(Strategy::RestForOne),
-        vec![named("a"), delayed, named("c")],
-    );
-    bench.fail("b");
-    bench.get_stopped();
-    bench.forget();
-    bench.fail("a");
-    bench.get_ready();
-    assert_eq!(bench.actions(), ["start a 1", "start b 1", "start c 1"]);
 }
 
 #[test]
