@@ -164,8 +164,8 @@ pub use crate::{
     registry::{LookupError, RegistryActor, ServiceKey, ServiceSummary},
     service::{Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
     state::{
-        AddError, Counts, RemoveError, ResetError, RestartError, ServiceState, ShutdownReport,
-        StopError, UnstoppedService,
+        AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ServiceState,
+        ShutdownReport, StopError, UnstoppedService,
     },
     supervisor::{
         Build, Deferred, ReconfigureError, Report, ServiceReport, SupervisorActor, SupervisorRef,

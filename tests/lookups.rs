@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures::FutureExt;
 use resurgam::{
-    LookupError, Readiness, ServiceContext, ServiceRef, ServiceSpec, ServiceState, SupervisorActor,
-    SupervisorRef,
+    EndedAs, LookupError, OnLimit, Placement, Readiness, RestartLimit, RestartType, ServiceContext,
+    ServiceRef, ServiceSpec, ServiceState, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -172,6 +172,109 @@ async fn when_ready_ends_with_an_error_when_the_tree_ends() {
         "{waited:?}"
     );
     assert!(report.unwrap().is_clean());
+}
+
+/// Ends in the way that it is told.
+struct Ending;
+
+impl Actor for Ending {
+    type Context = ServiceContext<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+enum End {
+    Fail,
+    Finish,
+}
+
+impl Handler<End> for Ending {
+    type Result = ();
+    fn handle(&mut self, how: End, ctx: &mut Self::Context) {
+        match how {
+            End::Fail => ctx.fail("failed on purpose"),
+            End::Finish => ctx.stop(),
+        }
+    }
+}
+
+/// A tree with services that are kept when they have ended for good; `edge` runs on `arbiter`.
+async fn tree_of_endings(arbiter: &Arbiter) -> (SupervisorRef, [ServiceRef<Ending>; 3]) {
+    let mut root = SupervisorActor::with_defaults("root");
+    let transient = ServiceSpec::new("transient", || Ending).restart(RestartType::Transient);
+    let limited = ServiceSpec::new("limited", || Ending).limit(no_restart(), OnLimit::GiveUp);
+    let edge = ServiceSpec::new("edge", || Ending).placement(Placement::Arbiter(arbiter.handle()));
+    let services = [transient, limited, edge].map(|spec| root.add(spec).unwrap());
+    (root.start().await.unwrap(), services)
+}
+
+fn no_restart() -> RestartLimit {
+    RestartLimit::window(0, Duration::from_secs(60))
+}
+
+fn ended(path: &str, how: EndedAs) -> LookupError {
+    LookupError::Ended {
+        path: path.into(),
+        how,
+    }
+}
+
+#[actix::test]
+async fn when_ready_says_that_a_service_has_ended_for_good_and_how() {
+    let arbiter = Arbiter::new();
+    let (root, [transient, limited, edge]) = tree_of_endings(&arbiter).await;
+    let mut events = root.events();
+    transient.do_send(End::Finish);
+    limited.do_send(End::Fail);
+    arbiter.stop();
+    let cases = [
+        (transient, EndedAs::Finished),
+        (limited, EndedAs::GaveUp),
+        (edge, EndedAs::Lost),
+    ];
+    // Until all three are down: which is seen first does not matter.
+    let mut down = 0;
+    while down < 3 {
+        let services = root.services().await.unwrap();
+        let over = |state| matches!(state, ServiceState::Stopped | ServiceState::Failed);
+        down = services.iter().filter(|s| over(s.state())).count();
+        if down < 3 {
+            events.next().await.unwrap();
+        }
+    }
+    for (service, how) in &cases {
+        let asked = root.when_ready::<Ending>(service.token());
+        assert_eq!(asked.await.unwrap_err(), ended(service.path(), *how));
+    }
+    // Each that can be started again can be awaited again.
+    for (service, _) in &cases[..2] {
+        root.restart(service.token()).await.unwrap();
+        let again = root.when_ready::<Ending>(service.token()).await;
+        assert!(again.is_ok(), "{again:?}");
+    }
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn whoever_waits_when_a_service_ends_for_good_is_told() {
+    time::pause();
+    let spec = SupervisorSpec::default()
+        .limit(no_restart())
+        .on_limit(OnLimit::Escalate);
+    let mut sub = SupervisorActor::new("sub", spec);
+    let failing = ServiceSpec::new("failing", || Ending).readiness(Readiness::Explicit);
+    let failing = failing.start_timeout(Duration::from_secs(60));
+    sub.add(ServiceSpec::new("steady", || Ending)).unwrap();
+    let mut root = SupervisorActor::with_defaults("root");
+    let spec = ServiceSpec::supervisor(sub).restart(RestartType::Temporary);
+    let sub = root.add(spec).unwrap();
+    let root = root.start().await.unwrap();
+    let sub = SupervisorRef::try_from(&sub).unwrap();
+    let failing = sub.add(failing).await.unwrap();
+    let waiting = root.when_ready::<Ending>(failing.token());
+    let (waited, ()) = tokio::join!(waiting, async { failing.do_send(End::Fail) });
+    assert_eq!(waited.unwrap_err(), ended("root/sub", EndedAs::Finished));
+    root.shutdown().await.unwrap();
 }
 
 #[actix::test]

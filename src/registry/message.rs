@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     service::{AnyLink, ServiceRef, downcast},
-    state::ServiceState,
+    state::{EndedAs, ServiceState},
     token::ServiceToken,
 };
 
@@ -55,6 +55,16 @@ impl From<Arc<str>> for ServiceKey {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
+    /// The service, or a supervisor above it, has ended for good: it will not become ready unless somebody asks for it, or a restart of its
+    /// group or its supervisor brings it back. The answer of `when_ready`; not that for one that was stopped on request, which is
+    /// awaited.
+    #[error("service `{path}` {how}")]
+    Ended {
+        /// Who has ended: the service, or the supervisor above it.
+        path: Arc<str>,
+        /// In which way.
+        how: EndedAs,
+    },
     /// The service was removed while the caller waited for it to be ready.
     #[error("service `{path}` was removed")]
     Removed {

@@ -7,14 +7,20 @@
 //!
 //! 1. A service is registered before the caller of `add` learns its token, and forgotten before the caller of `remove` gets
 //!    its answer: both go through this mailbox before anything that such a caller can send.
-//! 2. Every waiter is answered: when the service is ready, when it is forgotten, or when the registry ends.
+//! 2. Every waiter is answered: when the service is ready, when it or a supervisor above it has ended for good, when it is forgotten, or
+//!    when the registry ends.
+//! 3. Nothing is kept of a service that is forgotten, or of a supervisor that has none.
 
 mod message;
+#[cfg(test)]
+mod tests;
+mod waiters;
 
 use std::{
     borrow::Borrow,
     fmt,
     hash::{Hash, Hasher},
+    iter,
     sync::Arc,
 };
 
@@ -26,6 +32,7 @@ pub(crate) use self::message::{
     Changed, Close, Forget, Located, Lookup, Register, RegisterAll, Siblings, WhenDown, WhenReady,
 };
 pub use self::message::{LookupError, ServiceKey, ServiceSummary};
+use self::waiters::Waiters;
 use crate::{
     service::AnyLink,
     state::ServiceState,
@@ -44,9 +51,9 @@ pub struct RegistryActor {
     heads: HashMap<ServiceToken, SupervisorId>,
     /// Made by the first look-up by path, so that a tree without one does not pay for it whenever a service is added.
     paths: Option<HashSet<ByPath>>,
-    waiting: HashMap<ServiceToken, Vec<oneshot::Sender<Result<Located, LookupError>>>>,
+    waiting: HashMap<ServiceToken, Waiters<Result<Located, LookupError>>>,
     /// Those who wait until a service is down. Answered by dropping the sender, since there is nothing else to say.
-    down: HashMap<ServiceToken, Vec<oneshot::Sender<()>>>,
+    down: HashMap<ServiceToken, Waiters<()>>,
 }
 
 impl RegistryActor {
@@ -99,8 +106,8 @@ impl RegistryActor {
                 // Not `insert`, which would keep the service that had the path before and is being forgotten.
                 paths.replace(ByPath(Arc::clone(&link)));
             }
-            let family = self.families.entry(token.supervisor()).or_default();
-            family.insert(link);
+            let family = self.families.entry(token.supervisor());
+            family.or_insert_with(|| Family::of(owner)).insert(link);
         }
     }
 
@@ -113,6 +120,8 @@ impl RegistryActor {
         };
         // A supervisor that adds and removes for ever must not leave anything behind for each that it had.
         if family.members == 0 {
+            // A supervisor that was abandoned may add a service after it was forgotten itself.
+            self.heads.remove(&family.head);
             self.families.remove(&token.supervisor());
         }
         // Of a supervisor that is forgotten itself; its services are forgotten one by one.
@@ -127,11 +136,95 @@ impl RegistryActor {
         {
             paths.insert(ByPath(known));
         }
-        for waiter in self.waiting.remove(&token).unwrap_or_default() {
-            let gone = LookupError::Removed {
-                path: Arc::clone(path),
-            };
-            let _caller_gone = waiter.send(Err(gone));
+        if let Some(waiting) = self.waiting.remove(&token) {
+            waiting.answer(|| {
+                Err(LookupError::Removed {
+                    path: Arc::clone(path),
+                })
+            });
+        }
+    }
+
+    fn changed(&mut self, token: ServiceToken) {
+        self.answer_if_ready(token);
+        self.answer_if_ended(token);
+        self.answer_if_down(token);
+    }
+
+    fn when_ready(
+        &mut self,
+        key: &ServiceKey,
+        waiter: oneshot::Sender<Result<Located, LookupError>>,
+    ) {
+        let token = match self.find(key) {
+            Ok(link) => link.core().token(),
+            Err(unknown) => {
+                let _caller_gone = waiter.send(Err(unknown));
+                return;
+            }
+        };
+        self.watch(token);
+        self.waiting.entry(token).or_default().push(waiter);
+        self.answer_if_ready(token);
+        let ended = self.lineage(token).find_map(|link| ended(&**link));
+        if let Some(ended) = ended
+            && let Some(waiting) = self.waiting.remove(&token)
+        {
+            waiting.answer(|| Err(ended.clone()));
+        }
+    }
+
+    fn when_down(&mut self, token: ServiceToken, waiter: oneshot::Sender<()>) {
+        // A service that was forgotten is down. Dropping the waiter says so.
+        if self.by_token(token).is_none() {
+            return;
+        }
+        self.watch(token);
+        self.down.entry(token).or_default().push(waiter);
+        self.answer_if_down(token);
+    }
+
+    /// Has the supervisors of a service and of those above it tell their changes, for whoever waits for that service.
+    ///
+    /// Watch first, then look: either this registry sees the state that is waited for, or the supervisor sees that somebody waits, and
+    /// sends [`Changed`].
+    fn watch(&self, token: ServiceToken) {
+        for link in self.lineage(token) {
+            link.core().watch();
+        }
+    }
+
+    /// A service and the supervisors above it.
+    fn lineage(&self, token: ServiceToken) -> impl Iterator<Item = &Arc<dyn AnyLink>> {
+        let above = |link: &&Arc<dyn AnyLink>| {
+            let token = link.core().token();
+            let head = self.families.get(&token.supervisor())?.head;
+            // A root is its own head.
+            if head == token {
+                None
+            } else {
+                self.by_token(head)
+            }
+        };
+        iter::successors(self.by_token(token), above)
+    }
+
+    /// Answers those who wait for services that nobody will start: one that has ended for good, and all below it.
+    fn answer_if_ended(&mut self, token: ServiceToken) {
+        let Some(ended) = self.by_token(token).and_then(|link| ended(&**link)) else {
+            return;
+        };
+        let mut below = vec![token];
+        while let Some(token) = below.pop() {
+            if let Some(waiting) = self.waiting.remove(&token) {
+                waiting.answer(|| Err(ended.clone()));
+            }
+            let family = self
+                .heads
+                .get(&token)
+                .and_then(|supervisor| self.families.get(supervisor));
+            let slots = family.into_iter().flat_map(|family| &family.slots);
+            below.extend(slots.flatten().map(|link| link.core().token()));
         }
     }
 
@@ -151,10 +244,19 @@ impl RegistryActor {
             return;
         }
         let link = Arc::clone(link);
-        for waiter in self.waiting.remove(&token).unwrap_or_default() {
-            let _caller_gone = waiter.send(Ok(Located(Arc::clone(&link))));
+        if let Some(waiting) = self.waiting.remove(&token) {
+            waiting.answer(|| Ok(Located(Arc::clone(&link))));
         }
     }
+}
+
+/// What those are told who wait for a service that has ended for good.
+fn ended(link: &dyn AnyLink) -> Option<LookupError> {
+    let core = link.core();
+    Some(LookupError::Ended {
+        path: Arc::clone(core.path()),
+        how: core.ended()?,
+    })
 }
 
 impl Actor for RegistryActor {
@@ -189,8 +291,7 @@ impl Handler<Changed> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: Changed, _: &mut Context<Self>) {
-        self.answer_if_ready(msg.0);
-        self.answer_if_down(msg.0);
+        self.changed(msg.0);
     }
 }
 
@@ -198,16 +299,7 @@ impl Handler<WhenDown> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: WhenDown, _: &mut Context<Self>) {
-        // A service that was forgotten is down. Dropping the waiter says so.
-        let Some(link) = self.by_token(msg.token) else {
-            return;
-        };
-        // Watch first, then look: either this sees that the service is down, or its supervisor sees that somebody waits.
-        link.core().watch();
-        let down = self.down.entry(msg.token).or_default();
-        down.retain(|other| !other.is_closed());
-        down.push(msg.waiter);
-        self.answer_if_down(msg.token);
+        self.when_down(msg.token, msg.waiter);
     }
 }
 
@@ -233,22 +325,7 @@ impl Handler<WhenReady> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: WhenReady, _: &mut Context<Self>) {
-        let WhenReady { key, waiter } = msg;
-        match self.find(&key) {
-            Err(unknown) => {
-                let _caller_gone = waiter.send(Err(unknown));
-            }
-            Ok(link) => {
-                let token = link.core().token();
-                // Watch first, then look: either this sees that the service is ready, or its supervisor sees that somebody waits, and
-                // sends `Changed`.
-                link.core().watch();
-                let waiting = self.waiting.entry(token).or_default();
-                waiting.retain(|other| !other.is_closed());
-                waiting.push(waiter);
-                self.answer_if_ready(token);
-            }
-        }
+        self.when_ready(&msg.key, msg.waiter);
     }
 }
 
@@ -282,13 +359,22 @@ impl fmt::Debug for RegistryActor {
 }
 
 /// The services of one supervisor, by the slot of their token.
-#[derive(Default)]
 struct Family {
+    /// The supervisor, as a service of its own one.
+    head: ServiceToken,
     slots: Vec<Option<Arc<dyn AnyLink>>>,
     members: usize,
 }
 
 impl Family {
+    const fn of(head: ServiceToken) -> Self {
+        Self {
+            head,
+            slots: Vec::new(),
+            members: 0,
+        }
+    }
+
     fn get(&self, token: ServiceToken) -> Option<&Arc<dyn AnyLink>> {
         let link = self.slots.get(token.slot() as usize)?.as_ref()?;
         (link.core().token() == token).then_some(link)

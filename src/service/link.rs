@@ -27,7 +27,7 @@ use actix::{Actor, Addr, WeakAddr};
 use super::parent::Parent;
 use crate::{
     policy::{KillCause, Readiness},
-    state::ServiceState,
+    state::{EndedAs, Mirrored, ServiceState},
     token::ServiceToken,
 };
 
@@ -116,7 +116,7 @@ impl<A: Actor> Link<A> {
                 readiness,
                 kind,
                 commands: AtomicU8::new(0),
-                state: AtomicU8::new(ServiceState::Waiting.to_bits()),
+                state: AtomicU8::new(Mirrored::from(ServiceState::Waiting).to_bits()),
                 watched: AtomicBool::new(false),
                 generation: AtomicU64::new(0),
                 waker: OnceLock::new(),
@@ -189,15 +189,24 @@ impl LinkCore {
     }
 
     pub(crate) fn state(&self) -> ServiceState {
-        ServiceState::from_bits(self.state.load(Ordering::SeqCst))
+        self.mirrored().state
+    }
+
+    /// How the service has ended for good, if it has.
+    pub(crate) fn ended(&self) -> Option<EndedAs> {
+        self.mirrored().ended
+    }
+
+    fn mirrored(&self) -> Mirrored {
+        Mirrored::from_bits(self.state.load(Ordering::SeqCst))
     }
 
     /// Copies the state that the supervisor has decided to where look-ups read it, and reports whether anybody has asked for news.
     ///
     /// `SeqCst` here, in [`state`](Self::state) and in [`watch`](Self::watch): of a change and a subscription at the same time, either the
     /// watcher reads the new state, or this finds that it is watched.
-    pub(crate) fn set_state(&self, state: ServiceState) -> Watched {
-        self.state.store(state.to_bits(), Ordering::SeqCst);
+    pub(crate) fn set_state(&self, state: impl Into<Mirrored>) -> Watched {
+        self.state.store(state.into().to_bits(), Ordering::SeqCst);
         if self.watched.load(Ordering::SeqCst) {
             Watched::Yes
         } else {

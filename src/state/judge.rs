@@ -97,7 +97,7 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
     }
     // The service was ready before the one that is being started now. If it were restarted at once and that start failed after all, it would
     // have to be stopped again; and each of its failures would count, while the supervisor does not run yet.
-    state.mirror(slot, Phase::Undecided.public());
+    state.mirror(slot, Phase::Undecided.into());
     state.deferred.push((state.services.token(slot), end));
     Next::Settle
 }

@@ -13,10 +13,11 @@ use std::{
 use super::{
     end::{Asked, End, Ending, Exit},
     line::Line,
+    mirror::Mirrored,
     output::{Effect, Output},
     rules::SupervisorRules,
     sequence::Sequence,
-    service::{Origin, Phase, ServiceState, Wanted},
+    service::{Origin, Phase, Wanted},
     table::Table,
     transitions::Input,
     waiters::{Milestone, Waiters},
@@ -166,8 +167,8 @@ impl SupervisorState {
         // incarnation, even if the one before was starting as well.
         let untold = matches!(before, Phase::Undecided) || matches!(phase, Phase::Starting { .. });
         let shown = !matches!(phase, Phase::Undecided);
-        let state = phase.public();
-        if shown && (untold || before.public() != state) {
+        let state = Mirrored::from(phase);
+        if shown && (untold || Mirrored::from(before) != state) {
             self.mirror(slot, state);
         }
     }
@@ -186,7 +187,7 @@ impl SupervisorState {
     }
 
     /// Says in which state a service is, for look-ups.
-    pub(super) fn mirror(&mut self, slot: u32, state: ServiceState) {
+    pub(super) fn mirror(&mut self, slot: u32, state: Mirrored) {
         let token = self.services.token(slot);
         self.output.push(Effect::Mirror { token, state });
     }

@@ -62,6 +62,7 @@ mod judge;
 mod limits;
 mod line;
 mod machine;
+mod mirror;
 mod next;
 mod obstacle;
 mod operations;
@@ -88,11 +89,13 @@ use std::{
 pub(crate) use self::{
     end::{Ended, Exit},
     machine::SupervisorState,
+    mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Waiter},
     rules::{Announces, Binding, ServiceRules, Significance, SupervisorRules},
 };
 pub use self::{
     error::{AddError, RemoveError, ResetError, RestartError, StopError},
+    mirror::EndedAs,
     output::Counts,
     report::{ShutdownReport, UnstoppedService},
     service::ServiceState,

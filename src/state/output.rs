@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use super::{
     end::Ended,
     error::{RemoveError, ResetError, RestartError, StopError},
+    mirror::Mirrored,
     obstacle::Obstacle,
     service::ServiceState,
 };
@@ -46,8 +47,8 @@ pub(crate) enum Effect {
     Mirror {
         /// Which service.
         token: ServiceToken,
-        /// Its state from now on.
-        state: ServiceState,
+        /// What it is from now on.
+        state: Mirrored,
     },
     /// Tell the subscribers.
     Event(Event),

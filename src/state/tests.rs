@@ -324,7 +324,7 @@ impl Bench {
                 self.mirror.remove(&token);
             }
             Effect::Mirror { token, state } => {
-                self.mirror.insert(token, state);
+                self.mirror.insert(token, state.state);
             }
             Effect::Event(event) => self.hear(event),
             Effect::Answer { waiter, answer } => self.answers.push((waiter, answer)),

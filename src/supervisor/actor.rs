@@ -34,7 +34,7 @@ use crate::{
     service::{
         AnyLink, Notice, NoticeKind, ServiceContext, ServiceKind, ServiceRef, ServiceSpec, guard,
     },
-    state::{AddError, Counts, Effect, Ended, Reporting, ServiceState, SupervisorState},
+    state::{AddError, Counts, Effect, Ended, Mirrored, Reporting, ServiceState, SupervisorState},
     token::{ServiceToken, SupervisorId},
     tree::Tree,
 };
@@ -373,10 +373,10 @@ impl Core {
         }
     }
 
-    fn mirror(&mut self, token: ServiceToken, state: ServiceState) {
+    fn mirror(&mut self, token: ServiceToken, state: Mirrored) {
         // At the last end a service that is down is released at once. One that stops later may still send to it, and would otherwise wait
         // for an answer until its own time is up.
-        if self.ending.is_last() && !state.is_live() {
+        if self.ending.is_last() && !state.state.is_live() {
             self.cells.release_as(token, state);
         } else {
             self.cells.mirror(token, state);

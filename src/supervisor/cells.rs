@@ -18,7 +18,7 @@ use crate::{
         AnyLink, AnySeed, Link, Notice, Parent, Placement, ServiceKind, ServiceRef, ServiceSpec,
         Watched,
     },
-    state::{AddError, ServiceState, SupervisorState},
+    state::{AddError, Mirrored, ServiceState, SupervisorState},
     token::ServiceToken,
     tree::Tree,
 };
@@ -246,7 +246,7 @@ impl Cells {
     }
 
     /// Says what state a service is in, for look-ups.
-    pub(super) fn mirror(&self, token: ServiceToken, state: ServiceState) {
+    pub(super) fn mirror(&self, token: ServiceToken, state: Mirrored) {
         let Some(link) = self.link(token) else {
             return;
         };
@@ -258,7 +258,7 @@ impl Cells {
     }
 
     /// Says that a service is down for ever, and releases it.
-    pub(super) fn release_as(&mut self, token: ServiceToken, state: ServiceState) {
+    pub(super) fn release_as(&mut self, token: ServiceToken, state: Mirrored) {
         if let Some(link) = self.link(token) {
             // Whoever waits for this service is told when the registry forgets it, so no `Changed` is sent before.
             let _told_by_the_registry = link.core().set_state(state);

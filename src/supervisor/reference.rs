@@ -187,11 +187,12 @@ impl SupervisorRef {
 
     /// Waits until a service of the tree is ready.
     ///
-    /// Waits while it is starting, or down for whatever reason.
+    /// Waits while it is starting, while it waits to be started again, and while it is stopped on request.
     ///
     /// # Errors
     ///
-    /// [`LookupError::Removed`] once it is removed; otherwise as [`lookup`](Self::lookup).
+    /// [`LookupError::Ended`] once it or a supervisor above it has ended for good; [`LookupError::Removed`] once it is removed; otherwise
+    /// as [`lookup`](Self::lookup).
     ///
     /// # Cancel safety
     ///

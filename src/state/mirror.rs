@@ -1,0 +1,103 @@
+//! What look-ups, references and cells are shown of a service.
+
+use std::fmt;
+
+use super::service::{Phase, ServiceState};
+
+/// What is mirrored of a service's phase: more than users see of its state, and less than decisions need.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Mirrored {
+    pub(crate) state: ServiceState,
+    /// How it has ended for good, if it has. `None` once it is started again, and for one that was stopped on request.
+    pub(crate) ended: Option<EndedAs>,
+}
+
+/// How a service has ended for good: nothing but a request, or a restart of its group or its supervisor, starts it again.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum EndedAs {
+    /// It has ended, and is not to be restarted: says its restart type, its supervisor or itself.
+    Finished,
+    /// It failed too often, and was given up.
+    GaveUp,
+    /// Its arbiter is gone, and it with it.
+    Lost,
+}
+
+impl Mirrored {
+    /// A number for this, to keep it in an atomic.
+    pub(crate) const fn to_bits(self) -> u8 {
+        let ended = match self.ended {
+            None => 0,
+            Some(EndedAs::Finished) => 1,
+            Some(EndedAs::GaveUp) => 2,
+            Some(EndedAs::Lost) => 3,
+        };
+        self.state.to_bits() | ended << ENDED_SHIFT
+    }
+
+    /// What has the number that [`to_bits`](Self::to_bits) has returned.
+    pub(crate) fn from_bits(bits: u8) -> Self {
+        Self {
+            state: ServiceState::from_bits(bits & STATE),
+            ended: match bits >> ENDED_SHIFT {
+                1 => Some(EndedAs::Finished),
+                2 => Some(EndedAs::GaveUp),
+                3 => Some(EndedAs::Lost),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl From<ServiceState> for Mirrored {
+    fn from(state: ServiceState) -> Self {
+        Self { state, ended: None }
+    }
+}
+
+impl From<Phase> for Mirrored {
+    fn from(phase: Phase) -> Self {
+        let ended = match phase {
+            Phase::Finished => Some(EndedAs::Finished),
+            Phase::Failed => Some(EndedAs::GaveUp),
+            Phase::Lost => Some(EndedAs::Lost),
+            _ => None,
+        };
+        Self {
+            state: phase.public(),
+            ended,
+        }
+    }
+}
+
+impl fmt::Display for EndedAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finished => "has finished",
+            Self::GaveUp => "was given up",
+            Self::Lost => "was lost with its arbiter",
+        })
+    }
+}
+
+/// The bits of the state; those above say how the service has ended.
+const STATE: u8 = 0x0f;
+const ENDED_SHIFT: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_in_an_atomic_comes_back() {
+        let endings = [EndedAs::Finished, EndedAs::GaveUp, EndedAs::Lost];
+        let endings = endings.into_iter().map(Some).chain([None]);
+        for ended in endings {
+            for state in ServiceState::ALL {
+                let mirrored = Mirrored { state, ended };
+                assert_eq!(Mirrored::from_bits(mirrored.to_bits()), mirrored);
+            }
+        }
+    }
+}
