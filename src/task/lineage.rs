@@ -27,16 +27,23 @@ pub(super) struct Lineage {
 /// The services that end with an incarnation, and which incarnations are over.
 #[derive(Debug, Default)]
 struct Spawned {
-    bound: BTreeMap<u64, Bound>,
+    /// By the incarnation with which they end, and a number of their own: so that its end comes to its own services alone.
+    bound: BTreeMap<Key, Bound>,
+    /// Those that were asked to stop because their incarnation is over, by name: whoever spawns a service looks there and nowhere else.
+    removed: BTreeMap<Arc<str>, BTreeMap<Key, ServiceToken>>,
+    /// The number of the next.
+    next: u64,
     /// All generations below this one are over.
     alive: u64,
 }
+
+/// The incarnation with which a service ends, and the number of the service.
+type Key = (u64, u64);
 
 /// A service that ends with the incarnation that spawned it, from before it is added until it is forgotten.
 #[derive(Debug)]
 struct Bound {
     name: Arc<str>,
-    generation: u64,
     /// `None` until it is added.
     token: Option<ServiceToken>,
     owner: Owner,
@@ -59,18 +66,17 @@ impl Lineage {
     /// Makes a service end with an incarnation, which may be over by now.
     pub(super) fn bind(self: &Arc<Self>, name: &Arc<str>, generation: u64) -> Tie {
         let mut spawned = self.spawned();
-        let last = spawned.bound.last_key_value();
-        let id = last.map_or(0, |(last, _)| last + 1);
+        let key = (generation, spawned.next);
+        spawned.next += 1;
         let owner = if generation < spawned.alive {
             Owner::Over
         } else {
             Owner::Alive
         };
         spawned.bound.insert(
-            id,
+            key,
             Bound {
                 name: Arc::clone(name),
-                generation,
                 token: None,
                 owner,
             },
@@ -78,29 +84,38 @@ impl Lineage {
         drop(spawned);
         Tie {
             lineage: Arc::clone(self),
-            id,
+            key,
         }
     }
 
     /// A service of this name that was asked to stop because its incarnation is over, and is not forgotten yet.
     pub(super) fn being_removed(&self, name: &str) -> Option<ServiceToken> {
         let spawned = self.spawned();
-        let bound = spawned.bound.values();
-        let mut removed =
-            bound.filter(|service| service.owner == Owner::Over && *service.name == *name);
-        removed.find_map(|service| service.token)
+        let removed = spawned.removed.get(name)?;
+        removed.first_key_value().map(|(_, token)| *token)
     }
 
     /// Asks the services to stop that end with an incarnation.
     pub(super) fn end(&self, generation: u64, supervisor: Option<&Addr<SupervisorActor>>) {
         let mut spawned = self.spawned();
-        spawned.alive = spawned.alive.max(generation + 1);
-        for service in spawned.bound.values_mut() {
-            if service.generation != generation || service.owner == Owner::Over {
+        let Spawned {
+            bound,
+            removed,
+            alive,
+            ..
+        } = &mut *spawned;
+        *alive = (*alive).max(generation + 1);
+        for (key, service) in bound.range_mut((generation, 0)..=(generation, u64::MAX)) {
+            if service.owner == Owner::Over {
                 continue;
             }
             service.owner = Owner::Over;
-            if let (Some(token), Some(supervisor)) = (service.token, supervisor) {
+            let Some(token) = service.token else {
+                continue;
+            };
+            let name = Arc::clone(&service.name);
+            removed.entry(name).or_default().insert(*key, token);
+            if let Some(supervisor) = supervisor {
                 // Nobody waits for the answer. If the supervisor has ended, it has stopped the service itself.
                 supervisor.do_send(Remove(token));
             }
@@ -118,30 +133,44 @@ impl Lineage {
 #[derive(Debug)]
 pub(super) struct Tie {
     lineage: Arc<Lineage>,
-    id: u64,
+    key: Key,
 }
 
 impl Tie {
     /// Says which service was added, and returns whether the incarnation is over that it was to end with.
     pub(super) fn name(&self, token: ServiceToken) -> Owner {
         let mut spawned = self.lineage.spawned();
-        let Some(service) = spawned.bound.get_mut(&self.id) else {
+        let Spawned { bound, removed, .. } = &mut *spawned;
+        let Some(service) = bound.get_mut(&self.key) else {
             return Owner::Over;
         };
         service.token = Some(token);
+        if service.owner == Owner::Over {
+            let name = Arc::clone(&service.name);
+            removed.entry(name).or_default().insert(self.key, token);
+        }
         service.owner
     }
 }
 
 impl Drop for Tie {
     fn drop(&mut self) {
-        self.lineage.spawned().bound.remove(&self.id);
+        let mut spawned = self.lineage.spawned();
+        let Some(service) = spawned.bound.remove(&self.key) else {
+            return;
+        };
+        if let Some(removed) = spawned.removed.get_mut(&service.name) {
+            removed.remove(&self.key);
+            if removed.is_empty() {
+                spawned.removed.remove(&service.name);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
     use super::{Lineage, Owner};
     use crate::token::{ServiceToken, SupervisorId};
@@ -152,6 +181,37 @@ mod tests {
         let ties: Vec<_> = (0..10).map(|_| lineage.bind(&Arc::from("a"), 0)).collect();
         assert_eq!(lineage.spawned().bound.len(), 10);
         drop(ties);
+        assert!(lineage.spawned().bound.is_empty());
+    }
+
+    /// What a spawn looks through are the services that are being removed under its name, however many others there are.
+    #[test]
+    fn only_services_that_are_being_removed_are_looked_through_by_name() {
+        let lineage = Arc::<Lineage>::default();
+        let supervisor = SupervisorId::issue();
+        let looked_through = |name: &str| {
+            let spawned = lineage.spawned();
+            (
+                spawned.removed.len(),
+                spawned.removed.get(name).map(BTreeMap::len),
+            )
+        };
+        let bind = |generation, number: u32| {
+            let tie = lineage.bind(&Arc::from(format!("a[{number}]")), generation);
+            let _alive = tie.name(ServiceToken::issue(supervisor, number));
+            tie
+        };
+        let old: Vec<_> = (0..100).map(|number| bind(0, number)).collect();
+        let new: Vec<_> = (100..1000).map(|number| bind(1, number)).collect();
+        assert_eq!(looked_through("a[7]"), (0, None));
+        assert_eq!(lineage.being_removed("a[7]"), None);
+        lineage.end(0, None);
+        assert_eq!(looked_through("a[7]"), (100, Some(1)));
+        assert!(lineage.being_removed("a[7]").is_some());
+        assert_eq!(lineage.being_removed("a[700]"), None);
+        drop(old);
+        assert_eq!(looked_through("a[7]"), (0, None));
+        drop(new);
         assert!(lineage.spawned().bound.is_empty());
     }
 
