@@ -186,7 +186,7 @@ impl Actor for ProcessActor {
             let fed = feed(pipe, Arc::clone(bytes), self.writer.clone());
             ctx.spawn(fed.into_actor(self));
         }
-        let end = streams.watch.wait(self.group.leader()).into_actor(self);
+        let end = streams.watch.wait().into_actor(self);
         ctx.spawn(end.map(|end, actor, ctx| actor.process_ended(end, ctx)));
         self.await_readiness(ctx);
     }

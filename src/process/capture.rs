@@ -81,7 +81,6 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
         let reader = LineReader::new(pipe).map_err(|error| SpawnError::refused(&program, error))?;
         readers.push((output, reader));
     }
-    let leader = group.leader();
     let end = {
         let mut stdout = Some(&mut captured);
         let reading = readers.into_iter().map(|(output, reader)| {
@@ -98,7 +97,7 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
             }
         };
         let streams = Box::pin(future::join(feeding, reading));
-        match future::select(streams, Box::pin(watch.wait(leader))).await {
+        match future::select(streams, Box::pin(watch.wait())).await {
             Either::Left((_, end)) => end.await,
             Either::Right((end, mut streams)) => {
                 group.kill();

@@ -219,7 +219,6 @@ impl Command {
     /// Starts the process, and listens for its end.
     pub(super) async fn spawn(&self, merge: Merge) -> Result<(Spawned, EndWatch), SpawnError> {
         let refused = |error| SpawnError::refused(&self.program(), error);
-        let watch = EndWatch::new().map_err(refused)?;
         let mut command = self.to_std();
         let merged = match merge {
             Merge::No => None,
@@ -235,6 +234,7 @@ impl Command {
             let output = (Output::Stdout, reader.into());
             spawned.outputs.push(output);
         }
+        let watch = EndWatch::new(spawned.group.leader()).map_err(refused)?;
         Ok((spawned, watch))
     }
 

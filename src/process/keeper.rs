@@ -111,6 +111,8 @@ fn gone() -> io::Error {
 fn keep(queue: &Receiver<Order>) {
     let mut killed: Vec<Group> = Vec::new();
     let mut pause = SHORTEST_PAUSE;
+    // Orders since all were looked at.
+    let mut orders = 0;
     loop {
         let order = if killed.is_empty() {
             queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -118,19 +120,30 @@ fn keep(queue: &Receiver<Order>) {
             queue.recv_timeout(pause)
         };
         match order {
-            Ok(Order::Reap(group)) => {
-                killed.push(group);
+            Ok(Order::Reap(mut group)) => {
+                if group.reap() != Reaped::Everything {
+                    killed.push(group);
+                }
                 pause = SHORTEST_PAUSE;
+                orders += 1;
             }
             Ok(Order::Spawn { command, reply }) => {
                 // The caller may have been dropped meanwhile. So is what comes back then, which kills the process.
                 let _refused = reply.send(start(command));
+                orders += 1;
             }
             // A killed process that takes its time is in a system call that cannot be interrupted, perhaps for long: ask less often.
-            Err(RecvTimeoutError::Timeout) => pause = LONGEST_PAUSE.min(pause * 2),
+            Err(RecvTimeoutError::Timeout) => {
+                pause = LONGEST_PAUSE.min(pause * 2);
+                orders = killed.len();
+            }
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        killed.retain_mut(|group| group.reap() != Reaped::Everything);
+        // Not after each order: a program that kills thousands at once would look at each of them as often.
+        if orders >= killed.len() {
+            orders = 0;
+            killed.retain_mut(|group| group.reap() != Reaped::Everything);
+        }
     }
 }
 
