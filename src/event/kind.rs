@@ -79,6 +79,15 @@ pub enum EventKind {
         /// Why it ended the last time.
         reason: ExitReason,
     },
+    /// A service failed more often than its own limit allows, and is not restarted until its pause is over.
+    ServicePaused {
+        /// How long from now.
+        lasting: Duration,
+        /// What is counted against the limit of the service.
+        count: f64,
+    },
+    /// The pause of a service is over: it is restarted, unless something else is in the way.
+    ServiceResumed,
     /// A service waits for another one.
     ServiceBlocked {
         /// The name that it requires.
@@ -171,9 +180,14 @@ impl EventKind {
             | Self::LimitExceeded { .. }
             | Self::SupervisorStartFailed { .. }
             | Self::SupervisorEscalated { .. } => Severity::Error,
-            Self::BackoffStarted { .. } | Self::ServiceBlocked { .. } | Self::EventsLost { .. } => {
-                Severity::Warn
-            }
+            Self::ServiceBlocked {
+                why: Blocked::Delayed { .. },
+                ..
+            } => Severity::Info,
+            Self::BackoffStarted { .. }
+            | Self::ServicePaused { .. }
+            | Self::ServiceBlocked { .. }
+            | Self::EventsLost { .. } => Severity::Warn,
             kind if kind.is_failure() => Severity::Warn,
             Self::ServiceAdded | Self::ServiceStarted | Self::ServiceRemoved { .. } => {
                 Severity::Debug
@@ -240,6 +254,10 @@ impl fmt::Display for EventKind {
             Self::StartTimedOut { after } => write!(f, "was not ready within {after:?}"),
             Self::ServiceAbandoned => f.write_str("abandoned: it blocks its thread"),
             Self::ServiceGaveUp { reason } => write!(f, "gave up: {reason:#}"),
+            Self::ServicePaused { lasting, count } => {
+                write!(f, "restart pauses for {lasting:?} (own count {count:.2})")
+            }
+            Self::ServiceResumed => f.write_str("pause is over"),
             Self::ServiceBlocked { on, why } => write!(f, "blocked on `{on}`, which {why}"),
             Self::ServiceRemoved { reason } => write!(f, "removed: {reason:#}"),
             Self::ServiceReset => f.write_str("reset"),
@@ -292,9 +310,10 @@ pub enum Restarting {
     Now,
     /// After this delay.
     After(Duration),
-    /// When the pause of restarts is over.
+    /// When the pause is over: that of all restarts of its supervisor, or its own.
     AfterPause,
-    /// When one of the services that it requires becomes ready.
+    /// When another service is ready: one that it requires, or under [`Strategy::RestForOne`] one before it that waits for its delay. If that
+    /// does not happen by itself, or not soon, a [`ServiceBlocked`](EventKind::ServiceBlocked) event follows, which says on whom it waits.
     WhenUnblocked,
 }
 

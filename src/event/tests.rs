@@ -28,6 +28,14 @@ fn every_kind_prints_as_one_line_that_says_something() {
             "starts again in 1s",
         ),
         (
+            EventKind::ServicePaused {
+                lasting: second,
+                count: 2.0,
+            },
+            "restart pauses for 1s (own count 2.00)",
+        ),
+        (EventKind::ServiceResumed, "pause is over"),
+        (
             EventKind::StopTimedOut { after: second },
             "did not stop within 1s",
         ),

@@ -18,7 +18,11 @@ pub enum Verdict {
         /// Whether the supervisors above end likewise.
         propagate: bool,
     },
-    /// It is restarted at once, without delay. Not counted. As in juju's engine.
+    /// It is restarted after its supervisor's [`bounce_delay`](crate::SupervisorSpec::bounce_delay), 10 ms by default. Not counted. As in
+    /// juju's engine.
+    ///
+    /// Its own [`Backoff`](crate::Backoff) is not shortened by that: if it has failed before and was not well since, or if this is an error
+    /// that has the verdict among its sources, it waits as long as that says, where that is longer.
     Bounce,
     /// Something that it requires is missing: it waits until one of the services that it requires becomes ready.
     /// Not counted. As in juju's engine.
@@ -83,7 +87,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Self::DoNotRestart => "service is not to be restarted",
             Self::TerminateTree { .. } => "supervision tree is to be terminated",
-            Self::Bounce => "service is to be restarted at once",
+            Self::Bounce => "service is to be restarted",
             Self::Missing => "service misses one that it requires",
             Self::Uninstall => "service is to be removed",
         })

@@ -243,7 +243,7 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// Declares that the service [requires](Self::requires) a sibling, and is restarted whenever that one restarts.
     ///
-    /// Such a restart is a bounce: it is not counted as a failure.
+    /// Such a restart is a bounce: it is not counted as a failure. It has no delay, but that the sibling must be ready.
     pub fn binds_to(mut self, name: impl Into<Arc<str>>) -> Self {
         self.rules.rare().binds_to.push(name.into());
         self

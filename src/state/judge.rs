@@ -24,6 +24,7 @@ use super::{
     limits::{self, Exceeded},
     machine::{Status, SupervisorState},
     next::Next,
+    outlook,
     service::{Phase, Wanted},
     waiters::{Milestone, Want},
 };
@@ -50,8 +51,8 @@ enum Judgement {
     Uninstall,
     /// It waits until one that it requires becomes ready.
     Park,
-    /// It is started at once.
-    Bounce,
+    /// It is started after the delay of a bounce, and nobody with it.
+    Bounce(Duration),
     /// It is kept as failed.
     GiveUp,
     /// It waits, because of its own limit.
@@ -106,7 +107,8 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
 pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Instant) -> Next {
     let judgement = judge(state, slot, &end, now);
     // Told before anything follows from it, so that a listener sees the cause first.
-    report_end(state, slot, &end, judgement.restarting(), now);
+    let restarting = restarting(state, slot, &judgement);
+    report_end(state, slot, &end, restarting, now);
     // If the incarnation never was ready, no service that is bound to this one has been started.
     if end.ready_for.is_some() {
         dependencies::bounce_dependents(state, slot);
@@ -134,13 +136,17 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         Some(Verdict::TerminateTree { propagate }) => return Judgement::Terminate { propagate },
         // A bounce is not counted, but it is a restart, and there are none during a pause.
         Some(Verdict::Bounce) if state.pause.is_some() => return Judgement::Queue,
-        Some(Verdict::Bounce) => return Judgement::Bounce,
+        Some(Verdict::Bounce) => {
+            return Judgement::Bounce(limits::bounce_delay(state, slot, end));
+        }
         Some(Verdict::Uninstall) => return Judgement::Uninstall,
         // What it missed may be there by now, and would not come a second time: it looks again.
         Some(Verdict::Missing) if service.requirement_ready && state.pause.is_some() => {
             return Judgement::Queue;
         }
-        Some(Verdict::Missing) if service.requirement_ready => return Judgement::Bounce,
+        Some(Verdict::Missing) if service.requirement_ready => {
+            return Judgement::Bounce(limits::bounce_delay(state, slot, end));
+        }
         // A service that requires nothing would never be woken: it is restarted like any other.
         Some(Verdict::Missing) if !service.required().is_empty() => return Judgement::Park,
         Some(Verdict::Missing) | None => {}
@@ -179,7 +185,7 @@ fn apply(
             dependencies::forget(state, slot, &reason, now);
         }
         Judgement::Finish => return dependencies::finish(state, slot, &reason, now),
-        Judgement::Bounce => return Next::Begin(slot),
+        Judgement::Bounce(delay) => return limits::bounce(state, slot, delay, now),
         Judgement::Park => state.set_phase(slot, Phase::Parked),
         Judgement::GiveUp => {
             state.set_phase(slot, Phase::Failed);
@@ -308,16 +314,20 @@ fn report_end(
     state.report(slot, kind, now);
 }
 
-impl Judgement {
-    /// What is reported of it.
-    const fn restarting(&self) -> Restarting {
-        match self {
-            Self::Bounce => Restarting::Now,
-            Self::Restart(delay) if delay.is_zero() => Restarting::Now,
-            Self::Restart(delay) | Self::Rest(delay) => Restarting::After(*delay),
-            Self::Pause(_) | Self::Queue => Restarting::AfterPause,
-            Self::Park => Restarting::WhenUnblocked,
-            _ => Restarting::No,
-        }
+/// What is told of the restart that follows.
+fn restarting(state: &SupervisorState, slot: u32, judgement: &Judgement) -> Restarting {
+    match judgement {
+        Judgement::Bounce(delay) => outlook::of_start(state, slot, *delay),
+        Judgement::Restart(delay) => outlook::of_revival(state, slot, *delay),
+        Judgement::Rest(_) | Judgement::Pause(_) | Judgement::Queue => Restarting::AfterPause,
+        Judgement::Park => Restarting::WhenUnblocked,
+        Judgement::Fatal(_)
+        | Judgement::Terminate { .. }
+        | Judgement::Refuse
+        | Judgement::StayStopped
+        | Judgement::Finish
+        | Judgement::Uninstall
+        | Judgement::GiveUp
+        | Judgement::Escalate => Restarting::No,
     }
 }

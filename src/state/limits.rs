@@ -6,13 +6,15 @@ use std::{
 };
 
 use super::{
+    end::End,
     machine::{Pause, SupervisorState, later},
     next::Next,
     service::Phase,
 };
 use crate::{
     event::EventKind,
-    policy::{OnLimit, RestartLimit, Tally},
+    policy::{OnLimit, RestartLimit, ServiceError, Tally, Verdict},
+    token::ServiceToken,
 };
 
 /// What follows from a restart that is one too many.
@@ -71,6 +73,46 @@ pub(super) fn backoff_delay(
     backoff.delay(extras.failures, (state.random)())
 }
 
+/// How long a service waits that bounces: as long as any, or as after its last failure if that is longer and the row of its failures lasts.
+///
+/// An error that has the verdict among its sources is a failure for this, though not one that counts; a bare verdict is none.
+pub(super) fn bounce_delay(state: &mut SupervisorState, slot: u32, end: &End) -> Duration {
+    let least = state.rules.bounce_delay;
+    let Some(extras) = &mut state.services[slot].extras else {
+        return least;
+    };
+    let backoff = &extras.backoff;
+    let bare = |error: &ServiceError| error.downcast_ref::<Verdict>().is_some();
+    let failed = end.exit.reason.is_abnormal() && !end.exit.reason.error().is_some_and(bare);
+    let healthy = end
+        .ready_for
+        .is_some_and(|ready| ready >= backoff.healthy_after());
+    if healthy {
+        extras.failures = 0;
+    }
+    let failures = extras.failures.max(u32::from(failed));
+    if backoff.is_none() || failures == 0 {
+        return least;
+    }
+    least.max(backoff.delay(failures, (state.random)()))
+}
+
+/// Starts a service again that bounces, after its delay.
+pub(super) fn bounce(
+    state: &mut SupervisorState,
+    slot: u32,
+    delay: Duration,
+    now: Instant,
+) -> Next {
+    if delay.is_zero() {
+        return Next::Begin(slot);
+    }
+    state.report(slot, EventKind::RestartScheduled { after: delay }, now);
+    let until = later(now, delay);
+    state.set_phase(slot, Phase::BackingOff { until });
+    Next::Settle
+}
+
 /// Begins a pause of all restarts, or prolongs the present one.
 pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: Instant) {
     // From the beginning of the first pause: `max_pause` bounds the whole, however often failures prolong it.
@@ -111,9 +153,20 @@ pub(super) fn wait_for_resume(state: &mut SupervisorState, slot: u32) {
 pub(super) fn end_pause(state: &mut SupervisorState, now: Instant) -> Next {
     state.pause = None;
     state.counter.resume();
-    let queued = state.services.in_state(Phase::Queued.public());
+    let queued = queued(state);
     state.report_self(EventKind::BackoffEnded { queued }, now);
     resume(state, now)
+}
+
+/// How many services wait for the end of the pause.
+fn queued(state: &SupervisorState) -> usize {
+    let waiting = |token: &&ServiceToken| {
+        let slot = state.services.slot(**token);
+        slot.is_some_and(|slot| state.services[slot].phase() == Phase::Queued)
+    };
+    // One that was restarted by hand and failed again stands there more than once.
+    let all: BTreeSet<&ServiceToken> = state.queue.iter().filter(waiting).collect();
+    all.len()
 }
 
 /// Those that waited for the end of a pause are started: all at once, or only the next one if they are to be spaced.
@@ -138,13 +191,17 @@ pub(super) fn resume(state: &mut SupervisorState, now: Instant) -> Next {
 
 /// Has a service rest, because it is over its own limit.
 pub(super) fn rest(state: &mut SupervisorState, slot: u32, lasting: Duration, now: Instant) {
-    state.report(slot, EventKind::RestartScheduled { after: lasting }, now);
+    let count = state.services[slot]
+        .own_limit()
+        .map_or(0.0, |own| own.counter.count(&own.limit, now));
+    state.report(slot, EventKind::ServicePaused { lasting, count }, now);
     let until = later(now, lasting);
     state.set_phase(slot, Phase::Resting { until });
 }
 
 /// The rest of a service is over.
-pub(super) fn rested(state: &mut SupervisorState, slot: u32) -> Next {
+pub(super) fn rested(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    state.report(slot, EventKind::ServiceResumed, now);
     if let Some(own) = state.services[slot].own_limit() {
         own.counter.resume();
     }

@@ -17,7 +17,7 @@
 //!     judge     start     stop     operations   group     decide, and return what follows
 //!       │         │         │           │         │
 //!       ├─────────┴────┬────┴───────────┘         │
-//!     limits      dependencies, fatal             │       what several of them ask, and what one change means for others
+//!     limits      dependencies, fatal, outlook    │       what several of them ask, and what one change means for others
 //!       │              │                          │
 //!       └──────┬───────┴──────────────────────────┘
 //!           machine ──► output ──► effects                what is known, and its small steps
@@ -66,6 +66,7 @@ mod mirror;
 mod next;
 mod obstacle;
 mod operations;
+mod outlook;
 mod output;
 mod picture;
 mod report;
@@ -335,7 +336,7 @@ impl SupervisorState {
                 Due::Service(slot) => match self.services[slot].phase() {
                     Phase::BackingOff { .. } => limits::backed_off(self, slot),
                     Phase::Delayed { .. } => group::delay_is_over(self, slot),
-                    Phase::Resting { .. } => limits::rested(self, slot),
+                    Phase::Resting { .. } => limits::rested(self, slot, now),
                     _ => stop::timed_out(self, slot, now),
                 },
                 Due::Patience => stop::lose_patience(self),

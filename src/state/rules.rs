@@ -25,6 +25,8 @@ pub(crate) struct SupervisorRules {
     pub(crate) shutdown_timeout: Duration,
     /// How much time passes between two starts after a pause: none.
     pub(crate) resume_spacing: Duration,
+    /// How long a service waits that bounces: 10 ms.
+    pub(crate) bounce_delay: Duration,
     /// When the supervisor ends by itself.
     pub(crate) auto_shutdown: AutoShutdown,
     /// Which errors end the whole tree: none.
@@ -57,6 +59,7 @@ impl Default for SupervisorRules {
             on_limit: OnLimit::default(),
             shutdown_timeout: Duration::from_secs(10),
             resume_spacing: Duration::ZERO,
+            bounce_delay: Duration::from_millis(10),
             auto_shutdown: AutoShutdown::default(),
             fatal: None,
             more_important: None,
@@ -73,6 +76,7 @@ impl fmt::Debug for SupervisorRules {
             .field("on_limit", &self.on_limit)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("resume_spacing", &self.resume_spacing)
+            .field("bounce_delay", &self.bounce_delay)
             .field("auto_shutdown", &self.auto_shutdown)
             .field("binding", &self.binding)
             .finish_non_exhaustive()

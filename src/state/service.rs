@@ -28,7 +28,7 @@ pub enum ServiceState {
     Stopping,
     /// It has ended, and is started again after a delay of its own.
     BackingOff,
-    /// It has ended, and is started again when the pause of restarts is over.
+    /// It has ended, and is started again when a pause is over: that of all restarts of its supervisor, or its own.
     Paused,
     /// It was stopped on request, or has ended for good.
     Stopped,
@@ -247,10 +247,8 @@ impl Phase {
             Self::Starting { .. } | Self::Overdue { .. } => ServiceState::Starting,
             Self::Ready => ServiceState::Ready,
             Self::Stopping { .. } => ServiceState::Stopping,
-            Self::BackingOff { .. } | Self::Delayed { .. } | Self::Resting { .. } => {
-                ServiceState::BackingOff
-            }
-            Self::Queued => ServiceState::Paused,
+            Self::BackingOff { .. } | Self::Delayed { .. } => ServiceState::BackingOff,
+            Self::Queued | Self::Resting { .. } => ServiceState::Paused,
             Self::Stopped | Self::Finished => ServiceState::Stopped,
             Self::Failed | Self::Lost => ServiceState::Failed,
         }

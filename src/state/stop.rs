@@ -8,6 +8,7 @@ use super::{
     fatal,
     machine::{Status, SupervisorState, later},
     next::Next,
+    outlook,
     output::Effect,
     service::{Phase, Stage, Wanted},
     waiters::Milestone,
@@ -151,8 +152,15 @@ pub(super) fn stopped(
     end: End,
     now: Instant,
 ) -> Next {
-    report_stop(state, slot, &end, now);
+    // Asked before it is told, since a fatal error is what keeps the service from being started again.
     let error = fatal::fatal_error(state, &end.exit.reason);
+    let restarting = match what_becomes(state, slot, wanted, &end) {
+        _ if error.is_some() => Restarting::No,
+        Becomes::InLine => outlook::of_turn(state, slot),
+        Becomes::Started => outlook::of_start(state, slot, Duration::ZERO),
+        Becomes::Forgotten | Becomes::Over | Becomes::Stopped => Restarting::No,
+    };
+    report_stop(state, slot, &end, restarting, now);
     let Some(error) = error else {
         return become_wanted(state, slot, wanted, &end, now);
     };
@@ -164,7 +172,13 @@ pub(super) fn stopped(
 }
 
 /// Reports the end of an incarnation that was to be stopped, and records it if its supervisor ends.
-fn report_stop(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) {
+fn report_stop(
+    state: &mut SupervisorState,
+    slot: u32,
+    end: &End,
+    restarting: Restarting,
+    now: Instant,
+) {
     let reason = &end.exit.reason;
     let failed = reason.is_abnormal();
     let asked_for = matches!(
@@ -183,7 +197,7 @@ fn report_stop(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) 
     let reason = reason.clone();
     let kind = if failed && !matches!(reason, ExitReason::Killed(_)) {
         let count = state.counter.count(&state.rules.limit, now);
-        EventKind::ended(reason, count, Restarting::No)
+        EventKind::ended(reason, count, restarting)
     } else {
         EventKind::ServiceStopped { reason }
     };
@@ -200,25 +214,49 @@ pub(super) fn become_wanted(
 ) -> Next {
     state.tell(slot, Milestone::Ended);
     let reason = &end.exit.reason;
-    let done = end.asked == Asked::NotYet && is_done(state, slot, &end.exit);
-    let temporary = state.services[slot].restart == RestartType::Temporary;
-    match wanted {
-        // Whoever asked for the removal gets the reason, also from a supervisor that ends.
-        Wanted::Removal => dependencies::forget(state, slot, reason, now),
-        _ if state.is_ending() => state.set_phase(slot, Phase::Stopped),
-        // It had ended for good before it was asked, or is not restarted with others: the group goes on without it.
-        Wanted::GroupRestart | Wanted::Bounce if done || temporary => {
-            dependencies::keep_or_forget(state, slot, reason, now);
-        }
-        Wanted::GroupRestart => state.set_phase(slot, Phase::InLine),
-        Wanted::Bounce | Wanted::Restart => return Next::Begin(slot),
-        // `Nothing` does not come here: an end that nobody wanted is judged.
-        Wanted::Stop | Wanted::End | Wanted::Nothing => {
+    match what_becomes(state, slot, wanted, end) {
+        Becomes::Forgotten => dependencies::forget(state, slot, reason, now),
+        Becomes::Over => dependencies::keep_or_forget(state, slot, reason, now),
+        Becomes::InLine => state.set_phase(slot, Phase::InLine),
+        Becomes::Started => return Next::Begin(slot),
+        Becomes::Stopped => {
             state.set_phase(slot, Phase::Stopped);
             dependencies::became_unavailable(state, slot, now);
         }
     }
     Next::Settle
+}
+
+/// What becomes of a service that has stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Becomes {
+    /// It is removed.
+    Forgotten,
+    /// It has ended for good, and is treated as one that did so by itself.
+    Over,
+    /// It is started in its turn, with its group.
+    InLine,
+    /// It is started.
+    Started,
+    /// It is kept as stopped.
+    Stopped,
+}
+
+/// What becomes of a service that has stopped, of which this was wanted.
+fn what_becomes(state: &SupervisorState, slot: u32, wanted: Wanted, end: &End) -> Becomes {
+    let done = end.asked == Asked::NotYet && is_done(state, slot, &end.exit);
+    let temporary = state.services[slot].restart == RestartType::Temporary;
+    match wanted {
+        // Whoever asked for the removal gets the reason, also from a supervisor that ends.
+        Wanted::Removal => Becomes::Forgotten,
+        _ if state.is_ending() => Becomes::Stopped,
+        // It had ended for good before it was asked, or is not restarted with others: the group goes on without it.
+        Wanted::GroupRestart | Wanted::Bounce if done || temporary => Becomes::Over,
+        Wanted::GroupRestart => Becomes::InLine,
+        Wanted::Bounce | Wanted::Restart => Becomes::Started,
+        // `Nothing` does not come here: an end that nobody wanted is judged.
+        Wanted::Stop | Wanted::End | Wanted::Nothing => Becomes::Stopped,
+    }
 }
 
 /// Reports whether a service that ended before it was asked would not have been started again.

@@ -19,7 +19,7 @@ use crate::{
 /// # Default
 ///
 /// [`Strategy::OneForOne`]; [`RestartLimit::decay`] with 30 s, 5.0 and 15 s, as in suture; [`OnLimit::Pause`]; 10 s to
-/// stop; no spacing after a pause; [`AutoShutdown::Never`]; no error is fatal.
+/// stop; no spacing after a pause; 10 ms before a bounce; [`AutoShutdown::Never`]; no error is fatal.
 ///
 /// # Examples
 ///
@@ -71,6 +71,16 @@ impl SupervisorSpec {
     /// Sets how long to wait between two starts when a pause ends. Zero by default: all start at once.
     pub fn resume_spacing(mut self, spacing: Duration) -> Self {
         self.rules.resume_spacing = spacing;
+        self
+    }
+
+    /// Sets how long a service waits at the least that is restarted by [`Verdict::Bounce`](crate::Verdict::Bounce). 10 ms by default, juju's
+    /// `BounceDelay`.
+    ///
+    /// Nothing counts a bounce, so this is what keeps a service that always bounces from taking its thread for itself. Zero restarts it at
+    /// once. Services that [bind](crate::ServiceSpec::binds_to) to another one do not wait for this: they are started when that is ready.
+    pub fn bounce_delay(mut self, delay: Duration) -> Self {
+        self.rules.bounce_delay = delay;
         self
     }
 

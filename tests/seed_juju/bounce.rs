@@ -191,7 +191,7 @@ async fn service_that_has_completed_is_not_restarted_by_itself_or_with_others() 
 }
 
 #[actix::test]
-async fn verdict_to_bounce_restarts_at_once_uncounted_with_those_that_are_bound() {
+async fn verdict_to_bounce_restarts_after_a_short_delay_uncounted_with_those_that_are_bound() {
     time::pause();
     let log = Log::default();
     let root = root_with(SupervisorSpec::default()).await;
@@ -199,8 +199,12 @@ async fn verdict_to_bounce_restarts_at_once_uncounted_with_those_that_are_bound(
     let db = add(&root, spec("db", &log).backoff(hour)).await;
     let api = add(&root, spec("api", &log).binds_to("db")).await;
     for round in 1..=10 {
+        let asked = time::Instant::now();
         db.do_send(act(|ctx| ctx.exit(Verdict::Bounce)));
         assert_eq!(generations(&[&db, &api]).await, [round; 2]);
+        let took = asked.elapsed();
+        assert!(took >= Duration::from_millis(10), "{took:?}");
+        assert!(took < SECOND, "{took:?}");
     }
     let count = root.report().await.unwrap().failure_count();
     assert!(count.abs() < f64::EPSILON, "{count}");

@@ -134,11 +134,7 @@ fn verdict_decides_whatever_the_restart_type() {
         let table: [(Verdict, &[&str], Option<ServiceState>); 3] = [
             (Verdict::DoNotRestart, &["release a"], None),
             (Verdict::Uninstall, &["release a"], None),
-            (
-                Verdict::Bounce,
-                &["start a 1"],
-                Some(ServiceState::Starting),
-            ),
+            (Verdict::Bounce, &[], Some(ServiceState::BackingOff)),
         ];
         for (verdict, actions, state) in table {
             let mut bench = Bench::running(SupervisorRules::default(), vec![]);
@@ -151,8 +147,92 @@ fn verdict_decides_whatever_the_restart_type() {
             assert_eq!(bench.actions(), actions, "{restart} {verdict:?}");
             let now = bench.state.named("a").map(|_| bench.state_of("a"));
             assert_eq!(now, state);
+            bench.pass(millis(10));
+            let bounced = verdict == Verdict::Bounce;
+            assert_eq!(bench.actions() == ["start a 1"], bounced, "{restart}");
             assert!(bench.state.failure_count(bench.now) < f64::EPSILON);
         }
+    }
+}
+
+#[test]
+fn bounce_has_a_delay_that_can_be_set() {
+    for (delay, restarts) in [(millis(10), 100), (millis(250), 4)] {
+        let rules = SupervisorRules {
+            bounce_delay: delay,
+            ..SupervisorRules::default()
+        };
+        let mut bench = Bench::running(rules, vec![named("a")]);
+        let until = bench.now + seconds(1);
+        while bench.now < until {
+            bench.exit_with("a", Verdict::Bounce);
+            assert_eq!(bench.view("a").next_start, Some(bench.now + delay));
+            bench.pass(delay);
+            bench.ready("a");
+        }
+        assert_eq!(bench.view("a").generation, restarts);
+        assert!(bench.state.failure_count(bench.now) < f64::EPSILON);
+    }
+    let rules = SupervisorRules {
+        bounce_delay: Duration::ZERO,
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, vec![named("a")]);
+    bench.exit_with("a", Verdict::Bounce);
+    assert_eq!(bench.state_of("a"), ServiceState::Starting);
+}
+
+/// How a bounce may be returned: as it is, or within an error, which is then a failure all the same.
+#[test]
+fn bounce_does_not_shorten_the_delay_of_a_service_that_failed() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the disk is full")]
+    struct Full(#[source] Verdict);
+    let bare = || Exit {
+        reason: ExitReason::Normal,
+        verdict: Some(Verdict::Bounce),
+    };
+    let returned = || Exit::from(ExitReason::Failed(ServiceError::new(Verdict::Bounce)));
+    let within = || {
+        let error = Full(Verdict::Bounce);
+        Exit::from(ExitReason::Failed(ServiceError::new(error)))
+    };
+    // How often it failed before, for how long it was ready since, with what it ends, and the delay that follows.
+    let table: [(u32, Duration, Exit, Duration); 7] = [
+        (0, seconds(0), bare(), millis(10)),
+        (0, seconds(0), returned(), millis(10)),
+        (0, seconds(0), within(), seconds(1)),
+        (2, seconds(0), bare(), seconds(2)),
+        (2, seconds(0), within(), seconds(2)),
+        (2, seconds(60), bare(), millis(10)),
+        (2, seconds(60), within(), seconds(1)),
+    ];
+    for (failures, ready_for, exit, delay) in table {
+        let mut service = named("a");
+        service.rare().backoff = Backoff::exponential(seconds(1), seconds(60));
+        let mut bench = Bench::running(unlimited(), vec![service]);
+        for _ in 0..failures {
+            bench.fail("a");
+            bench.pass(seconds(60));
+            bench.ready("a");
+        }
+        bench.pass(ready_for);
+        let view = bench.view("a");
+        let text = format!("{failures} {ready_for:?} {exit:?}");
+        bench
+            .state
+            .exited(view.token, view.generation, exit, bench.now);
+        bench.run();
+        let next = bench.view("a").next_start;
+        assert_eq!(next, Some(bench.now + delay), "{text}");
+        // The bounce was not counted: the next failure has the delay that it would have had.
+        bench.pass(delay);
+        bench.ready("a");
+        bench.fail("a");
+        let row = if ready_for.is_zero() { failures } else { 0 };
+        let expected = Backoff::exponential(seconds(1), seconds(60)).delay(row + 1, 0.0);
+        let next = bench.view("a").next_start;
+        assert_eq!(next, Some(bench.now + expected), "{text}");
     }
 }
 
@@ -217,6 +297,8 @@ fn service_that_misses_what_has_become_ready_meanwhile_looks_again() {
     bench.ready("db");
     bench.actions();
     bench.exit_with("api", Verdict::Missing);
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    bench.pass(millis(10));
     assert_eq!(bench.actions(), ["start api 2"]);
     // It has seen what there is, and nothing has changed since.
     bench.exit_with("api", Verdict::Missing);
@@ -252,6 +334,166 @@ fn service_that_misses_something_and_requires_nobody_is_restarted() {
     let mut bench = Bench::running(unlimited(), vec![named("a")]);
     bench.exit_with("a", Verdict::Missing);
     assert_eq!(bench.actions(), ["start a 1"]);
+}
+
+/// What the last event about a service says of its restart.
+fn told(bench: &Bench, name: &str) -> Restarting {
+    let about = |event: &&Event| event.path().trim_start_matches("root/") == name;
+    let told = |event: &Event| match event.kind() {
+        EventKind::ServiceStartFailed { restarting, .. }
+        | EventKind::ServiceFailed { restarting, .. }
+        | EventKind::ServicePanicked { restarting, .. }
+        | EventKind::ServiceCompleted { restarting, .. } => Some(*restarting),
+        _ => None,
+    };
+    let mut events = bench.events.iter().filter(about).rev();
+    events.find_map(told).expect("an end was told")
+}
+
+#[test]
+fn member_of_a_group_that_errs_while_it_is_stopped_says_that_it_is_restarted() {
+    let mut once = named("c");
+    once.restart = RestartType::Temporary;
+    for which in [Strategy::OneForAll, Strategy::RestForOne] {
+        let services = vec![named("a"), named("b"), once.clone(), named("d")];
+        let mut bench = Bench::running(strategy(which), services);
+        bench.fail("a");
+        for name in ["d", "c", "b"] {
+            bench.fail(name);
+        }
+        bench.get_ready();
+        assert_eq!(told(&bench, "b"), Restarting::Now, "{which}");
+        assert_eq!(told(&bench, "c"), Restarting::No, "{which}");
+        assert_eq!(told(&bench, "d"), Restarting::Now, "{which}");
+        assert_eq!(bench.view("b").generation, 1);
+        assert_eq!(bench.view("c").generation, 0);
+    }
+}
+
+#[test]
+fn member_of_a_group_that_errs_during_a_pause_says_that_it_waits_for_the_end_of_that() {
+    let rules = SupervisorRules {
+        strategy: Strategy::RestForOne,
+        limit: RestartLimit::decay(seconds(30), 1.5, seconds(15)),
+        ..SupervisorRules::default()
+    };
+    let services = ["a", "b", "c"].map(named).to_vec();
+    let mut bench = Bench::running(rules, services);
+    bench.fail("b");
+    bench.fail("a");
+    bench.fail("c");
+    assert_eq!(told(&bench, "a"), Restarting::AfterPause);
+    assert_eq!(told(&bench, "c"), Restarting::AfterPause);
+    assert_eq!(bench.state_of("c"), ServiceState::Waiting);
+}
+
+#[test]
+fn bound_service_that_errs_while_it_is_stopped_says_when_it_is_restarted() {
+    for ready in [false, true] {
+        let mut api = named("api");
+        api.rare().binds_to = vec![Arc::from("db")];
+        let mut bench = Bench::running(unlimited(), vec![named("db"), api]);
+        bench.fail("db");
+        if ready {
+            bench.ready("db");
+        }
+        bench.fail("api");
+        let expected = if ready {
+            Restarting::Now
+        } else {
+            Restarting::WhenUnblocked
+        };
+        assert_eq!(told(&bench, "api"), expected);
+        assert_eq!(bench.state_of("api") == ServiceState::Starting, ready);
+    }
+}
+
+#[test]
+fn service_that_errs_while_it_is_stopped_on_request_says_what_was_asked_for() {
+    for restarted in [false, true] {
+        let mut bench = Bench::running(unlimited(), vec![named("a")]);
+        let a = bench.token("a");
+        if restarted {
+            bench.state.restart(a, Waiter(1), bench.now).unwrap();
+        } else {
+            bench.state.stop(a, Waiter(1), bench.now).unwrap();
+        }
+        bench.run();
+        bench.fail("a");
+        let expected = if restarted {
+            Restarting::Now
+        } else {
+            Restarting::No
+        };
+        assert_eq!(told(&bench, "a"), expected);
+    }
+}
+
+#[test]
+fn fatal_error_while_a_service_is_stopped_for_a_restart_says_that_there_is_none() {
+    let mut bench = Bench::running(fatal_rules(None), vec![named("a")]);
+    let a = bench.token("a");
+    bench.state.restart(a, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.exit("a", ExitReason::Failed(ServiceError::new("fatal: disk")));
+    assert_eq!(told(&bench, "a"), Restarting::No);
+    assert!(matches!(bench.ended, Some(Ended::Fatal { .. })));
+}
+
+#[test]
+fn service_that_fails_while_what_it_requires_is_down_says_that_it_waits_and_for_whom() {
+    for which in [
+        Strategy::OneForOne,
+        Strategy::OneForAll,
+        Strategy::RestForOne,
+    ] {
+        let mut db = named("db");
+        db.rare().backoff = Backoff::constant(seconds(10));
+        let mut api = named("api");
+        api.rare().requires = vec![Arc::from("db")];
+        let mut bench = Bench::running(strategy(which), vec![db, api]);
+        bench.fail("db");
+        bench.fail("api");
+        let after = seconds(10);
+        if which == Strategy::OneForOne {
+            assert_eq!(told(&bench, "api"), Restarting::WhenUnblocked);
+        }
+        let blocked = bench.events.last().map(Event::kind);
+        let on = Arc::from("db");
+        let why = Blocked::Delayed { after };
+        assert_eq!(
+            blocked,
+            Some(&EventKind::ServiceBlocked { on, why }),
+            "{which}"
+        );
+        bench.pass(after);
+        bench.get_ready();
+        assert_eq!(bench.state_of("api"), ServiceState::Ready, "{which}");
+    }
+}
+
+#[test]
+fn service_that_fails_after_what_it_requires_was_removed_says_that_it_waits_and_for_whom() {
+    for delay in [0, 5] {
+        let mut api = named("api");
+        api.rare().requires = vec![Arc::from("db")];
+        api.rare().backoff = Backoff::constant(seconds(delay));
+        let mut bench = Bench::running(unlimited(), vec![named("db"), api]);
+        let db = bench.token("db");
+        bench.state.remove(db, Waiter(1), bench.now).unwrap();
+        bench.run();
+        bench.get_stopped();
+        bench.fail("api");
+        let expected = match delay {
+            0 => Restarting::WhenUnblocked,
+            _ => Restarting::After(seconds(delay)),
+        };
+        assert_eq!(told(&bench, "api"), expected);
+        bench.pass(seconds(delay));
+        let blocked = bench.events.last().map(Event::kind);
+        let (on, why) = (Arc::from("db"), Blocked::Missing);
+        assert_eq!(blocked, Some(&EventKind::ServiceBlocked { on, why }));
+    }
 }
 
 fn fatal_rules(compare: Option<rules::MoreImportant>) -> SupervisorRules {

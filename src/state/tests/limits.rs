@@ -324,13 +324,71 @@ fn service_may_wait_alone_until_its_window_frees() {
     bench.pass(seconds(20));
     bench.fail("a");
     bench.forget();
-    assert_eq!(bench.state_of("a"), ServiceState::BackingOff);
+    assert_eq!(bench.state_of("a"), ServiceState::Paused);
     bench.fail("b");
     assert_eq!(bench.actions(), ["start b 1"]);
     bench.pass(seconds(59));
     assert_eq!(bench.actions(), Vec::<String>::new());
     bench.pass(seconds(1));
     assert_eq!(bench.actions(), ["start a 2"]);
+}
+
+#[test]
+fn pause_of_one_service_is_told_as_such_with_its_own_count() {
+    let mut own = named("a");
+    let limit = RestartLimit::decay(seconds(30), 1.5, seconds(5));
+    own.rare().limit = Some((limit, OnLimit::Pause));
+    let mut bench = Bench::running(unlimited(), vec![own, named("b")]);
+    bench.fail("a");
+    bench.ready("a");
+    bench.forget();
+    bench.fail("a");
+    assert_eq!(bench.state_of("a"), ServiceState::Paused);
+    assert_eq!(bench.view("a").next_start, Some(bench.now + seconds(5)));
+    let kinds: Vec<_> = bench.events.iter().map(Event::kind).collect();
+    let [
+        EventKind::ServiceFailed {
+            restarting: Restarting::AfterPause,
+            ..
+        },
+        EventKind::ServicePaused { lasting, count },
+    ] = kinds[..]
+    else {
+        panic!("{kinds:?}");
+    };
+    assert_eq!(*lasting, seconds(5));
+    assert!((count - 2.0).abs() < f64::EPSILON, "{count}");
+    bench.forget();
+    bench.pass(seconds(5));
+    assert_eq!(bench.story(), ["a ServiceResumed"]);
+    assert_eq!(bench.actions(), ["start a 2"]);
+}
+
+/// A service that pauses by its own limit does not wait for the end of the supervisor's pause.
+#[test]
+fn end_of_a_pause_counts_those_that_waited_for_it() {
+    let rules = SupervisorRules {
+        limit: RestartLimit::decay(seconds(30), 0.5, seconds(5)),
+        ..SupervisorRules::default()
+    };
+    let mut own = named("a");
+    let limit = RestartLimit::decay(seconds(30), 0.5, seconds(60));
+    own.rare().limit = Some((limit, OnLimit::Pause));
+    let mut bench = Bench::running(rules, vec![own, named("b")]);
+    bench.fail("a");
+    bench.fail("b");
+    let b = bench.token("b");
+    // Twice in the queue.
+    bench.state.restart(b, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.ready("b");
+    bench.fail("b");
+    bench.pass(seconds(5));
+    let ended = bench.events.iter().find_map(|event| match event.kind() {
+        EventKind::BackoffEnded { queued } => Some(*queued),
+        _ => None,
+    });
+    assert_eq!(ended, Some(1));
 }
 
 fn delayed(backoff: Backoff) -> ServiceRules {
