@@ -43,7 +43,7 @@ impl Scope {
     ///
     /// # Cancel safety
     ///
-    /// If the call is dropped before it returns the service may have been added.
+    /// The service is added all the same once this was polled.
     pub async fn add<A>(&self, member: ServiceSpec<A>) -> Result<ServiceRef<A>, AddMemberError>
     where
         A: Actor,

@@ -24,7 +24,7 @@ use crate::{
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped before it is done the member may have been added.
+/// The member is added all the same once this was polled.
 #[must_use = "nothing is started before it is awaited"]
 pub struct SpawnMember {
     scope: Scope,

@@ -67,10 +67,22 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     /// Drops what is queued.
     fn drain(&mut self);
 
+    /// Says who wants the answer to the message that is handled next.
+    fn note_answer(&mut self, _: AnswerTo) {}
+
     fn notify_supervisor(&self, kind: NoticeKind) {
         let core = self.link().core();
         core.parent().notify(core.token(), self.generation(), kind);
     }
+}
+
+/// Who wants the answer to a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AnswerTo {
+    /// Its caller, who waits for it.
+    Caller,
+    /// Nobody: it was sent without waiting, or its caller has gone away.
+    Nobody,
 }
 
 /// Whether an incarnation has ended.

@@ -11,6 +11,7 @@ use super::{
     factory::{Async, Factory, Fallible, Plain, StartContext, UserFactory},
     host::Host,
     hosted::{Adopted, ServiceContext},
+    link::ServiceKind,
     seed::{Grow, Seed, grow},
 };
 use crate::{
@@ -260,7 +261,8 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// Sets how many messages [`Addr::send`] and [`Addr::try_send`] may queue, 16 by default, as in actix; 0 is unbounded.
     ///
-    /// [`Addr::do_send`] ignores the capacity. While the service is down the queue fills and is kept.
+    /// [`Addr::do_send`] ignores the capacity. While the service is down the queue fills and is kept. The mailbox of a supervisor is
+    /// unbounded whatever is said here: a request is in it, and will be done, once it was sent.
     pub fn mailbox_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
@@ -277,8 +279,13 @@ impl<A: Actor> ServiceSpec<A> {
     }
 
     /// Opens the mailbox.
-    pub(crate) fn open(self) -> (ServiceRules, Placement, Addr<A>, Seed<A>) {
-        let (address, seed) = Seed::new(self.capacity, self.factory, self.grow);
+    pub(crate) fn open(self, kind: ServiceKind) -> (ServiceRules, Placement, Addr<A>, Seed<A>) {
+        let capacity = match kind {
+            ServiceKind::Actor => self.capacity,
+            // What does not fit in waits in the hands of the caller, and goes away with it.
+            ServiceKind::Supervisor => UNBOUNDED,
+        };
+        let (address, seed) = Seed::new(capacity, self.factory, self.grow);
         (self.rules, self.placement, address, seed)
     }
 }
@@ -310,3 +317,6 @@ pub enum Placement {
 
 /// How many messages a mailbox takes unless told otherwise: actix's own number.
 const DEFAULT_CAPACITY: usize = 16;
+
+/// The capacity of a mailbox that takes any number of messages, as actix says it.
+const UNBOUNDED: usize = 0;

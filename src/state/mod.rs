@@ -87,6 +87,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use self::waiters::Presence;
 pub(crate) use self::{
     end::{Ended, Exit},
     machine::SupervisorState,
@@ -130,6 +131,19 @@ impl SupervisorState {
         self.set_input(Input::AwaitReady, Some(token));
         let next = operations::await_ready(self, token, waiter, now);
         self.carry_on(next, now);
+    }
+
+    /// Says how to find out whether whoever waits for the first start of a service still does. If not, the service is kept when that fails.
+    pub(crate) fn set_presence(&mut self, token: ServiceToken, presence: Presence) {
+        if let Some(slot) = self.services.slot(token) {
+            let serial = self.services[slot].serial;
+            self.waiters.set_presence(serial, presence);
+        }
+    }
+
+    /// Forgets those waiters that nobody waits as any more. What they have asked for is done all the same.
+    pub(crate) fn forget_waiters(&mut self, is_gone: impl Fn(Waiter) -> bool) {
+        self.waiters.forget(is_gone);
     }
 
     /// Stops a service and forgets it. Answered with why it ended, at once if it does not run.

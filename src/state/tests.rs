@@ -11,6 +11,7 @@ mod starting;
 mod stopping;
 mod strategies;
 mod transitions;
+mod waiters;
 
 use std::{
     collections::BTreeMap,

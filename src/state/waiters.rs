@@ -1,5 +1,7 @@
 //! Who waits for what, and what they are told.
 
+use std::fmt;
+
 use hashbrown::HashMap;
 
 use super::{
@@ -10,7 +12,23 @@ use crate::policy::ExitReason;
 
 /// Everybody who waits for a service, in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(HashMap<u64, Vec<(Waiter, Want)>>);
+pub(super) struct Waiters(HashMap<u64, Waiting>);
+
+/// Those who wait for one service, and what follows from what they have asked for, whether or not they still wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// For a start. Whatever becomes of it answers all of them.
+    starts: Vec<(Waiter, Want)>,
+    /// For an end.
+    ends: Vec<(Waiter, Want)>,
+    /// Whether the start is one of a service that was stopped.
+    revives: bool,
+    /// Whether somebody waits for the first start.
+    first: Option<Presence>,
+}
+
+/// Says whether somebody still waits, who may go away at any time.
+pub(crate) struct Presence(Box<dyn Fn() -> bool + Send>);
 
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,38 +67,124 @@ pub(super) enum Milestone<'a> {
 impl Waiters {
     /// Adds somebody who waits for the service of this serial.
     pub(super) fn push(&mut self, serial: u64, waiter: Waiter, want: Want) {
-        self.0.entry(serial).or_default().push((waiter, want));
+        let waiting = self.0.entry(serial).or_default();
+        match want {
+            Want::Removed | Want::Stopped => return waiting.ends.push((waiter, want)),
+            Want::Revived => waiting.revives = true,
+            Want::FirstReady => waiting.first = Some(Presence::new(|| true)),
+            Want::Restarted | Want::Reset => {}
+        }
+        waiting.starts.push((waiter, want));
+    }
+
+    /// Says how to find out whether somebody who waits for the first start of a service still does.
+    pub(super) fn set_presence(&mut self, serial: u64, presence: Presence) {
+        if let Some(waiting) = self.0.get_mut(&serial)
+            && let Some(first) = &mut waiting.first
+        {
+            *first = presence;
+        }
     }
 
     /// Tells those who wait for a service what has become of it, if it is what they wait for.
     pub(super) fn tell(&mut self, serial: u64, milestone: Milestone<'_>, output: &mut Output) {
-        let Some(all) = self.0.get_mut(&serial) else {
+        let Some(waiting) = self.0.get_mut(&serial) else {
             return;
         };
-        // In the order in which they came, each at most once.
-        all.retain(|(waiter, want)| match milestone.answers(*want) {
-            Some(answer) => {
-                output.answer(*waiter, answer);
-                false
+        let mut answer = |(waiter, want): (Waiter, Want)| {
+            if let Some(answer) = milestone.answers(want) {
+                output.answer(waiter, answer);
             }
-            None => true,
-        });
+        };
+        if !matches!(milestone, Milestone::Ended) {
+            waiting.starts.drain(..).for_each(&mut answer);
+            waiting.revives = false;
+            waiting.first = None;
+        }
+        // Looked at for an end alone: any number may wait for one, while others ask for a start or for the same end.
+        if matches!(milestone, Milestone::Ended | Milestone::Removed(_)) {
+            let told = |(_, want): &mut (Waiter, Want)| milestone.answers(*want).is_some();
+            waiting.ends.extract_if(.., told).for_each(answer);
+        }
         // A service that nobody waits for costs nothing here, however many have waited.
-        if all.is_empty() {
+        if waiting.is_empty() {
             self.0.remove(&serial);
         }
     }
 
-    /// Reports whether somebody waits for this.
+    /// Forgets those who have gone away. What they have asked for is done all the same.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(Waiter) -> bool) {
+        self.0.retain(|_, waiting| {
+            let Waiting {
+                starts,
+                ends,
+                first,
+                ..
+            } = waiting;
+            for list in [starts, ends] {
+                list.retain(|(waiter, want)| {
+                    let gone = is_gone(*waiter);
+                    if gone && *want == Want::FirstReady {
+                        *first = None;
+                    }
+                    !gone
+                });
+                list.shrink_to_fit();
+            }
+            !waiting.is_empty()
+        });
+    }
+
+    /// Reports whether this is wanted. Who has gone away no longer wants the first start alone: its service is kept if it does not start. A
+    /// service that was stopped stays so in that case, whoever has asked for the start.
     pub(super) fn has(&self, serial: u64, want: Want) -> bool {
-        let all = self.0.get(&serial);
-        all.is_some_and(|all| all.iter().any(|(_, present)| *present == want))
+        let Some(waiting) = self.0.get(&serial) else {
+            return false;
+        };
+        match want {
+            Want::FirstReady => waiting.first.as_ref().is_some_and(Presence::is_there),
+            Want::Revived => waiting.revives,
+            Want::Removed | Want::Stopped => waiting.ends.iter().any(|(_, has)| *has == want),
+            Want::Restarted | Want::Reset => waiting.starts.iter().any(|(_, has)| *has == want),
+        }
+    }
+
+    /// For tests: how many wait, for whatever service.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let all = self.0.values();
+        all.map(|waiting| waiting.starts.len() + waiting.ends.len())
+            .sum()
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.starts.is_empty() && self.ends.is_empty() && !self.revives
+    }
+}
+
+impl Presence {
+    pub(crate) fn new(is_there: impl Fn() -> bool + Send + 'static) -> Self {
+        Self(Box::new(is_there))
+    }
+
+    fn is_there(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Presence").field(&self.is_there()).finish()
     }
 }
 
 impl Milestone<'_> {
     /// What somebody is told who wants this, if it is time.
     fn answers(self, want: Want) -> Option<Answer> {
+        #[cfg(test)]
+        LOOKED.with(|looked| looked.set(looked.get() + 1));
         match want {
             Want::Removed => self.for_removed(),
             Want::Stopped => {
@@ -138,4 +242,10 @@ impl Milestone<'_> {
         };
         Some(Answer::Ready(result))
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often somebody who waits was looked at.
+    pub(super) static LOOKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

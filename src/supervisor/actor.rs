@@ -157,7 +157,7 @@ impl Core {
         Self {
             cells,
             state,
-            answers: Answers::default(),
+            answers: Answers::new(),
             builder: Builder::new(spec.build),
             driver: Driver::new(notices),
             ending: Ending::new(),

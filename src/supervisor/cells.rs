@@ -77,7 +77,7 @@ impl Cells {
         } else {
             ServiceKind::Actor
         };
-        let (rules, placement, address, mut seed) = spec.open();
+        let (rules, placement, address, mut seed) = spec.open(kind);
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();
         // A service that is refused is dropped here: `address` and `seed` with its mailbox and its factory.

@@ -2,12 +2,18 @@
 
 use actix::prelude::*;
 
-use super::{actor::SupervisorActor, answers::Deferred, clock::now, message, scope_run::AddMember};
+use super::{
+    actor::{Core, SupervisorActor},
+    answers::Deferred,
+    clock::now,
+    message,
+    scope_run::AddMember,
+};
 use crate::{
-    policy::{ExitReason, SpecError},
+    policy::SpecError,
     registry::ServiceSummary,
     service::{ServiceRef, StartError},
-    state::{AddError, Answer, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    state::{AddError, Answer, ShutdownReport},
     tree::ShutdownError,
 };
 
@@ -29,97 +35,43 @@ where
     type Result = Deferred<Result<ServiceRef<A>, StartError>>;
 
     fn handle(&mut self, msg: message::AddAndWait<A>, ctx: &mut Self::Context) -> Self::Result {
+        let awaited = ctx.answer_is_awaited();
         // One turn for both: no notice can come between, so that the first start is awaited whatever becomes of it.
         self.turn(ctx, |core| match core.add(msg.0) {
             Err(refused) => Deferred::now(Err(refused.into())),
-            Ok(service) => {
-                let token = service.token();
-                core.answers.ask(
-                    &mut core.state,
-                    |state, waiter| {
-                        state.await_ready(token, waiter, now());
-                        Ok(())
-                    },
-                    move |answer| match answer {
-                        Answer::Ready(Ok(())) => Ok(service),
-                        Answer::Ready(Err(reason)) => {
-                            Err(StartError::failed(service.path(), reason))
-                        }
-                        _ => Err(StartError::SupervisorGone),
-                    },
-                )
+            // Kept then, whatever becomes of its first start.
+            Ok(service) if !awaited => Deferred::now(Ok(service)),
+            Ok(service) => core.await_ready(service),
+        })
+    }
+}
+
+/// An operation of the state on one service.
+macro_rules! operation {
+    ($message:ident, $operation:ident, $answer:ident) => {
+        impl Handler<message::$message> for SupervisorActor {
+            type Result = Deferred<<message::$message as Message>::Result>;
+
+            fn handle(&mut self, msg: message::$message, ctx: &mut Self::Context) -> Self::Result {
+                self.turn(ctx, |core| {
+                    core.answers.ask(
+                        &mut core.state,
+                        |state, waiter| state.$operation(msg.0, waiter, now()),
+                        |answer| match answer {
+                            Answer::$answer(result) => Some(result),
+                            _ => None,
+                        },
+                    )
+                })
             }
-        })
-    }
+        }
+    };
 }
 
-impl Handler<message::Remove> for SupervisorActor {
-    type Result = Deferred<Result<ExitReason, RemoveError>>;
-
-    fn handle(&mut self, msg: message::Remove, ctx: &mut Self::Context) -> Self::Result {
-        self.turn(ctx, |core| {
-            core.answers.ask(
-                &mut core.state,
-                |state, waiter| state.remove(msg.0, waiter, now()),
-                |answer| match answer {
-                    Answer::Removed(result) => result,
-                    _ => Err(RemoveError::SupervisorGone),
-                },
-            )
-        })
-    }
-}
-
-impl Handler<message::Stop> for SupervisorActor {
-    type Result = Deferred<Result<(), StopError>>;
-
-    fn handle(&mut self, msg: message::Stop, ctx: &mut Self::Context) -> Self::Result {
-        self.turn(ctx, |core| {
-            core.answers.ask(
-                &mut core.state,
-                |state, waiter| state.stop(msg.0, waiter, now()),
-                |answer| match answer {
-                    Answer::Stopped(result) => result,
-                    _ => Err(StopError::SupervisorGone),
-                },
-            )
-        })
-    }
-}
-
-impl Handler<message::Restart> for SupervisorActor {
-    type Result = Deferred<Result<(), RestartError>>;
-
-    fn handle(&mut self, msg: message::Restart, ctx: &mut Self::Context) -> Self::Result {
-        self.turn(ctx, |core| {
-            core.answers.ask(
-                &mut core.state,
-                |state, waiter| state.restart(msg.0, waiter, now()),
-                |answer| match answer {
-                    Answer::Restarted(result) => result,
-                    _ => Err(RestartError::SupervisorGone),
-                },
-            )
-        })
-    }
-}
-
-impl Handler<message::Reset> for SupervisorActor {
-    type Result = Deferred<Result<(), ResetError>>;
-
-    fn handle(&mut self, msg: message::Reset, ctx: &mut Self::Context) -> Self::Result {
-        self.turn(ctx, |core| {
-            core.answers.ask(
-                &mut core.state,
-                |state, waiter| state.reset(msg.0, waiter, now()),
-                |answer| match answer {
-                    Answer::Reset(result) => result,
-                    _ => Err(ResetError::SupervisorGone),
-                },
-            )
-        })
-    }
-}
+operation!(Remove, remove, Removed);
+operation!(Reset, reset, Reset);
+operation!(Restart, restart, Restarted);
+operation!(Stop, stop, Stopped);
 
 impl Handler<message::Shutdown> for SupervisorActor {
     type Result = Deferred<Result<ShutdownReport, ShutdownError>>;
@@ -127,7 +79,7 @@ impl Handler<message::Shutdown> for SupervisorActor {
     fn handle(&mut self, msg: message::Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.turn(ctx, |core| {
             // Also if the supervisor ends already: any number may ask, and all get the same report.
-            let deferred = core.answers.await_end();
+            let deferred = core.answers.await_end(&mut core.state);
             let now = now();
             let deadline = msg.within.and_then(|within| now.checked_add(within));
             core.shutdown(deadline, now);
@@ -186,5 +138,29 @@ where
             }
             core.add(spec)
         })
+    }
+}
+
+impl Core {
+    /// Waits for the first start of a service that was added just now.
+    fn await_ready<A: Actor>(
+        &mut self,
+        service: ServiceRef<A>,
+    ) -> Deferred<Result<ServiceRef<A>, StartError>> {
+        let token = service.token();
+        let deferred = self.answers.ask(
+            &mut self.state,
+            |state, waiter| {
+                state.await_ready(token, waiter, now());
+                Ok(())
+            },
+            move |answer| match answer {
+                Answer::Ready(Ok(())) => Some(Ok(service)),
+                Answer::Ready(Err(reason)) => Some(Err(StartError::failed(service.path(), reason))),
+                _ => None,
+            },
+        );
+        self.state.set_presence(token, deferred.presence());
+        deferred
     }
 }

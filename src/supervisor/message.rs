@@ -3,6 +3,9 @@
 //! Each is what the method of [`SupervisorRef`](crate::SupervisorRef) with the same name sends. Any actix code can send them to
 //! an `Addr<SupervisorActor>`, or through a [`Recipient`](actix::Recipient).
 //!
+//! Unlike one to an actor of the user's, a message to a supervisor is handled once it was sent, whether or not its caller still waits for the
+//! answer; and the mailbox of a supervisor takes any number of them.
+//!
 //! # Examples
 //!
 //! ```

@@ -83,7 +83,7 @@ impl SupervisorRef {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped before it returns may have added the service.
+    /// The service is added all the same once this was polled.
     pub async fn add<A>(&self, service: ServiceSpec<A>) -> Result<ServiceRef<A>, AddError>
     where
         A: Actor,
@@ -101,7 +101,8 @@ impl SupervisorRef {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped before it returns may have added the service.
+    /// The service is added all the same once this was polled. Nobody learns then whether its first start fails, so it is kept and treated as
+    /// one that was [added](Self::add).
     pub async fn add_and_wait<A>(
         &self,
         service: ServiceSpec<A>,
@@ -132,6 +133,10 @@ impl SupervisorRef {
     /// Stops a service and keeps it: its address stays valid and its mailbox goes on queueing.
     ///
     /// [`restart`](Self::restart) starts it again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service is stopped all the same once this was polled.
     pub async fn stop(&self, token: ServiceToken) -> Result<(), StopError> {
         self.ask(message::Stop(token))
             .await
@@ -141,6 +146,10 @@ impl SupervisorRef {
     /// Starts a service that is down, or stops and starts one that runs, and waits until it is ready.
     ///
     /// Not counted as a failure. A pending backoff is cut short.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service is restarted all the same once this was polled.
     pub async fn restart(&self, token: ServiceToken) -> Result<(), RestartError> {
         self.ask(message::Restart(token))
             .await
@@ -148,6 +157,10 @@ impl SupervisorRef {
     }
 
     /// Clears the failures of a service, and starts it if it had given up or was waiting for a restart.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service is reset all the same once this was polled.
     pub async fn reset(&self, token: ServiceToken) -> Result<(), ResetError> {
         self.ask(message::Reset(token))
             .await
@@ -228,6 +241,10 @@ impl SupervisorRef {
     /// # Errors
     ///
     /// The value that was refused, and its field; everything is then as it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// The spec is changed all the same once this was polled.
     pub async fn reconfigure(&self, spec: SupervisorSpec) -> Result<(), ReconfigureError> {
         match self.ask(message::Reconfigure(spec)).await {
             Ok(done) => Ok(done?),

@@ -84,7 +84,8 @@ fn launch_root(
     // Called once, for a root is never started again.
     let factory = move |_: &_| supervisor.take().ok_or(StartError::SupervisorGone);
     let spec = ServiceSpec::try_new(Arc::clone(&name), factory).readiness(Readiness::Explicit);
-    let (_, _, address, mut seed) = spec.open();
+    let kind = ServiceKind::Supervisor;
+    let (_, _, address, mut seed) = spec.open(kind);
     // Of a supervisor that does not exist: no other service of the process can have this token.
     let token = ServiceToken::issue(SupervisorId::issue(), 0);
     let link = Arc::new(Link::new(
@@ -93,7 +94,7 @@ fn launch_root(
         parent,
         address.downgrade(),
         Readiness::Explicit,
-        ServiceKind::Supervisor,
+        kind,
     ));
     link.core().set_place(&name, 0);
     seed.tie(Arc::clone(&link));

@@ -10,11 +10,12 @@ use actix::{
 
 use super::{
     super::{
-        host::{AskedToStop, Host, Step},
-        link::{AnyLink, Link},
+        host::{AnswerTo, AskedToStop, Host, Step},
+        link::{AnyLink, Link, ServiceKind},
         panic::drain,
         parent::NoticeKind,
     },
+    envelope,
     incarnation::Incarnation,
 };
 use crate::{
@@ -87,6 +88,8 @@ pub struct ServiceContext<A: Actor<Context = Self>> {
     pub(super) asked: AskedToStop,
     /// Whether the supervisor was told that the incarnation is ready.
     told_ready: bool,
+    /// Whether somebody waits for the answer to the message that is being handled.
+    answer_is_awaited: bool,
 }
 
 impl<A: Actor<Context = Self>> ServiceContext<A> {
@@ -141,9 +144,12 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     /// Sets how many messages [`Addr::send`] and [`Addr::try_send`] may queue.
     ///
     /// Messages, 16 by default, as in actix. The capacity belongs to the mailbox and outlives the incarnation; see
-    /// also [`ServiceSpec::mailbox_capacity`](crate::ServiceSpec::mailbox_capacity).
+    /// also [`ServiceSpec::mailbox_capacity`](crate::ServiceSpec::mailbox_capacity). The mailbox of a supervisor has no limit, and gets
+    /// none here.
     pub fn set_mailbox_capacity(&mut self, capacity: usize) {
-        self.mailbox.set_capacity(capacity);
+        if self.link.core().kind() != ServiceKind::Supervisor {
+            self.mailbox.set_capacity(capacity);
+        }
     }
 
     /// Reports whether anybody else holds an address of this service.
@@ -159,6 +165,11 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     pub(crate) fn end_with(&mut self, exit: Exit) {
         self.ending = Some(Box::new(exit));
         self.state = ActorState::Stopped;
+    }
+
+    /// Reports whether somebody waits for the answer to the message that is being handled, or did when it was read.
+    pub(crate) fn answer_is_awaited(&self) -> bool {
+        self.answer_is_awaited
     }
 
     pub(crate) fn was_asked_to_stop(&self) -> bool {
@@ -230,6 +241,7 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
             state: ActorState::Running,
             asked: AskedToStop::No,
             told_ready: false,
+            answer_is_awaited: false,
         }
     }
 
@@ -268,6 +280,10 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     fn ask_to_stop(&mut self, _: &mut Incarnation<A>) {
         self.asked.ask();
         ActorContext::stop(self);
+    }
+
+    fn note_answer(&mut self, answer: AnswerTo) {
+        self.answer_is_awaited = answer == AnswerTo::Caller;
     }
 
     fn take_exit(&mut self) -> Exit {
@@ -351,7 +367,7 @@ where
     M::Result: Send,
 {
     fn pack(msg: M, tx: Option<OneshotSender<M::Result>>) -> Envelope<A> {
-        Envelope::new(msg, tx)
+        envelope::pack(msg, tx)
     }
 }
 

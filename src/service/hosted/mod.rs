@@ -5,6 +5,7 @@
 
 mod adopted;
 mod context;
+mod envelope;
 mod incarnation;
 
 pub(super) use self::adopted::Adopted;

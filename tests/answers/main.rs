@@ -1,0 +1,10 @@
+//! What was asked of a supervisor is done, whoever still waits for the answer; and whoever waits gets one.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy takes only functions with #[test] for tests, and not what they call"
+)]
+
+mod left;
+mod support;
