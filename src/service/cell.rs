@@ -161,7 +161,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
             && !exit.reason.is_abnormal()
             && exit.verdict.is_none()
         {
-            exit = Exit::from(panic);
+            exit.reason = panic;
         }
         self.host.notify_supervisor(NoticeKind::Exited(exit));
     }

@@ -13,7 +13,8 @@ use crate::{
 pub enum StartError {
     /// A service that the supervisor starts with has failed to start; everything that had been started is stopped again.
     ///
-    /// `unwinding` lists what failed while it was being stopped, in the order in which that happened.
+    /// `unwinding` lists what failed while it was being stopped, in the order in which that happened, also below a supervisor that has
+    /// failed to start.
     #[error("service `{path}` failed to start")]
     Failed {
         /// The service that failed.
@@ -62,15 +63,4 @@ pub enum StartError {
     /// The service was refused.
     #[error(transparent)]
     Refused(#[from] AddError),
-}
-
-impl StartError {
-    /// The failure of a service that was waited for.
-    pub(crate) fn failed(path: &str, reason: ExitReason) -> Self {
-        Self::Failed {
-            path: Arc::from(path),
-            reason,
-            unwinding: Vec::new(),
-        }
-    }
 }

@@ -4,11 +4,7 @@ use std::{any::Any, fmt, sync::OnceLock};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{
-    policy::ServiceError,
-    state::{Exit, ShutdownReport},
-    token::ServiceToken,
-};
+use crate::{policy::ServiceError, state::Exit, token::ServiceToken};
 
 /// What the cells of one supervisor share: where their notices go, and who that supervisor is.
 pub(crate) struct Parent {
@@ -78,8 +74,6 @@ pub(crate) enum NoticeKind {
     Lost,
     /// The incarnation is ready.
     Ready,
-    /// The incarnation was a supervisor, and this went wrong below it while it stopped.
-    ReportedBelow(Box<ShutdownReport>),
     /// The supervisor itself is a scope that is to end, with an error or without.
     ScopeEnds(Option<ServiceError>),
     /// The incarnation's `started` has returned, and it will say itself when it is ready.

@@ -13,6 +13,7 @@ use super::{
     next::Next,
     obstacle::Obstacle,
     output::Effect,
+    report::ShutdownReport,
     rules::Significance,
     service::{Phase, Wanted},
     waiters::{Milestone, Want},
@@ -201,6 +202,28 @@ pub(super) fn became_unavailable(state: &mut SupervisorState, slot: u32, now: In
 
 /// A service without an incarnation is forgotten: tells everybody who waits for it.
 pub(super) fn forget(state: &mut SupervisorState, slot: u32, reason: &ExitReason, now: Instant) {
+    forget_and_tell(state, slot, reason, Milestone::Removed(reason), now);
+}
+
+/// A service is forgotten that never was ready, and whoever awaited that gets what went wrong while its start was undone.
+pub(super) fn refuse(
+    state: &mut SupervisorState,
+    slot: u32,
+    reason: &ExitReason,
+    unwinding: &ShutdownReport,
+    now: Instant,
+) {
+    let refused = Milestone::Refused { reason, unwinding };
+    forget_and_tell(state, slot, reason, refused, now);
+}
+
+fn forget_and_tell(
+    state: &mut SupervisorState,
+    slot: u32,
+    reason: &ExitReason,
+    milestone: Milestone<'_>,
+    now: Instant,
+) {
     let kind = EventKind::ServiceRemoved {
         reason: reason.clone(),
     };
@@ -215,10 +238,9 @@ pub(super) fn forget(state: &mut SupervisorState, slot: u32, reason: &ExitReason
     };
     // Released before anybody is told: the name and the address are gone once `remove` is answered.
     state.output.push(Effect::Release { token });
-    let removed = Milestone::Removed(reason);
     state
         .waiters
-        .tell(service.serial, removed, &mut state.output);
+        .tell(service.serial, milestone, &mut state.output);
     if waits_may_be_in_vain(state) {
         block_dependents(state, Arc::from(service.name()), now);
     }

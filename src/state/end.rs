@@ -19,6 +19,8 @@ pub(crate) struct Exit {
     pub(crate) reason: ExitReason,
     /// What it decided about itself; a verdict among the sources of its error counts as well.
     pub(crate) verdict: Option<Verdict>,
+    /// If it is a supervisor: how that has ended, which says more than the two above. Boxed, since few are.
+    pub(crate) ended: Option<Box<Ended>>,
 }
 
 impl Exit {
@@ -28,6 +30,26 @@ impl Exit {
         let in_error = || Verdict::find_quietly(self.reason.error()?.as_error());
         self.verdict.or_else(in_error)
     }
+
+    /// The service that did it, if that is one below the service that has ended, at any depth.
+    ///
+    /// Of what a supervisor passes on as it is. An escalation and the error of a scope are its own, and have the paths below among their
+    /// sources.
+    pub(super) fn origin(&self) -> Option<&Arc<str>> {
+        match &self.ended.as_ref()?.cause {
+            Cause::Fatal { path, error } if self.reason.error() == Some(error) => Some(path),
+            Cause::Terminated { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Takes what went wrong below, while a supervisor stopped.
+    pub(super) fn take_report(&mut self) -> ShutdownReport {
+        let ended = self.ended.as_mut();
+        ended.map_or_else(ShutdownReport::default, |ended| {
+            std::mem::take(&mut ended.report)
+        })
+    }
 }
 
 impl From<ExitReason> for Exit {
@@ -35,6 +57,40 @@ impl From<ExitReason> for Exit {
         Self {
             reason,
             verdict: None,
+            ended: None,
+        }
+    }
+}
+
+/// What a supervisor ends with, as a service of the one above.
+impl From<Ended> for Exit {
+    fn from(ended: Ended) -> Self {
+        let (reason, verdict) = match &ended.cause {
+            // An auto shutdown is an end that the spec asks for.
+            Cause::Stopped | Cause::AutoShutdown => (ExitReason::Shutdown, None),
+            // For the supervisor above this one has failed, with the service as the cause.
+            Cause::StartFailed { path, reason } => {
+                let reason = ExitReason::escalated(Arc::clone(path), reason.clone());
+                (reason, None)
+            }
+            Cause::Escalated { reason, .. } => (reason.clone(), None),
+            Cause::Fatal { error, .. } => (ExitReason::Failed(error.clone()), None),
+            // Above, the verdict counts once more: for the whole tree, or for this supervisor alone, which is not to come back.
+            Cause::Terminated {
+                propagate, reason, ..
+            } => {
+                let verdict = if *propagate {
+                    Verdict::TerminateTree { propagate: true }
+                } else {
+                    Verdict::DoNotRestart
+                };
+                (reason.clone(), Some(verdict))
+            }
+        };
+        Self {
+            reason,
+            verdict,
+            ended: Some(Box::new(ended)),
         }
     }
 }
@@ -76,50 +132,124 @@ pub(super) struct Loss {
     pub(super) starting: bool,
 }
 
-/// What the state knows of the end of its supervisor while it lasts: why, and what has gone wrong since.
+/// How a supervisor has ended: the one value of that, from the state that decides it up to whoever is told at the root.
+///
+/// [`Exit`], and the errors that users see, are made of it at the edges.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ended {
+    /// Why.
+    pub(crate) cause: Cause,
+    /// What went wrong while it stopped, also in the subtrees below.
+    pub(crate) report: ShutdownReport,
+}
+
+/// Why a supervisor ends.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cause {
+    /// It was asked to.
+    Stopped,
+    /// A service that was there at the start could not be started. Those that were ready have stopped again.
+    StartFailed {
+        /// Which service.
+        path: Arc<str>,
+        /// Why it ended.
+        reason: ExitReason,
+    },
+    /// A limit was exceeded.
+    Escalated {
+        /// The supervisor that gave up.
+        path: Arc<str>,
+        /// With what it ended, with the causes below: always an escalation, but of a root that did not come to say how it ended.
+        reason: ExitReason,
+    },
+    /// A service ended with a fatal error.
+    Fatal {
+        /// Which service, at whatever depth.
+        path: Arc<str>,
+        /// The most important fatal error; the first of those that nobody compares.
+        error: ServiceError,
+    },
+    /// A service ended with the verdict to terminate the tree.
+    Terminated {
+        /// Which service, at whatever depth.
+        path: Arc<str>,
+        /// Whether the supervisors above end likewise.
+        propagate: bool,
+        /// With what the service ended.
+        reason: ExitReason,
+    },
+    /// Significant services have ended by themselves.
+    AutoShutdown,
+}
+
+impl Ended {
+    /// The end of a supervisor at `path` that did not come to say how it ended: it panicked or was killed, or its cell is lost.
+    pub(crate) fn without_a_word(path: &Arc<str>, reason: &ExitReason) -> Self {
+        Self::from(if reason.is_abnormal() {
+            Cause::Escalated {
+                path: Arc::clone(path),
+                reason: reason.clone(),
+            }
+        } else {
+            Cause::Stopped
+        })
+    }
+
+    /// What is reported of the supervisor.
+    pub(super) fn event(&self) -> EventKind {
+        let stopped = |reason| EventKind::SupervisorStopped { reason };
+        match &self.cause {
+            Cause::Stopped | Cause::AutoShutdown => stopped(ExitReason::Shutdown),
+            Cause::StartFailed { path, reason } => EventKind::SupervisorStartFailed {
+                path: Arc::clone(path),
+                cause: reason.clone(),
+            },
+            Cause::Escalated { reason, .. } => EventKind::SupervisorEscalated {
+                reason: reason.clone(),
+            },
+            Cause::Fatal { error, .. } => stopped(ExitReason::Failed(error.clone())),
+            Cause::Terminated { reason, .. } => stopped(reason.clone()),
+        }
+    }
+}
+
+impl From<Cause> for Ended {
+    /// An end during which nothing has gone wrong yet.
+    fn from(cause: Cause) -> Self {
+        Self {
+            cause,
+            report: ShutdownReport::default(),
+        }
+    }
+}
+
+/// The end of a supervisor while it lasts.
 #[derive(Debug)]
 pub(super) struct Ending {
-    pub(super) cause: Cause,
-    report: ShutdownReport,
+    /// What is known of it so far.
+    pub(super) ended: Ended,
     /// When everything that still runs is dropped, and how long it was given.
     deadline: Option<(Instant, Duration)>,
 }
 
-/// Why a supervisor ends.
-#[derive(Clone, Debug)]
-pub(super) enum Cause {
-    /// It was asked to.
-    Stopped,
-    /// A service could not be started.
-    StartFailed { path: Arc<str>, cause: ExitReason },
-    /// A limit was exceeded.
-    Escalated { reason: ExitReason },
-    /// A service ended with a fatal error.
-    Fatal { path: Arc<str>, error: ServiceError },
-    /// A service decided so.
-    Terminated { propagate: bool, reason: ExitReason },
-    /// Significant services have ended.
-    AutoShutdown,
-}
-
 impl Ending {
-    pub(super) fn new(cause: Cause) -> Self {
+    pub(super) const fn new(ended: Ended) -> Self {
         Self {
-            cause,
-            report: ShutdownReport::default(),
+            ended,
             deadline: None,
         }
     }
 
     /// Records a service that failed while it stopped.
     pub(super) fn failed(&mut self, path: &Arc<str>, reason: &ExitReason) {
-        self.report.push_failure(Arc::clone(path), reason.clone());
+        let report = &mut self.ended.report;
+        report.push_failure(Arc::clone(path), reason.clone());
     }
 
     /// Records a service that would not stop.
     pub(super) fn unstopped(&mut self, path: &Arc<str>, token: ServiceToken, generation: u64) {
-        self.report
-            .push_unstopped(Arc::clone(path), token, generation);
+        let report = &mut self.ended.report;
+        report.push_unstopped(Arc::clone(path), token, generation);
     }
 
     /// When everything that still runs is dropped.
@@ -139,106 +269,4 @@ impl Ending {
         // Taken: it is done once, and a shorter time that comes later has nothing left to kill.
         self.deadline.take().map(|(_, within)| within)
     }
-
-    /// All services have ended: what is reported of the supervisor, and how it has ended.
-    pub(super) fn complete(self) -> (EventKind, Ended) {
-        let report = self.report;
-        let stopped = |reason| EventKind::SupervisorStopped { reason };
-        match self.cause {
-            Cause::Stopped => (stopped(ExitReason::Shutdown), Ended::Stopped { report }),
-            Cause::AutoShutdown => (
-                stopped(ExitReason::Shutdown),
-                Ended::AutoShutdown { report },
-            ),
-            Cause::StartFailed { path, cause } => {
-                let kind = EventKind::SupervisorStartFailed {
-                    path: Arc::clone(&path),
-                    cause: cause.clone(),
-                };
-                let unwinding = report.failures().to_vec();
-                let ended = Ended::StartFailed {
-                    path,
-                    cause,
-                    unwinding,
-                    report,
-                };
-                (kind, ended)
-            }
-            Cause::Escalated { reason } => {
-                let kind = EventKind::SupervisorEscalated {
-                    reason: reason.clone(),
-                };
-                (kind, Ended::Escalated { reason, report })
-            }
-            Cause::Fatal { path, error } => {
-                let kind = stopped(ExitReason::Failed(error.clone()));
-                let ended = Ended::Fatal {
-                    path,
-                    error,
-                    report,
-                };
-                (kind, ended)
-            }
-            Cause::Terminated { propagate, reason } => {
-                let kind = stopped(reason.clone());
-                let ended = Ended::Terminated {
-                    propagate,
-                    reason,
-                    report,
-                };
-                (kind, ended)
-            }
-        }
-    }
-}
-
-/// How a supervisor ended.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Ended {
-    /// It was asked to.
-    Stopped {
-        /// What went wrong while it stopped.
-        report: ShutdownReport,
-    },
-    /// A service that was there at the start could not be started. Those that were ready have stopped again.
-    StartFailed {
-        /// Which service.
-        path: Arc<str>,
-        /// Why it ended.
-        cause: ExitReason,
-        /// What failed while the others stopped, in that order.
-        unwinding: Vec<(Arc<str>, ExitReason)>,
-        /// What went wrong while they stopped.
-        report: ShutdownReport,
-    },
-    /// A limit was exceeded.
-    Escalated {
-        /// With what the supervisor ended: always an escalation.
-        reason: ExitReason,
-        /// What went wrong while it stopped.
-        report: ShutdownReport,
-    },
-    /// A service ended with a fatal error.
-    Fatal {
-        /// Which service.
-        path: Arc<str>,
-        /// The most important fatal error; the first of those that nobody compares.
-        error: ServiceError,
-        /// What went wrong while the supervisor stopped.
-        report: ShutdownReport,
-    },
-    /// A service ended with the verdict to terminate the tree.
-    Terminated {
-        /// Whether the supervisors above end likewise.
-        propagate: bool,
-        /// With what the service ended.
-        reason: ExitReason,
-        /// What went wrong while the supervisor stopped.
-        report: ShutdownReport,
-    },
-    /// Significant services have ended by themselves.
-    AutoShutdown {
-        /// What went wrong while the supervisor stopped.
-        report: ShutdownReport,
-    },
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    end::Cause,
+    end::{Cause, Ended, Exit},
     machine::{Status, SupervisorState},
     next::Next,
+    report::ShutdownReport,
     rules::Binding,
 };
 use crate::policy::{ExitReason, KillCause, ScopeEnding, ServiceError, Verdict, find_source};
@@ -44,37 +45,54 @@ pub(super) fn end_fatally(
     state: &mut SupervisorState,
     path: Arc<str>,
     error: ServiceError,
+    report: ShutdownReport,
 ) -> Next {
     let bound = is_bound(state);
+    let cause = Cause::Fatal { path, error };
     let Some(ending) = &mut state.ending else {
-        return Next::end(Cause::Fatal { path, error });
+        return Next::End(Box::new(Ended { cause, report }));
     };
-    let outweighs = match &ending.cause {
+    ending.ended.report.append(report);
+    let Cause::Fatal { error, .. } = &cause else {
+        return Next::Settle;
+    };
+    let outweighs = match &ending.ended.cause {
         Cause::Fatal { error: kept, .. } => {
             let compare = state.rules.more_important.as_ref();
-            compare.is_some_and(|more_important| more_important(&error, kept))
+            compare.is_some_and(|more_important| more_important(error, kept))
         }
         // What is different for a scope, rule 3: see `Binding`.
         Cause::Stopped | Cause::AutoShutdown => bound,
         Cause::StartFailed { .. } | Cause::Escalated { .. } | Cause::Terminated { .. } => false,
     };
     if outweighs {
-        ending.cause = Cause::Fatal { path, error };
+        ending.ended.cause = cause;
     }
     Next::Settle
 }
 
 /// A service that was there at the start of its supervisor could not be started: the start has failed.
-pub(super) fn start_failed(state: &SupervisorState, slot: u32, cause: ExitReason) -> Next {
+pub(super) fn start_failed(state: &SupervisorState, slot: u32, mut exit: Exit) -> Next {
     // The service is gone if somebody awaited its first start, who has the answer already.
     let path = state
         .services
         .get(slot)
         .map_or(&state.path, |service| &service.path);
-    Next::end(Cause::StartFailed {
+    // What failed while the start of a supervisor below was undone is the beginning of what fails while this one is.
+    let report = exit.take_report();
+    let cause = Cause::StartFailed {
         path: Arc::clone(path),
-        cause,
-    })
+        reason: exit.reason,
+    };
+    Next::End(Box::new(Ended { cause, report }))
+}
+
+/// The path of the service that ends the supervisor, by an end of the service in `slot`.
+pub(super) fn path_of(state: &SupervisorState, slot: u32, exit: &Exit) -> Arc<str> {
+    let path = &state.services[slot].path;
+    // A scope names its member, of which an error that came from below has the rest among its sources.
+    let origin = exit.origin().filter(|_| !is_bound(state));
+    Arc::clone(origin.unwrap_or(path))
 }
 
 /// Ends a scope: with an error that is not a service's, or without one.
@@ -84,7 +102,10 @@ pub(super) fn end_scope(state: &mut SupervisorState, error: Option<ServiceError>
     }
     let error = error.and_then(|error| bound_error(state, &ExitReason::Failed(error)));
     match error {
-        Some(error) => end_fatally(state, Arc::clone(&state.path), error),
+        Some(error) => {
+            let path = Arc::clone(&state.path);
+            end_fatally(state, path, error, ShutdownReport::default())
+        }
         None => Next::end(Cause::AutoShutdown),
     }
 }

@@ -19,12 +19,13 @@ use std::{
 
 use super::{
     dependencies,
-    end::{Cause, End, Exit, Loss},
+    end::{Cause, End, Ended, Exit, Loss},
     fatal,
     limits::{self, Exceeded},
     machine::{Status, SupervisorState},
     next::Next,
     outlook,
+    report::ShutdownReport,
     service::{Phase, Wanted},
     waiters::{Milestone, Want},
 };
@@ -80,7 +81,11 @@ pub(super) fn exited(
 }
 
 /// The present incarnation has ended, or is given up.
-pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Instant) -> Next {
+pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now: Instant) -> Next {
+    if let Some(ending) = &mut state.ending {
+        // Of a supervisor below, before its own entry: in the order of the ends.
+        ending.ended.report.append(exit.take_report());
+    }
     let in_line = state.line.current == Some(slot);
     let (wanted, end) = state.end_incarnation(slot, exit, now);
     // Rule 2. Whether a stop was asked for is known here: an error that a service returns while it stops is no reason to restart it.
@@ -94,7 +99,7 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, exit: Exit, now: Ins
     if in_line {
         report_end(state, slot, &end, Restarting::No, now);
         state.set_phase(slot, Phase::Stopped);
-        return fatal::start_failed(state, slot, end.exit.reason);
+        return fatal::start_failed(state, slot, end.exit);
     }
     // The service was ready before the one that is being started now. If it were restarted at once and that start failed after all, it would
     // have to be stopped again; and each of its failures would count, while the supervisor does not run yet.
@@ -115,7 +120,7 @@ pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Inst
     } else if judgement != Judgement::Refuse {
         state.tell(slot, Milestone::Failed(&end.exit.reason));
     }
-    apply(state, slot, judgement, end.exit.reason, now)
+    apply(state, slot, judgement, end.exit, now)
 }
 
 /// Rules 3 to 7, and 9.
@@ -177,14 +182,22 @@ fn apply(
     state: &mut SupervisorState,
     slot: u32,
     judgement: Judgement,
-    reason: ExitReason,
+    mut exit: Exit,
     now: Instant,
 ) -> Next {
+    let report = exit.take_report();
+    let origin = fatal::path_of(state, slot, &exit);
+    let reason = exit.reason;
     match judgement {
-        Judgement::Refuse | Judgement::Uninstall => {
-            dependencies::forget(state, slot, &reason, now);
+        Judgement::Refuse => dependencies::refuse(state, slot, &reason, &report, now),
+        Judgement::Uninstall => dependencies::forget(state, slot, &reason, now),
+        Judgement::Finish => {
+            let mut next = dependencies::finish(state, slot, &reason, now);
+            if let Next::End(ended) = &mut next {
+                ended.report.append(report);
+            }
+            return next;
         }
-        Judgement::Finish => return dependencies::finish(state, slot, &reason, now),
         Judgement::Bounce(delay) => return limits::bounce(state, slot, delay, now),
         Judgement::Park => state.set_phase(slot, Phase::Parked),
         Judgement::GiveUp => {
@@ -206,12 +219,16 @@ fn apply(
         // From here on: the service is put into its last phase first, since an ending supervisor stops whatever is not over.
         Judgement::Fatal(error) => {
             state.set_phase(slot, Phase::Stopped);
-            let path = Arc::clone(&state.services[slot].path);
-            return fatal::end_fatally(state, path, error);
+            return fatal::end_fatally(state, origin, error, report);
         }
         Judgement::Terminate { propagate } => {
             state.set_phase(slot, Phase::Stopped);
-            return Next::end(Cause::Terminated { propagate, reason });
+            let cause = Cause::Terminated {
+                path: origin,
+                propagate,
+                reason,
+            };
+            return Next::End(Box::new(Ended { cause, report }));
         }
         Judgement::Escalate => {
             state.set_phase(slot, Phase::Stopped);
@@ -219,7 +236,9 @@ fn apply(
             state.report_self(EventKind::LimitExceeded { count }, now);
             let path = Arc::clone(&state.services[slot].path);
             let reason = ExitReason::escalated(path, reason);
-            return Next::end(Cause::Escalated { reason });
+            let path = Arc::clone(&state.path);
+            let cause = Cause::Escalated { path, reason };
+            return Next::End(Box::new(Ended { cause, report }));
         }
     }
     Next::Settle
@@ -252,7 +271,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     };
     let path = Arc::clone(&state.services[slot].path);
     // First, since to whoever waits for a start the reason is the end of the supervisor, and not the loss.
-    let fatal = fatal::end_fatally(state, path, error);
+    let fatal = fatal::end_fatally(state, path, error, ShutdownReport::default());
     Next::Then(Box::new((fatal, Next::TellLoss { slot, loss })))
 }
 
@@ -267,7 +286,7 @@ pub(super) fn tell_loss(state: &mut SupervisorState, slot: u32, loss: Loss, now:
     state.tell(slot, Milestone::Ended);
     state.tell(slot, Milestone::Failed(&reason));
     if state.status == Status::Starting && loss.starting && state.is_static(slot) {
-        return fatal::start_failed(state, slot, reason);
+        return fatal::start_failed(state, slot, Exit::from(reason));
     }
     dependencies::became_unavailable(state, slot, now);
     Next::Settle

@@ -89,7 +89,7 @@ use std::{
 
 pub(crate) use self::waiters::Presence;
 pub(crate) use self::{
-    end::{Ended, Exit},
+    end::{Cause, Ended, Exit},
     machine::SupervisorState,
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Waiter},
@@ -420,8 +420,8 @@ impl SupervisorState {
                     }
                     Next::Settle
                 }
-                Next::End(cause) => {
-                    stop::end(self, *cause);
+                Next::End(ended) => {
+                    stop::end(self, *ended);
                     Next::Settle
                 }
                 Next::Ended { slot, exit } => judge::ended(self, slot, exit, now),

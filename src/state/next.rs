@@ -3,7 +3,7 @@
 use std::{time::Duration, vec::IntoIter};
 
 use super::{
-    end::{Cause, End, Exit, Loss},
+    end::{Cause, End, Ended, Exit, Loss},
     service::Wanted,
 };
 use crate::token::ServiceToken;
@@ -23,8 +23,8 @@ pub(super) enum Next {
     Begin(u32),
     /// Likewise several, in this order.
     BeginAll(Vec<u32>),
-    /// The supervisor ends. By [`stop`](super::stop).
-    End(Box<Cause>),
+    /// The supervisor ends like this, as far as is known. By [`stop`](super::stop).
+    End(Box<Ended>),
     /// The supervisor no longer reckons with an incarnation, whose cell may be stuck. By [`judge`](super::judge).
     Ended { slot: u32, exit: Exit },
     /// An incarnation has ended that was not to be stopped: it is judged what follows. By [`judge`](super::judge).
@@ -48,6 +48,6 @@ pub(super) enum Next {
 impl Next {
     /// The supervisor ends.
     pub(super) fn end(cause: Cause) -> Self {
-        Self::End(Box::new(cause))
+        Self::End(Box::new(Ended::from(cause)))
     }
 }

@@ -8,7 +8,7 @@ use super::{
     fatal::is_bound,
     machine::{Status, SupervisorState},
     next::Next,
-    output::{Answer, Waiter},
+    output::{Answer, Unready, Waiter},
     rules::SupervisorRules,
     service::{Phase, Wanted},
     waiters::{Milestone, Want},
@@ -159,7 +159,7 @@ pub(super) fn await_ready(
     now: Instant,
 ) -> Next {
     let Ok(slot) = address(state, token) else {
-        let answer = Answer::Ready(Err(ExitReason::Shutdown));
+        let answer = Answer::Ready(Err(Unready::from(ExitReason::Shutdown)));
         state.output.answer(waiter, answer);
         return Next::Settle;
     };

@@ -87,7 +87,25 @@ pub(crate) enum Answer {
     /// Of `reset`: the service is ready, or why not.
     Reset(Result<(), ResetError>),
     /// Of `await_ready`: the service is ready, or why its first start failed, and it is forgotten.
-    Ready(Result<(), ExitReason>),
+    Ready(Result<(), Unready>),
+}
+
+/// Why a service did not become ready.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unready {
+    /// Why it ended.
+    pub(crate) reason: ExitReason,
+    /// What failed while the start of a supervisor was undone, in that order.
+    pub(crate) unwinding: Vec<(Arc<str>, ExitReason)>,
+}
+
+impl From<ExitReason> for Unready {
+    fn from(reason: ExitReason) -> Self {
+        Self {
+            reason,
+            unwinding: Vec::new(),
+        }
+    }
 }
 
 /// The effects that were not taken yet.

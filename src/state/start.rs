@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     dependencies,
-    end::Cause,
+    end::{Cause, Exit},
     error::AddError,
     fatal,
     machine::{Status, SupervisorState, later},
@@ -104,16 +104,16 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
         return Next::Settle;
     };
     let reason = dependencies::block(state, slot, on, Obstacle::Missing, now);
-    fatal::start_failed(state, slot, reason)
+    fatal::start_failed(state, slot, Exit::from(reason))
 }
 
 /// The services could not even be built: ends the start before it began.
-pub(super) fn refuse(state: &mut SupervisorState, cause: ExitReason) -> Next {
+pub(super) fn refuse(state: &mut SupervisorState, reason: ExitReason) -> Next {
     // Counted as a start like any other, so that its end is an event of the incarnation that has failed.
     state.status = Status::Starting;
     state.starts += 1;
     let path = Arc::clone(&state.path);
-    Next::end(Cause::StartFailed { path, cause })
+    Next::end(Cause::StartFailed { path, reason })
 }
 
 /// Puts a supervisor that has ended back to the time before its start, with the services that it had.
@@ -274,7 +274,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
         match begun {
             Begun::Started => state.line.current = Some(slot),
             Begun::Blocked(reason) if state.status == Status::Starting => {
-                return Some(fatal::start_failed(state, slot, reason));
+                return Some(fatal::start_failed(state, slot, Exit::from(reason)));
             }
             // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
             Begun::Blocked(_) | Begun::Waits => {}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     dependencies,
-    end::{Asked, Cause, End, Ending, Exit},
+    end::{Asked, Cause, End, Ended, Ending, Exit},
     fatal,
     machine::{Status, SupervisorState, later},
     next::Next,
@@ -149,7 +149,7 @@ pub(super) fn stopped(
     state: &mut SupervisorState,
     slot: u32,
     wanted: Wanted,
-    end: End,
+    mut end: End,
     now: Instant,
 ) -> Next {
     // Asked before it is told, since a fatal error is what keeps the service from being started again.
@@ -164,9 +164,10 @@ pub(super) fn stopped(
     let Some(error) = error else {
         return become_wanted(state, slot, wanted, &end, now);
     };
-    let path = state.services[slot].path.clone();
+    let report = end.exit.take_report();
+    let path = fatal::path_of(state, slot, &end.exit);
     // The end of the supervisor first: with that, whatever was wanted of the service, it is not started again.
-    let fatal = fatal::end_fatally(state, path, error);
+    let fatal = fatal::end_fatally(state, path, error, report);
     let become_wanted = Next::Become { slot, wanted, end };
     Next::Then(Box::new((fatal, become_wanted)))
 }
@@ -279,7 +280,7 @@ pub(super) fn shutdown(
         return Next::Settle;
     }
     // Without effect on a supervisor that ends already, but for the time.
-    end(state, Cause::Stopped);
+    end(state, Ended::from(Cause::Stopped));
     if let Some(at) = deadline
         && let Some(ending) = &mut state.ending
     {
@@ -288,18 +289,28 @@ pub(super) fn shutdown(
     Next::Settle
 }
 
-/// Begins to stop all services, unless the supervisor ends already.
-pub(super) fn end(state: &mut SupervisorState, cause: Cause) {
+/// Begins to stop all services. What went wrong before that, below the service that is the cause, is kept in any case.
+pub(super) fn end(state: &mut SupervisorState, ended: Ended) {
+    if let Some(ending) = &mut state.ending {
+        // Another cause came first.
+        return ending.ended.report.append(ended.report);
+    }
     if state.is_ending() {
         return;
     }
     state.status = Status::Ending;
-    state.ending = Some(Box::new(Ending::new(cause)));
+    state.ending = Some(Box::new(Ending::new(ended)));
     // Nothing is started from here on, so nothing waits for it either.
     state.pause = None;
     state.next_resume = None;
     state.queue.clear();
-    state.deferred.clear();
+    for (_, mut end) in std::mem::take(&mut state.deferred) {
+        // Not judged any more, but what went wrong below is told all the same.
+        let report = end.exit.take_report();
+        if let Some(ending) = &mut state.ending {
+            ending.ended.report.append(report);
+        }
+    }
     let all: Vec<u32> = state.services.in_order().collect();
     for slot in all {
         end_service(state, slot);
@@ -361,9 +372,8 @@ pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
             dependencies::forget(state, slot, &reason, now);
         }
     }
-    let (kind, ended) = ending.complete();
-    let event = state.own_event(kind, now);
-    let ended = Box::new(ended);
+    let ended = Box::new(ending.ended);
+    let event = state.own_event(ended.event(), now);
     state.output.push(Effect::End { ended, event });
 }
 

@@ -205,6 +205,19 @@ impl Bench {
         }
     }
 
+    /// Why the supervisor has ended, if it has.
+    fn cause(&self) -> Option<&Cause> {
+        self.ended.as_ref().map(|ended| &ended.cause)
+    }
+
+    /// Ends a service that is a supervisor.
+    fn end_below(&mut self, name: &str, ended: Ended) {
+        let view = self.view(name);
+        self.state
+            .exited(view.token, view.generation, Exit::from(ended), self.now);
+        self.run();
+    }
+
     fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddError> {
         let name = rules.name.to_string();
         let token = self.state.add(rules, self.now)?;
@@ -252,6 +265,7 @@ impl Bench {
         let exit = Exit {
             reason: ExitReason::Normal,
             verdict: Some(verdict),
+            ended: None,
         };
         self.state
             .exited(view.token, view.generation, exit, self.now);

@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 
 use super::{
     error::{RemoveError, ResetError, RestartError, StopError},
-    output::{Answer, Output, Waiter},
+    output::{Answer, Output, Unready, Waiter},
+    report::ShutdownReport,
 };
 use crate::policy::ExitReason;
 
@@ -62,6 +63,12 @@ pub(super) enum Milestone<'a> {
     Ended,
     /// It is forgotten.
     Removed(&'a ExitReason),
+    /// It is forgotten, because it ended before it was ready and somebody awaited that.
+    Refused {
+        reason: &'a ExitReason,
+        /// What went wrong while the start of a supervisor was undone.
+        unwinding: &'a ShutdownReport,
+    },
 }
 
 impl Waiters {
@@ -189,7 +196,7 @@ impl Milestone<'_> {
             Want::Removed => self.for_removed(),
             Want::Stopped => {
                 // A removal may overtake a stop. Whoever asked for the stop has what it wanted.
-                let ended = matches!(self, Self::Ended | Self::Removed(_));
+                let ended = matches!(self, Self::Ended | Self::Removed(_) | Self::Refused { .. });
                 ended.then_some(Answer::Stopped(Ok::<(), StopError>(())))
             }
             Want::Restarted | Want::Revived => self.for_restarted(),
@@ -200,7 +207,9 @@ impl Milestone<'_> {
 
     fn for_removed(self) -> Option<Answer> {
         match self {
-            Self::Removed(reason) => Some(Answer::Removed(Ok::<_, RemoveError>(reason.clone()))),
+            Self::Removed(reason) | Self::Refused { reason, .. } => {
+                Some(Answer::Removed(Ok::<_, RemoveError>(reason.clone())))
+            }
             _ => None,
         }
     }
@@ -211,7 +220,9 @@ impl Milestone<'_> {
             Self::Failed(reason) => Err(RestartError::Failed {
                 reason: reason.clone(),
             }),
-            Self::Interrupted | Self::Removed(_) => Err(RestartError::Interrupted),
+            Self::Interrupted | Self::Removed(_) | Self::Refused { .. } => {
+                Err(RestartError::Interrupted)
+            }
             Self::ShuttingDown => Err(RestartError::ShuttingDown),
             // The end with which the restart begins.
             Self::Ended => return None,
@@ -225,7 +236,9 @@ impl Milestone<'_> {
             Self::Failed(reason) => Err(ResetError::Failed {
                 reason: reason.clone(),
             }),
-            Self::Interrupted | Self::Removed(_) => Err(ResetError::Interrupted),
+            Self::Interrupted | Self::Removed(_) | Self::Refused { .. } => {
+                Err(ResetError::Interrupted)
+            }
             Self::ShuttingDown => Err(ResetError::ShuttingDown),
             Self::Ended => return None,
         };
@@ -235,9 +248,13 @@ impl Milestone<'_> {
     fn for_first_ready(self) -> Option<Answer> {
         let result = match self {
             Self::Ready => Ok(()),
-            Self::Failed(reason) | Self::Removed(reason) => Err(reason.clone()),
+            Self::Failed(reason) | Self::Removed(reason) => Err(Unready::from(reason.clone())),
+            Self::Refused { reason, unwinding } => Err(Unready {
+                reason: reason.clone(),
+                unwinding: unwinding.failures().to_vec(),
+            }),
             // It was to be started and is not: the same as one that was stopped before it was ready.
-            Self::Interrupted | Self::ShuttingDown => Err(ExitReason::Shutdown),
+            Self::Interrupted | Self::ShuttingDown => Err(Unready::from(ExitReason::Shutdown)),
             Self::Ended => return None,
         };
         Some(Answer::Ready(result))

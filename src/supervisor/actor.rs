@@ -251,12 +251,6 @@ impl Core {
                 }
             }
             NoticeKind::Ready => self.state.ready(token, generation, now()),
-            NoticeKind::ReportedBelow(report) => {
-                // A subtree that was stopped alone has told whoever stopped it, and this supervisor has no report to put it into.
-                if self.state.is_ending() {
-                    self.ending.failed_below(*report);
-                }
-            }
             NoticeKind::ScopeEnds(error) => self.end_scope(generation, error),
             NoticeKind::Started => self.state.started(token, generation, now()),
             NoticeKind::StopAcknowledged => {

@@ -6,7 +6,7 @@
 //! 1. what followed from the end of the last service is carried out: look-ups see it, its event is told, who waited is answered;
 //! 2. clean-ups are called, the latest first; a panic in one is kept here, for the report;
 //! 3. the last event of the incarnation is told;
-//! 4. the incarnation stops, and its `stopped` tells the outcome above, and then to those who wait for the end.
+//! 4. the incarnation stops, and its `stopped` tells the end above, and to those who wait for it.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub(super) struct Ending {
     /// Set by the state's last effect, taken when the incarnation has stopped.
     ended: Option<Ended>,
     last: LastEnd,
-    /// What went wrong below those services that are supervisors, and in clean-ups, while this one ends.
-    below: ShutdownReport,
+    /// The clean-ups that have panicked, until the end is set.
+    panics: ShutdownReport,
 }
 
 impl Ending {
@@ -30,7 +30,7 @@ impl Ending {
         Self {
             ended: None,
             last: LastEnd::Unexpected,
-            below: ShutdownReport::default(),
+            panics: ShutdownReport::default(),
         }
     }
 
@@ -57,18 +57,14 @@ impl Ending {
         WhatIsDown::Released
     }
 
-    /// Adds what went wrong in a subtree.
-    pub(super) fn failed_below(&mut self, report: ShutdownReport) {
-        self.below.append(report);
-    }
-
     /// Adds a clean-up that panicked.
     pub(super) fn cleanup_panicked(&mut self, path: &Arc<str>, panic: ExitReason) {
-        self.below.push_failure(Arc::clone(path), panic);
+        self.panics.push_failure(Arc::clone(path), panic);
     }
 
     /// Says how the supervisor has ended.
-    pub(super) fn set(&mut self, ended: Ended) {
+    pub(super) fn set(&mut self, mut ended: Ended) {
+        ended.report.append(std::mem::take(&mut self.panics));
         self.ended = Some(ended);
     }
 
@@ -77,11 +73,9 @@ impl Ending {
         self.ended.is_some()
     }
 
-    /// Takes how the supervisor has ended, with what went wrong below it.
-    pub(super) fn take(&mut self) -> Option<(Ended, ShutdownReport)> {
-        // `below` stays if there is no end to take: a supervisor below may report before this one has ended.
-        let ended = self.ended.take()?;
-        Some((ended, std::mem::take(&mut self.below)))
+    /// Takes how the supervisor has ended.
+    pub(super) fn take(&mut self) -> Option<Ended> {
+        self.ended.take()
     }
 
     /// Drops an end that nobody was told: the incarnation was killed before it could.
@@ -91,7 +85,7 @@ impl Ending {
 
     /// Begins anew, with the next incarnation.
     pub(super) fn reopen(&mut self) {
-        self.below = ShutdownReport::default();
+        self.panics = ShutdownReport::default();
     }
 }
 

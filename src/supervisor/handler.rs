@@ -1,5 +1,7 @@
 //! The messages of a supervisor, each one call of the state.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 
 use super::{
@@ -156,7 +158,11 @@ impl Core {
             },
             move |answer| match answer {
                 Answer::Ready(Ok(())) => Some(Ok(service)),
-                Answer::Ready(Err(reason)) => Some(Err(StartError::failed(service.path(), reason))),
+                Answer::Ready(Err(unready)) => Some(Err(StartError::Failed {
+                    path: Arc::from(service.path()),
+                    reason: unready.reason,
+                    unwinding: unready.unwinding,
+                })),
                 _ => None,
             },
         );

@@ -17,9 +17,8 @@ use super::{
 };
 use crate::{
     policy::{ExitReason, ServiceError, Verdict},
-    service::{AnyLink, NoticeKind, ServiceContext},
-    state::Ended,
-    tree::Outcome,
+    service::{AnyLink, ServiceContext},
+    state::{Cause, Exit},
 };
 
 impl Actor for SupervisorActor {
@@ -66,14 +65,13 @@ impl Actor for SupervisorActor {
 
     fn stopped(&mut self, ctx: &mut Self::Context) {
         // Always there: only `stopping` lets the context of a supervisor stop.
-        let Some((ended, below)) = self.core.ending.take() else {
+        let Some(ended) = self.core.ending.take() else {
             return;
         };
         let (run, error) = self.core.scope.take(&ended);
-        let on_request = matches!(ended, Ended::Stopped { .. });
-        let path = Arc::clone(ctx.link().core().path());
-        let (mut outcome, mut exit) = Outcome::of(&path, ended);
-        outcome.report.append(below);
+        let on_request = ended.cause == Cause::Stopped;
+        let report = ended.report.clone();
+        let mut exit = Exit::from(ended);
         if on_request && !ctx.was_asked_to_stop() {
             // A user has shut this supervisor down, not the supervisor above, which would take that for an end by itself and start it again.
             exit.verdict = Some(Verdict::Uninstall);
@@ -81,25 +79,13 @@ impl Actor for SupervisorActor {
         if let Some(error) = &error {
             exit.reason = ExitReason::Failed(ServiceError::new(error.clone()));
         }
-        let report = outcome.report.clone();
-        // Notices arrive in order. This comes before that of the exit, with which the keeper closes the tree, and with which the supervisor
-        // above may be done with its own stop, and its report.
-        tell_above(ctx, outcome);
+        // To whoever is above, a supervisor or the keeper of the tree: once everything of this incarnation is dropped.
         ctx.end_with(exit);
         // Those who shut this supervisor down hear of it before it is released above: they get the report and not `SupervisorGone`.
         self.core.answers.tell_end(&report);
         if let Some(run) = run {
             run.end(error.map_or(Ok(()), Err));
         }
-    }
-}
-
-/// Tells the tree how it ends, or the supervisor above what went wrong below this one.
-fn tell_above(ctx: &ServiceContext<SupervisorActor>, outcome: Outcome) {
-    if let Some(Upward::Root { tree }) = Upward::of(ctx.link().core().parent()) {
-        tree.tell_outcome(outcome);
-    } else if !outcome.report.is_clean() {
-        ctx.notify_supervisor(NoticeKind::ReportedBelow(Box::new(outcome.report)));
     }
 }
 

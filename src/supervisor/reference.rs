@@ -20,7 +20,7 @@ use crate::{
         StopError,
     },
     token::ServiceToken,
-    tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle},
+    tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle, result},
 };
 
 /// A handle of a running supervisor.
@@ -269,7 +269,7 @@ impl SupervisorRef {
         if self.is_root() {
             // A command and not a message, which would wait behind all that is queued for the root.
             self.link.core().stop();
-            self.tree.outcome().await.map(|outcome| outcome.report)
+            self.tree.ended().await.map(|ended| ended.report.clone())
         } else {
             self.shutdown_below(message::Shutdown::new()).await
         }
@@ -283,7 +283,7 @@ impl SupervisorRef {
                 Some(deadline) => self.link.core().stop_by(deadline),
                 None => self.link.core().stop(),
             }
-            self.tree.outcome().await.map(|outcome| outcome.report)
+            self.tree.ended().await.map(|ended| ended.report.clone())
         } else {
             self.shutdown_below(message::Shutdown::within(limit)).await
         }
@@ -299,8 +299,8 @@ impl SupervisorRef {
     ///
     /// Cancel safe.
     pub async fn join(&self) -> Result<(), JoinError> {
-        match self.tree.outcome().await {
-            Ok(outcome) => outcome.result,
+        match self.tree.ended().await {
+            Ok(ended) => result(&ended),
             Err(_) => Err(JoinError::SystemStopped),
         }
     }

@@ -17,7 +17,7 @@ use super::error::ScopeError;
 use crate::{
     policy::{ExitReason, ScopeEnding, ServiceError},
     service::{AnyLink, NoticeKind, Parent, ServiceRef, ServiceSpec},
-    state::{AddError, Ended},
+    state::{AddError, Cause, Ended},
     token::ServiceToken,
 };
 
@@ -176,18 +176,17 @@ impl CurrentRun {
 impl ScopeError {
     /// The error that a scope has ended with.
     fn of(scope: &Arc<str>, ended: &Ended) -> Option<Self> {
-        let (from, reason) = match ended {
-            Ended::Stopped { .. } | Ended::AutoShutdown { .. } | Ended::Terminated { .. } => {
-                return None;
-            }
-            Ended::Escalated { reason, .. } => (scope, reason.clone()),
-            Ended::Fatal { path, error, .. } => {
+        let (from, reason) = match &ended.cause {
+            Cause::Stopped | Cause::AutoShutdown | Cause::Terminated { .. } => return None,
+            Cause::Fatal { path, error } => {
                 // The state makes an error of a panic or a kill, so that it can be ranked. Here it becomes the exit reason again.
                 let reason = error.downcast_ref::<ExitReason>().cloned();
                 let failed = || ExitReason::Failed(error.clone());
                 (path, reason.unwrap_or_else(failed))
             }
-            Ended::StartFailed { path, cause, .. } => (path, cause.clone()),
+            Cause::Escalated { path, reason } | Cause::StartFailed { path, reason } => {
+                (path, reason.clone())
+            }
         };
         let path = Arc::clone(scope);
         // An error of the scope itself was given by `Scope::fail`, or is of its build function.

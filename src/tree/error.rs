@@ -7,6 +7,7 @@ use actix::MailboxError;
 use crate::{
     policy::{ExitReason, ServiceError},
     service::StartError,
+    state::{Cause, Ended},
 };
 
 /// The supervisor has ended, or is down until somebody starts it again. Nothing can be asked of it.
@@ -55,7 +56,7 @@ pub enum JoinError {
     /// A service ended with an error that the spec calls fatal. With several, the most important one.
     #[error("service `{path}` ended the tree")]
     Fatal {
-        /// The service.
+        /// The service, also if it is one below a supervisor that has ended with its error.
         path: Arc<str>,
         /// Its error.
         #[source]
@@ -78,7 +79,7 @@ pub enum JoinError {
         /// Why.
         #[source]
         reason: ExitReason,
-        /// What failed while the start was undone, in that order.
+        /// What failed while the start was undone, in that order, also below a supervisor that has failed to start.
         unwinding: Vec<(Arc<str>, ExitReason)>,
     },
     /// The actix system was stopped under the tree.
@@ -87,7 +88,7 @@ pub enum JoinError {
     /// A service asked for the end of the tree.
     #[error("service `{path}` asked for the end of the tree")]
     Terminated {
-        /// The service.
+        /// The service, also if it is one below supervisors that have passed its request on.
         path: Arc<str>,
         /// How it ended.
         #[source]
@@ -95,15 +96,35 @@ pub enum JoinError {
     },
 }
 
-impl JoinError {
-    /// The reason in the terms of a service's end.
-    pub(super) fn reason(&self) -> ExitReason {
-        match self {
-            Self::Escalated { reason, .. }
-            | Self::StartFailed { reason, .. }
-            | Self::Terminated { reason, .. } => reason.clone(),
-            Self::Fatal { error, .. } => ExitReason::Failed(error.clone()),
-            Self::NotStarted { .. } | Self::SystemStopped => ExitReason::Shutdown,
-        }
+/// What `join` returns of a tree that has ended like this.
+pub(crate) fn result(ended: &Ended) -> Result<(), JoinError> {
+    Err(match ended.cause.clone() {
+        // An auto shutdown is an end that the spec asks for, so nobody is told of an error.
+        Cause::Stopped | Cause::AutoShutdown => return Ok(()),
+        Cause::StartFailed { path, reason } => JoinError::StartFailed {
+            path,
+            reason,
+            unwinding: ended.report.failures().to_vec(),
+        },
+        Cause::Escalated { path, reason } => JoinError::Escalated { path, reason },
+        Cause::Fatal { path, error } => JoinError::Fatal { path, error },
+        Cause::Terminated { path, reason, .. } => JoinError::Terminated { path, reason },
+    })
+}
+
+/// What `start` returns of a tree with this root that has ended like this before it was ready.
+pub(super) fn start_error(root: Arc<str>, ended: &Ended) -> StartError {
+    let (path, reason) = match ended.cause.clone() {
+        // Somebody dropped the call of `start`, or stopped the root, before it was ready.
+        Cause::Stopped | Cause::AutoShutdown => return StartError::Stopped { path: root },
+        Cause::StartFailed { path, reason }
+        | Cause::Escalated { path, reason }
+        | Cause::Terminated { path, reason, .. } => (path, reason),
+        Cause::Fatal { path, error } => (path, ExitReason::Failed(error)),
+    };
+    StartError::Failed {
+        path,
+        reason,
+        unwinding: ended.report.failures().to_vec(),
     }
 }

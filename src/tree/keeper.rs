@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot, watch};
 
-use super::{Outcome, Tree, TreeHandle};
+use super::{Tree, TreeHandle, error::start_error};
 use crate::{
     policy::ExitReason,
     registry::Changed,
     service::{AnyLink, Notice, NoticeKind, StartError, Watched},
-    state::{Exit, ServiceState},
+    state::{Ended, Exit, ServiceState},
 };
 
 /// Takes the notices of the root's cell. A root is not restarted, and its end is the end of the tree.
 pub(crate) struct Keeper {
     link: Arc<dyn AnyLink>,
     tree: Arc<Tree>,
-    publish: watch::Sender<Option<Outcome>>,
+    publish: watch::Sender<Option<Arc<Ended>>>,
     /// Who started the tree, until the start has succeeded or failed.
     starter: Option<oneshot::Sender<Result<(), StartError>>>,
 }
@@ -28,7 +28,7 @@ impl Keeper {
     pub(crate) fn spawn(
         link: Arc<dyn AnyLink>,
         tree: Arc<Tree>,
-        publish: watch::Sender<Option<Outcome>>,
+        publish: watch::Sender<Option<Arc<Ended>>>,
         notices: UnboundedReceiver<Notice>,
     ) -> (Arc<TreeHandle>, oneshot::Receiver<Result<(), StartError>>) {
         // Made here and held by the caller, who gives it to the first reference: without one the tree would be stopped at once.
@@ -50,14 +50,11 @@ impl Keeper {
         while let Some(notice) = notices.recv().await {
             match notice.kind {
                 NoticeKind::Ready => self.started(),
-                // Of no use here: what went wrong below a root is in its outcome, and nobody waits for it to acknowledge a stop.
-                NoticeKind::ReportedBelow(_)
-                | NoticeKind::ScopeEnds(_)
-                | NoticeKind::Started
-                | NoticeKind::StopAcknowledged => {}
-                NoticeKind::Exited(exit) => return self.ended(&exit),
+                // Of no use here: nobody waits for a root to acknowledge a stop.
+                NoticeKind::ScopeEnds(_) | NoticeKind::Started | NoticeKind::StopAcknowledged => {}
+                NoticeKind::Exited(exit) => return self.ended(exit),
                 // The system stops, and drops the cell before this task. That is nobody's failure.
-                NoticeKind::Lost => return self.ended(&Exit::from(ExitReason::Shutdown)),
+                NoticeKind::Lost => return self.ended(Exit::from(ExitReason::Shutdown)),
             }
         }
     }
@@ -71,22 +68,22 @@ impl Keeper {
         }
     }
 
-    /// Ends the tree. The order is that of invariant 1: the mailbox, the outcome, the events and the registry.
-    fn ended(mut self, exit: &Exit) {
+    /// Ends the tree. The order is that of invariant 1: the mailbox, the end, the events and the registry.
+    fn ended(mut self, exit: Exit) {
         let path = Arc::clone(self.link.core().path());
-        // None was told if the root's actor panicked or was killed, or if its cell is lost: then the exit is all that is known.
-        let outcome = self
-            .tree
-            .take_told()
-            .unwrap_or_else(|| Outcome::without_report(&path, exit));
+        // None was told if the root's actor panicked or was killed, or if its cell is lost: then the reason is all that is known.
+        let ended = match exit.ended {
+            Some(ended) => *ended,
+            None => Ended::without_a_word(&path, &exit.reason),
+        };
         self.mirror(ServiceState::Stopped);
         // Drops the factory, and what the supervisor keeps was dropped with its incarnation: no address of the tree is open any more.
         self.link.core().release();
         // Still there if the root has never been ready: its end is that of the start.
         if let Some(starter) = self.starter.take() {
-            let _caller_gone = starter.send(Err(outcome.start_error(path)));
+            let _caller_gone = starter.send(Err(start_error(path, &ended)));
         }
-        self.publish.send_replace(Some(outcome));
+        self.publish.send_replace(Some(Arc::new(ended)));
         self.tree.close();
     }
 

@@ -1,6 +1,6 @@
 //! What the supervisors of one tree share, and what stands in for the supervisor that a root does not have.
 //!
-//! A [`Tree`] holds the registry, the events, the shared threads and the outcome. Its [`Keeper`] takes the notices of the root's cell,
+//! A [`Tree`] holds the registry, the events, the shared threads and the end. Its [`Keeper`] takes the notices of the root's cell,
 //! as a supervisor takes those of its services. [`signal`] and [`systemd`] make a program of a tree.
 //!
 //! Nothing here decides, starts or stops a service, or knows what a supervisor is: the root is a link and its notices, and whoever
@@ -8,13 +8,12 @@
 //!
 //! # Invariants
 //!
-//! 1. A tree ends once. Its outcome is published before its events and its registry are closed, so that whoever sees the end of
-//!    either finds the outcome there.
+//! 1. A tree ends once. Its end is published before its events and its registry are closed, so that whoever sees the end of
+//!    either finds that there.
 //! 2. Services hold the tree, and only users hold its [`TreeHandle`]: a tree that nobody can reach any more is stopped.
 
 mod error;
 mod keeper;
-mod outcome;
 mod pool;
 pub(crate) mod signal;
 #[cfg(feature = "sd-notify")]
@@ -22,7 +21,7 @@ pub(crate) mod systemd;
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use actix::{Actor, Addr};
@@ -31,23 +30,20 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::error::{JoinError, ShutdownError, SupervisorGone};
 use self::pool::Pool;
-pub(crate) use self::{keeper::Keeper, outcome::Outcome};
+pub(crate) use self::{error::result, keeper::Keeper};
 use crate::{
     observe::EventHub,
     registry::{Close, Located, LookupError, RegistryActor, ServiceKey, WhenReady},
     service::AnyLink,
+    state::Ended,
 };
 
-/// The registry, the events, the shared threads and the outcome of one tree.
+/// The registry, the events, the shared threads and the end of one tree.
 pub(crate) struct Tree {
     pub(crate) registry: Addr<RegistryActor>,
     pub(crate) events: EventHub,
     /// `None` until the tree has ended.
-    published: watch::Receiver<Option<Outcome>>,
-    /// The outcome, from the end of the root's actor, which knows it, to the end of the root's cell, which ends the tree.
-    ///
-    /// A mutex because the tree is shared between threads; it is locked twice in the life of a tree.
-    told: Mutex<Option<Outcome>>,
+    published: watch::Receiver<Option<Arc<Ended>>>,
     /// Whether the root has begun to end. A channel, since systemd is told as soon as that changes.
     closing: watch::Sender<bool>,
     /// Made by the first service that is placed there, since most trees have none.
@@ -58,13 +54,12 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// A tree whose registry runs on this thread's arbiter, and what its outcome is published with.
-    pub(crate) fn new() -> (Self, watch::Sender<Option<Outcome>>) {
+    pub(crate) fn new() -> (Self, watch::Sender<Option<Arc<Ended>>>) {
         let (publish, published) = watch::channel(None);
         let tree = Self {
             registry: RegistryActor::default().start(),
             events: EventHub::default(),
             published,
-            told: Mutex::default(),
             closing: watch::Sender::new(false),
             pool: OnceLock::new(),
             handle: OnceLock::new(),
@@ -81,25 +76,15 @@ impl Tree {
         let _called_once = self.handle.set(Arc::downgrade(handle));
     }
 
-    /// Says how the tree ends; known before its root's cell is down.
-    pub(crate) fn tell_outcome(&self, outcome: Outcome) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-    }
-
-    fn take_told(&self) -> Option<Outcome> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.take()
-    }
-
-    /// Waits until the tree has ended.
-    pub(crate) async fn outcome(&self) -> Result<Outcome, ShutdownError> {
-        // Cloned, since waiting marks a receiver: so any number may wait, and each sees an outcome that was there before it came.
+    /// Waits until the tree has ended, and says how.
+    pub(crate) async fn ended(&self) -> Result<Arc<Ended>, ShutdownError> {
+        // Cloned, since waiting marks a receiver: so any number may wait, and each sees an end that was there before it came.
         let mut published = self.published.clone();
-        // The keeper is a task of the root's arbiter. A system that stops drops it, and the sender with it, without an outcome.
-        let outcome = published.wait_for(Option::is_some).await;
-        outcome
+        // The keeper is a task of the root's arbiter. A system that stops drops it, and the sender with it, without an end.
+        let ended = published.wait_for(Option::is_some).await;
+        ended
             .ok()
-            .and_then(|outcome| outcome.clone())
+            .and_then(|ended| ended.clone())
             .ok_or(ShutdownError::SystemStopped)
     }
 

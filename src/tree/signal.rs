@@ -16,7 +16,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::Tree;
+use super::{Tree, error::result};
 use crate::service::AnyLink;
 
 /// The root of a tree, as far as whoever makes a program of the tree has to reach it.
@@ -43,17 +43,17 @@ pub(crate) async fn run(tree: &Tree, root: Option<impl Root>) -> ExitCode {
     if let Err(error) = &listener {
         tracing::error!(target: "resurgam", %error, "cannot listen to signals");
     }
-    match tree.outcome().await {
+    match tree.ended().await {
         Err(error) => {
             tracing::error!(target: "resurgam", "{error}");
             ExitCode::FAILURE
         }
-        Ok(outcome) => {
-            if let Err(error) = &outcome.result {
-                let error: &dyn std::error::Error = error;
+        Ok(ended) => {
+            if let Err(error) = result(&ended) {
+                let error: &dyn std::error::Error = &error;
                 tracing::error!(target: "resurgam", error, "the tree has failed");
-            } else if !outcome.report.is_clean() {
-                tracing::error!(target: "resurgam", report = %outcome.report, "the tree did not stop cleanly");
+            } else if !ended.report.is_clean() {
+                tracing::error!(target: "resurgam", report = %ended.report, "the tree did not stop cleanly");
             } else {
                 return ExitCode::SUCCESS;
             }

@@ -23,6 +23,7 @@ mod unix {
 
     use crate::tree::{
         Tree,
+        error::result,
         signal::{self, Root},
     };
 
@@ -48,8 +49,8 @@ mod unix {
         if stopping == Stopping::Untold {
             notify(&NotifyState::Stopping);
         }
-        let error = match tree.outcome().await {
-            Ok(outcome) => outcome.result.err().map(|error| error.to_string()),
+        let error = match tree.ended().await {
+            Ok(ended) => result(&ended).err().map(|error| error.to_string()),
             Err(error) => Some(error.to_string()),
         };
         if let Some(error) = error {

@@ -221,7 +221,11 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     fn end(&mut self, reason: ExitReason, verdict: Option<Verdict>) {
         // The first reason is the cause; what fails while the rest is handled follows from it.
         if self.ending.is_none() {
-            self.ending = Some(Box::new(Exit { reason, verdict }));
+            self.ending = Some(Box::new(Exit {
+                reason,
+                verdict,
+                ended: None,
+            }));
         }
         self.state = ActorState::Stopped;
     }

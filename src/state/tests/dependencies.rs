@@ -1,6 +1,6 @@
 //! Services that require others.
 
-use super::*;
+use super::{super::output::Unready, *};
 
 fn requiring(name: &str, requires: &[&str]) -> ServiceRules {
     let mut rules = named(name);
@@ -216,11 +216,11 @@ fn awaiting_a_service_that_waits_in_vain_is_an_error_at_once() {
     let api = bench.add(requiring("api", &["db"])).unwrap();
     bench.state.await_ready(api, Waiter(1), bench.now);
     bench.run();
-    let [(Waiter(1), Answer::Ready(Err(reason)))] = &bench.answers[..] else {
+    let [(Waiter(1), Answer::Ready(Err(unready)))] = &bench.answers[..] else {
         panic!("{:?}", bench.answers);
     };
     assert_eq!(
-        reason.to_string(),
+        unready.reason.to_string(),
         "failed: required service `db` does not exist"
     );
     assert!(bench.state.named("api").is_none());
@@ -304,7 +304,10 @@ fn supervisor_that_was_killed_starts_again_whoever_waited_for_a_service_that_it_
     bench.run();
     assert_eq!(
         bench.answers,
-        [(Waiter(1), Answer::Ready(Err(ExitReason::Shutdown)))]
+        [(
+            Waiter(1),
+            Answer::Ready(Err(Unready::from(ExitReason::Shutdown)))
+        )]
     );
     assert_eq!(bench.story(), ["a ServiceRemoved"]);
     assert_eq!(bench.state_of("b"), ServiceState::Waiting);

@@ -1,6 +1,6 @@
 //! What follows from the end of an incarnation.
 
-use super::*;
+use super::{limits::window, *};
 
 #[test]
 fn restart_type_and_reason_decide() {
@@ -191,6 +191,7 @@ fn bounce_does_not_shorten_the_delay_of_a_service_that_failed() {
     let bare = || Exit {
         reason: ExitReason::Normal,
         verdict: Some(Verdict::Bounce),
+        ended: None,
     };
     let returned = || Exit::from(ExitReason::Failed(ServiceError::new(Verdict::Bounce)));
     let within = || {
@@ -262,11 +263,11 @@ fn terminated_tree_stops_in_reverse_order_and_says_whether_it_goes_on_above() {
         assert_eq!(bench.actions(), ["stop c", "stop a"]);
         assert_eq!(
             bench.ended,
-            Some(Ended::Terminated {
+            Some(Ended::from(Cause::Terminated {
+                path: Arc::from("root/b"),
                 propagate,
                 reason: ExitReason::Normal,
-                report: ShutdownReport::default(),
-            })
+            }))
         );
     }
 }
@@ -437,7 +438,7 @@ fn fatal_error_while_a_service_is_stopped_for_a_restart_says_that_there_is_none(
     bench.run();
     bench.exit("a", ExitReason::Failed(ServiceError::new("fatal: disk")));
     assert_eq!(told(&bench, "a"), Restarting::No);
-    assert!(matches!(bench.ended, Some(Ended::Fatal { .. })));
+    assert!(matches!(bench.cause(), Some(Cause::Fatal { .. })));
 }
 
 #[test]
@@ -509,8 +510,8 @@ fn error(text: &str) -> ExitReason {
 }
 
 fn fatal_error_of(bench: &Bench) -> String {
-    match &bench.ended {
-        Some(Ended::Fatal { error, .. }) => error.to_string(),
+    match bench.cause() {
+        Some(Cause::Fatal { error, .. }) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -606,7 +607,7 @@ fn significant_end_stops_the_supervisor_as_the_mode_says() {
             bench.exit(second, ExitReason::Normal);
         }
         bench.get_stopped();
-        matches!(bench.ended, Some(Ended::AutoShutdown { .. }))
+        bench.cause() == Some(&Cause::AutoShutdown)
     };
     assert!(ends(AutoShutdown::AnySignificant, "one", None));
     assert!(!ends(AutoShutdown::AnySignificant, "plain", None));
@@ -664,4 +665,90 @@ fn service_that_was_to_be_restarted_is_not_after_a_fatal_error() {
     assert_eq!(bench.answers.len(), 1);
     bench.get_stopped();
     assert_eq!(fatal_error_of(&bench), "fatal");
+}
+
+/// An end of a supervisor below, during which something else went wrong.
+fn ended_below(cause: Cause) -> (Ended, ExitReason) {
+    let mut ended = Ended::from(cause);
+    let left = error("not saved");
+    let report = &mut ended.report;
+    report.push_failure(Arc::from("root/sub/x"), left.clone());
+    report.push_unstopped(Arc::from("root/sub/y"), named_token(), 0);
+    (ended, left)
+}
+
+fn named_token() -> ServiceToken {
+    ServiceToken::issue(SupervisorId::issue(), 0)
+}
+
+#[test]
+fn what_went_wrong_below_is_in_the_report_whatever_ends_the_supervisor_because_of_it() {
+    let deep = || Arc::from("root/sub/deep/a");
+    let terminated = Cause::Terminated {
+        path: deep(),
+        propagate: true,
+        reason: ExitReason::Normal,
+    };
+    let fatal = Cause::Fatal {
+        path: deep(),
+        error: ServiceError::new("boom"),
+    };
+    let escalated = Cause::Escalated {
+        path: Arc::from("root/sub"),
+        reason: ExitReason::escalated(deep(), failed()),
+    };
+    for (cause, passed_on) in [(terminated, true), (fatal, true), (escalated, false)] {
+        let rules = SupervisorRules {
+            fatal: Some(Arc::new(|error| error.to_string() == "boom")),
+            ..window(0, 5, OnLimit::Escalate)
+        };
+        let mut bench = Bench::running(rules, vec![named("sub"), named("z")]);
+        let (ended, left) = ended_below(cause.clone());
+        bench.end_below("sub", ended);
+        bench.exit("z", error("not flushed"));
+        let report = &bench.ended.as_ref().unwrap().report;
+        assert_eq!(
+            report.failures(),
+            [
+                (Arc::from("root/sub/x"), left),
+                (Arc::from("root/z"), report.failures()[1].1.clone()),
+            ]
+        );
+        assert_eq!(report.unstopped()[0].path(), "root/sub/y");
+        // What is passed on names the service that did it; an escalation is the supervisor's own.
+        assert_eq!(bench.cause() == Some(&cause), passed_on, "{cause:?}");
+    }
+}
+
+#[test]
+fn what_went_wrong_below_comes_before_the_end_of_that_supervisor_in_a_report() {
+    let mut bench = Bench::running(unlimited(), vec![named("a"), named("sub")]);
+    bench.shutdown();
+    let (ended, left) = ended_below(Cause::Fatal {
+        path: Arc::from("root/sub/a"),
+        error: ServiceError::new("boom"),
+    });
+    bench.end_below("sub", ended);
+    bench.get_stopped();
+    let report = &bench.ended.as_ref().unwrap().report;
+    let paths: Vec<_> = report.failures().iter().map(|(path, _)| &**path).collect();
+    assert_eq!(paths, ["root/sub/x", "root/sub"]);
+    assert_eq!(report.failures()[0].1, left);
+}
+
+#[test]
+fn supervisor_that_ended_during_a_failing_start_is_in_the_report() {
+    let mut bench = Bench::new(unlimited());
+    bench.add(named("sub")).unwrap();
+    bench.add(named("late")).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("sub");
+    // Judged after the start, which fails first.
+    let (ended, _) = ended_below(Cause::AutoShutdown);
+    bench.end_below("sub", ended);
+    bench.exit("late", failed());
+    let report = &bench.ended.as_ref().unwrap().report;
+    assert_eq!(&*report.failures()[0].0, "root/sub/x");
+    assert_eq!(report.unstopped().len(), 1);
 }

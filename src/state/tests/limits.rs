@@ -9,7 +9,7 @@ fn decay(threshold: f64) -> SupervisorRules {
     }
 }
 
-fn window(max: u32, within: u64, on_limit: OnLimit) -> SupervisorRules {
+pub(super) fn window(max: u32, within: u64, on_limit: OnLimit) -> SupervisorRules {
     SupervisorRules {
         limit: RestartLimit::window(max, seconds(within)),
         on_limit,
@@ -219,10 +219,10 @@ fn window_slides_and_escalates_with_the_chain_of_causes() {
     assert!(reason.is_abnormal());
     assert_eq!(
         bench.ended,
-        Some(Ended::Escalated {
+        Some(Ended::from(Cause::Escalated {
+            path: Arc::from("root"),
             reason,
-            report: ShutdownReport::default(),
-        })
+        }))
     );
 }
 
@@ -231,7 +231,7 @@ fn window_of_none_escalates_at_the_first_failure_without_a_restart() {
     let mut bench = Bench::running(window(0, 5, OnLimit::Escalate), vec![named("a")]);
     bench.fail("a");
     assert_eq!(bench.actions(), Vec::<String>::new());
-    assert!(matches!(bench.ended, Some(Ended::Escalated { .. })));
+    assert!(matches!(bench.cause(), Some(Cause::Escalated { .. })));
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn service_may_escalate_by_its_own_limit() {
     bench.fail("a");
     bench.ready("a");
     bench.fail("a");
-    assert!(matches!(bench.ended, Some(Ended::Escalated { .. })));
+    assert!(matches!(bench.cause(), Some(Cause::Escalated { .. })));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Operations in every state.
 
-use super::*;
+use super::{super::output::Unready, *};
 
 /// A bench whose service `a` is in a state.
 fn in_state(state: ServiceState) -> Bench {
@@ -231,7 +231,10 @@ fn failed_first_start_is_answered_and_nothing_is_kept() {
     bench.forget();
     let reason = failed();
     bench.exit("a", reason.clone());
-    assert_eq!(bench.answers, [(Waiter(1), Answer::Ready(Err(reason)))]);
+    assert_eq!(
+        bench.answers,
+        [(Waiter(1), Answer::Ready(Err(Unready::from(reason))))]
+    );
     assert_eq!(bench.actions(), ["release a"]);
     assert_eq!(bench.story(), ["a ServiceStartFailed", "a ServiceRemoved"]);
     assert!(bench.state.is_empty());

@@ -277,7 +277,10 @@ impl World {
         let alone = self.bench.state.services[slot].wanted == Wanted::Nothing;
         let now = self.bench.now;
         let before = self.bench.state.failure_count(now);
-        let exit = Exit { reason, verdict };
+        let exit = Exit {
+            verdict,
+            ..Exit::from(reason)
+        };
         self.state().exited(token, generation, exit, now);
         self.carry_out();
         assert!(self.bench.state.failure_count(now) <= before + 1.0 + 1e-9);

@@ -42,10 +42,10 @@ impl Bench {
     /// Who ended the scope, and with what.
     fn end_of_scope(&mut self) -> String {
         self.get_stopped();
-        match &self.ended {
-            Some(Ended::Fatal { path, error, .. }) => format!("{path} {error}"),
-            Some(Ended::AutoShutdown { .. }) => String::from("done"),
-            Some(Ended::Stopped { .. }) => String::from("stopped"),
+        match self.cause() {
+            Some(Cause::Fatal { path, error, .. }) => format!("{path} {error}"),
+            Some(Cause::AutoShutdown) => String::from("done"),
+            Some(Cause::Stopped) => String::from("stopped"),
             other => panic!("{other:?}"),
         }
     }
@@ -250,9 +250,9 @@ fn initial_member_that_fails_to_start_ends_the_scope_with_its_error() {
     bench.ready("a");
     bench.exit("b", error("boom"));
     bench.get_stopped();
-    match &bench.ended {
-        Some(Ended::StartFailed { path, cause, .. }) => {
-            assert_eq!(format!("{path} {cause}"), "root/b failed: boom");
+    match bench.cause() {
+        Some(Cause::StartFailed { path, reason }) => {
+            assert_eq!(format!("{path} {reason}"), "root/b failed: boom");
         }
         other => panic!("{other:?}"),
     }

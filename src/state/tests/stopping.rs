@@ -8,7 +8,10 @@ fn four() -> Vec<ServiceRules> {
 
 fn stopped_report(bench: &Bench) -> &ShutdownReport {
     match &bench.ended {
-        Some(Ended::Stopped { report }) => report,
+        Some(Ended {
+            cause: Cause::Stopped,
+            report,
+        }) => report,
         other => panic!("{other:?}"),
     }
 }

@@ -127,7 +127,7 @@ fn group_restart_that_fails_too_often_escalates() {
             }
         }
         assert_eq!(attempts, 4, "{which}");
-        assert!(matches!(bench.ended, Some(Ended::Escalated { .. })));
+        assert!(matches!(bench.cause(), Some(Cause::Escalated { .. })));
     }
 }
 
