@@ -328,3 +328,31 @@ async fn look_up_does_not_wait_for_the_mailbox_of_the_supervisor() {
     assert!(done.is_none());
     root.shutdown().await.unwrap();
 }
+
+#[actix::test]
+async fn snapshot_is_in_start_order_after_a_requirement_has_moved_services() {
+    time::pause();
+    let names = |services: Vec<resurgam::ServiceSummary>| -> Vec<String> {
+        services.iter().map(|s| s.name().to_owned()).collect()
+    };
+    let quiet = |name: &str| ServiceSpec::new(name, Quiet::default);
+    let root = root().await;
+    root.add(quiet("a").requires("d")).await.unwrap();
+    root.add(quiet("b")).await.unwrap();
+    root.add(quiet("c").requires("a")).await.unwrap();
+    assert_eq!(names(root.services().await.unwrap()), ["a", "b", "c"]);
+    root.add(quiet("d")).await.unwrap();
+    // Behind what they require, in the order that they had.
+    let order = ["b", "d", "a", "c"];
+    assert_eq!(names(root.services().await.unwrap()), order);
+    let report = root.report().await.unwrap();
+    let reported = report.services().iter();
+    let reported: Vec<_> = reported
+        .map(|s| s.path().rsplit('/').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(reported, order);
+    root.add(quiet("e")).await.unwrap();
+    let order = ["b", "d", "a", "c", "e"];
+    assert_eq!(names(root.services().await.unwrap()), order);
+    root.shutdown().await.unwrap();
+}

@@ -167,7 +167,13 @@ impl LinkCore {
         if *path != self.path {
             let _first_call_counts = self.rare().moved.set(Arc::clone(path));
         }
-        // Relaxed: the message that registers the service orders this before any look-up.
+        // The message that registers the service orders this before any look-up.
+        self.set_position(position);
+    }
+
+    /// Says which place in start order the service has from now on.
+    pub(crate) fn set_position(&self, position: u64) {
+        // Relaxed: a look-up at the same time sees one order or the other.
         self.position.store(position, Ordering::Relaxed);
     }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{report::ShutdownReport, service::Wanted};
 use crate::{
     event::EventKind,
-    policy::{ExitReason, ServiceError, Verdict},
+    policy::{ExitReason, KillCause, ServiceError, Verdict},
     token::ServiceToken,
 };
 
@@ -68,6 +68,8 @@ impl From<Ended> for Exit {
         let (reason, verdict) = match &ended.cause {
             // An auto shutdown is an end that the spec asks for.
             Cause::Stopped | Cause::AutoShutdown => (ExitReason::Shutdown, None),
+            // Not told: whoever has dropped it says with what cause.
+            Cause::Dropped => (DROPPED, None),
             // For the supervisor above this one has failed, with the service as the cause.
             Cause::StartFailed { path, reason } => {
                 let reason = ExitReason::escalated(Arc::clone(path), reason.clone());
@@ -180,6 +182,8 @@ pub(crate) enum Cause {
     },
     /// Significant services have ended by themselves.
     AutoShutdown,
+    /// The incarnation of the supervisor was dropped, and its services with it.
+    Dropped,
 }
 
 impl Ended {
@@ -200,6 +204,7 @@ impl Ended {
         let stopped = |reason| EventKind::SupervisorStopped { reason };
         match &self.cause {
             Cause::Stopped | Cause::AutoShutdown => stopped(ExitReason::Shutdown),
+            Cause::Dropped => stopped(DROPPED),
             Cause::StartFailed { path, reason } => EventKind::SupervisorStartFailed {
                 path: Arc::clone(path),
                 cause: reason.clone(),
@@ -270,3 +275,6 @@ impl Ending {
         self.deadline.take().map(|(_, within)| within)
     }
 }
+
+/// With what everything ends that is dropped with its supervisor.
+pub(super) const DROPPED: ExitReason = ExitReason::Killed(KillCause::Requested);

@@ -63,7 +63,10 @@ pub(super) fn end_fatally(
         }
         // What is different for a scope, rule 3: see `Binding`.
         Cause::Stopped | Cause::AutoShutdown => bound,
-        Cause::StartFailed { .. } | Cause::Escalated { .. } | Cause::Terminated { .. } => false,
+        Cause::StartFailed { .. }
+        | Cause::Escalated { .. }
+        | Cause::Terminated { .. }
+        | Cause::Dropped => false,
     };
     if outweighs {
         ending.ended.cause = cause;

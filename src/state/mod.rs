@@ -88,6 +88,7 @@ use std::{
 };
 
 pub(crate) use self::waiters::Presence;
+use self::{end::DROPPED, next::Next, service::Phase, transitions::Input};
 pub(crate) use self::{
     end::{Cause, Ended, Exit},
     machine::SupervisorState,
@@ -102,7 +103,6 @@ pub use self::{
     report::{ShutdownReport, UnstoppedService},
     service::ServiceState,
 };
-use self::{next::Next, service::Phase, transitions::Input};
 use crate::{
     policy::{ExitReason, ServiceError, SpecError},
     token::ServiceToken,
@@ -296,6 +296,15 @@ impl SupervisorState {
         self.carry_on(next, now);
     }
 
+    /// The incarnation of the supervisor was dropped before it had ended: what runs is dropped as well, and nobody waits for the ends. All
+    /// who wait are answered, and what was asked for is done.
+    pub(crate) fn drop_all(&mut self, now: Instant) {
+        // Of all services: their incarnations are over.
+        self.set_input(Input::Exited, None);
+        let next = stop::drop_all(self);
+        self.carry_on(next, now);
+    }
+
     /// Puts a supervisor that has ended back to the time before its start, with the services that it had.
     ///
     /// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
@@ -425,6 +434,13 @@ impl SupervisorState {
                     Next::Settle
                 }
                 Next::Ended { slot, exit } => judge::ended(self, slot, exit, now),
+                Next::DroppedAll(mut all) => match all.next() {
+                    Some(slot) => {
+                        then.push(Next::DroppedAll(all));
+                        self.drop_if_live(slot)
+                    }
+                    None => Next::Settle,
+                },
                 Next::Judge { slot, end } => judge::follow(self, slot, end, now),
                 Next::JudgeAll(mut all) => match all.next() {
                     Some((token, end)) => {
@@ -472,6 +488,17 @@ impl SupervisorState {
             Some(slot) if self.services[slot].phase() == Phase::Undecided => {
                 Next::Judge { slot, end }
             }
+            _ => Next::Settle,
+        }
+    }
+
+    /// Each that runs is dropped with its supervisor, unless what followed from the one before has ended it.
+    fn drop_if_live(&self, slot: u32) -> Next {
+        match self.services.get(slot) {
+            Some(service) if service.phase().is_live() => Next::Ended {
+                slot,
+                exit: Exit::from(DROPPED),
+            },
             _ => Next::Settle,
         }
     }

@@ -27,6 +27,8 @@ pub(super) enum Next {
     End(Box<Ended>),
     /// The supervisor no longer reckons with an incarnation, whose cell may be stuck. By [`judge`](super::judge).
     Ended { slot: u32, exit: Exit },
+    /// Likewise all of these, because the supervisor was dropped and they with it, in this order.
+    DroppedAll(IntoIter<u32>),
     /// An incarnation has ended that was not to be stopped: it is judged what follows. By [`judge`](super::judge).
     Judge { slot: u32, end: End },
     /// Likewise those that ended while the supervisor was starting, in the order of their ends.

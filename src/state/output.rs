@@ -38,6 +38,13 @@ pub(crate) enum Effect {
         /// With which cause it is to end.
         cause: KillCause,
     },
+    /// The service has another place in start order, behind what it requires.
+    Moved {
+        /// Which service.
+        token: ServiceToken,
+        /// Its place.
+        place: u64,
+    },
     /// Close the address and drop everything that is kept: the service is forgotten.
     Release {
         /// Which service.

@@ -23,6 +23,12 @@ impl SupervisorState {
         Some(&self.services[slot].path)
     }
 
+    /// The place of a service in start order.
+    pub(crate) fn place(&self, token: ServiceToken) -> Option<u64> {
+        let slot = self.services.slot(token)?;
+        Some(self.services[slot].order)
+    }
+
     /// When a service that was asked to stop is dropped, if it has not ended until then.
     pub(crate) fn stop_deadline(&self, token: ServiceToken) -> Option<Instant> {
         let own = match self.services[self.services.slot(token)?].phase() {

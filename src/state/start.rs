@@ -69,6 +69,8 @@ pub(super) fn add(
         let to = state.services[slot].order;
         state.sequence.moved(slot, from, to);
         state.line.moved(slot, from, to);
+        let token = state.services.token(slot);
+        state.output.push(Effect::Moved { token, place: to });
     }
     // Before whatever the start reports: a listener hears of a service before it hears what becomes of it.
     state.report(inserted.slot, EventKind::ServiceAdded, now);

@@ -251,6 +251,8 @@ fn what_becomes(state: &SupervisorState, slot: u32, wanted: Wanted, end: &End) -
         // Whoever asked for the removal gets the reason, also from a supervisor that ends.
         Wanted::Removal => Becomes::Forgotten,
         _ if state.is_ending() => Becomes::Stopped,
+        // A supervisor that somebody has shut down while it was stopped for another reason: whoever wanted a stop has it.
+        _ if is_shut_down(&end.exit) => Becomes::Forgotten,
         // It had ended for good before it was asked, or is not restarted with others: the group goes on without it.
         Wanted::GroupRestart | Wanted::Bounce if done || temporary => Becomes::Over,
         Wanted::GroupRestart => Becomes::InLine,
@@ -258,6 +260,11 @@ fn what_becomes(state: &SupervisorState, slot: u32, wanted: Wanted, end: &End) -
         // `Nothing` does not come here: an end that nobody wanted is judged.
         Wanted::Stop | Wanted::End | Wanted::Nothing => Becomes::Stopped,
     }
+}
+
+/// Reports whether this is the end of a supervisor that was itself asked to end for good.
+fn is_shut_down(exit: &Exit) -> bool {
+    exit.ended.is_some() && exit.verdict == Some(Verdict::Uninstall)
 }
 
 /// Reports whether a service that ended before it was asked would not have been started again.
@@ -331,6 +338,24 @@ fn end_service(state: &mut SupervisorState, slot: u32) {
     } else if !service.phase().is_over() {
         state.set_phase(slot, Phase::Stopped);
     }
+}
+
+/// The incarnation of the supervisor itself is gone: drops everything that still runs, and waits for nobody.
+pub(super) fn drop_all(state: &mut SupervisorState) -> Next {
+    end(state, Ended::from(Cause::Dropped));
+    // In reverse start order, as they would have been asked.
+    let running: Vec<u32> = state
+        .services
+        .in_order()
+        .rev()
+        .filter(|slot| state.services[*slot].phase().is_live())
+        .collect();
+    for slot in &running {
+        let token = state.services.token(*slot);
+        let cause = KillCause::Requested;
+        state.output.push(Effect::Kill { token, cause });
+    }
+    Next::DroppedAll(running.into_iter())
 }
 
 /// The time of the whole stop is over: drops everything that still runs.

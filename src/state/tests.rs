@@ -218,6 +218,12 @@ impl Bench {
         self.run();
     }
 
+    /// Drops the incarnation of the supervisor itself.
+    fn drop_all(&mut self) {
+        self.state.drop_all(self.now);
+        self.run();
+    }
+
     fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddError> {
         let name = rules.name.to_string();
         let token = self.state.add(rules, self.now)?;
@@ -325,6 +331,7 @@ impl Bench {
 
     fn note(&mut self, effect: Effect) {
         match effect {
+            Effect::Moved { .. } => {}
             Effect::Start { token, generation } => {
                 self.actions
                     .push(format!("start {} {generation}", self.name(token)));

@@ -114,7 +114,7 @@ impl SupervisorActor {
         // Each time, since users subscribe and unsubscribe on other threads. A subscription that comes during a turn sees the next one.
         core.listen();
         let output = input(core);
-        core.carry_out(ctx);
+        core.carry_out(Some(ctx));
         output
     }
 }
@@ -220,17 +220,20 @@ impl Core {
     /// In the last two cases the services still run: they are killed, and nobody waits for their ends.
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
-        // After a stop these are empty: `stopped` has told all of them. After a kill or a panic it was not called, and whoever waits learns
-        // from the dropped channel that the supervisor is down.
+        if !self.state.has_ended() {
+            self.listen();
+            self.state.drop_all(now());
+            // Events, look-ups and answers, as after any end. The cells of the services obey in their own time, so some may still run when
+            // clean-ups are called.
+            self.carry_out(None);
+        }
+        // After a stop all these are empty: `stopped` has told all of them. After a kill or a panic it was not called, and whoever waits for
+        // the end learns from the dropped channel that the supervisor is down.
         self.ending.drop_untold();
         self.answers.drop_ends();
+        self.answers.drop_operations();
         self.scope.drop_run();
-        if !self.state.has_ended() {
-            self.cells.kill_all();
-            // The state will not come back to these before the next start, and there may be none.
-            self.answers.drop_operations();
-        }
-        // Not called yet only after a kill or a panic. The cells of the services obey in their own time, so some may still run then.
+        // There is something left if the supervisor was dropped after its state had ended, or if its own start has panicked.
         self.clean_up();
     }
 
@@ -299,8 +302,8 @@ impl Core {
         });
     }
 
-    /// Carries out everything that the state has decided.
-    fn carry_out(&mut self, ctx: &mut ServiceContext<SupervisorActor>) {
+    /// Carries out everything that the state has decided. Without a context if the incarnation of the supervisor is gone.
+    fn carry_out(&mut self, mut ctx: Option<&mut ServiceContext<SupervisorActor>>) {
         // Before the effects, which stop services: those below a root are to find the tree closing when they are asked to stop.
         if self.state.is_ending() {
             self.begin_to_end();
@@ -313,16 +316,23 @@ impl Core {
                 }
                 Effect::Stop { token } => self.stop(token),
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
+                Effect::Moved { token, place } => self.cells.set_position(token, place),
                 Effect::Release { token } => self.cells.release(token),
                 Effect::Mirror { token, state } => self.mirror(token, state),
                 Effect::Event(event) => self.tell(&event),
                 Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
                 // In its place among the effects: the readiness of the services is told before that of the supervisor.
-                Effect::Started => ctx.ready(),
+                Effect::Started => {
+                    if let Some(ctx) = &mut ctx {
+                        ctx.ready();
+                    }
+                }
                 Effect::End { ended, event } => {
                     self.end(*ended, event);
                     // Calls `stopping`, which finds the end set, and then `stopped`, which tells it.
-                    ctx.stop();
+                    if let Some(ctx) = &mut ctx {
+                        ctx.stop();
+                    }
                 }
             }
         }

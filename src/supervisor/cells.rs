@@ -18,7 +18,7 @@ use crate::{
         AnyLink, AnySeed, Link, Notice, Parent, Placement, ServiceKind, ServiceRef, ServiceSpec,
         Watched,
     },
-    state::{AddError, Mirrored, ServiceState, SupervisorState},
+    state::{AddError, Mirrored, SupervisorState},
     token::ServiceToken,
     tree::Tree,
 };
@@ -40,7 +40,6 @@ pub(super) struct Cells {
     supervisor_type: TypeId,
     /// How many of the services are supervisors.
     supervisors: usize,
-    next_position: u64,
 }
 
 impl Cells {
@@ -56,7 +55,6 @@ impl Cells {
             threads: BTreeMap::new(),
             supervisor_type,
             supervisors: 0,
-            next_position: 0,
         };
         (cells, notices)
     }
@@ -104,8 +102,7 @@ impl Cells {
         let untyped = Arc::clone(&link) as Arc<dyn AnyLink>;
         self.keep(Arc::clone(&untyped), Box::new(seed));
         if let Some(place) = &self.place {
-            let position = self.next_position;
-            self.next_position += 1;
+            let position = state.place(token).unwrap_or_default();
             link.core().set_place(link.core().path(), position);
             // `do_send` ignores the capacity. In the registry's mailbox before the caller learns the token, so the look-up that the caller
             // sends next stands behind it.
@@ -141,11 +138,14 @@ impl Cells {
         let mut links = Vec::with_capacity(self.entries.len());
         // In start order, which is not that of the slots if a requirement has moved a service.
         for token in state.tokens() {
-            if let (Some(link), Some(path)) = (self.link(token), state.service_path(token)) {
-                link.core().set_place(path, self.next_position);
+            if let (Some(link), Some(path), Some(place)) = (
+                self.link(token),
+                state.service_path(token),
+                state.place(token),
+            ) {
+                link.core().set_place(path, place);
                 links.push(Arc::clone(link));
             }
-            self.next_position += 1;
         }
         tree.registry.do_send(RegisterAll {
             owner: owner.core().token(),
@@ -232,16 +232,10 @@ impl Cells {
         }
     }
 
-    /// Kills the incarnations of all services, because the supervisor's own was killed or has panicked. The state is not told: it takes note
-    /// with the next start.
-    pub(super) fn kill_all(&self) {
-        for link in self.links() {
-            let core = link.core();
-            core.kill(KillCause::Requested);
-            if core.state().is_live() {
-                // The registry is not told: whoever waits for the service goes on waiting, until the next start or the release.
-                let _goes_on_waiting = core.set_state(ServiceState::Stopped);
-            }
+    /// Says which place in start order a service has from now on.
+    pub(super) fn set_position(&self, token: ServiceToken, place: u64) {
+        if let Some(link) = self.link(token) {
+            link.core().set_position(place);
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Ending {
     /// Set by the state's last effect, taken when the incarnation has stopped.
     ended: Option<Ended>,
     last: LastEnd,
+    /// Whether somebody has shut the supervisor down, and not the supervisor above.
+    shut_down: bool,
     /// The clean-ups that have panicked, until the end is set.
     panics: ShutdownReport,
 }
@@ -30,6 +32,7 @@ impl Ending {
         Self {
             ended: None,
             last: LastEnd::Unexpected,
+            shut_down: false,
             panics: ShutdownReport::default(),
         }
     }
@@ -55,6 +58,16 @@ impl Ending {
         }
         self.last = LastEnd::Begun;
         WhatIsDown::Released
+    }
+
+    /// Says that somebody has shut the supervisor down: it is not to come back.
+    pub(super) fn shut_down(&mut self) {
+        self.shut_down = true;
+    }
+
+    /// Reports whether somebody has shut the supervisor down.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.shut_down
     }
 
     /// Adds a clean-up that panicked.
@@ -86,6 +99,7 @@ impl Ending {
     /// Begins anew, with the next incarnation.
     pub(super) fn reopen(&mut self) {
         self.panics = ShutdownReport::default();
+        self.shut_down = false;
     }
 }
 

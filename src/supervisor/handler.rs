@@ -82,6 +82,7 @@ impl Handler<message::Shutdown> for SupervisorActor {
         self.turn(ctx, |core| {
             // Also if the supervisor ends already: any number may ask, and all get the same report.
             let deferred = core.answers.await_end(&mut core.state);
+            core.ending.shut_down();
             let now = now();
             let deadline = msg.within.and_then(|within| now.checked_add(within));
             core.shutdown(deadline, now);

@@ -72,8 +72,8 @@ impl Actor for SupervisorActor {
         let on_request = ended.cause == Cause::Stopped;
         let report = ended.report.clone();
         let mut exit = Exit::from(ended);
-        if on_request && !ctx.was_asked_to_stop() {
-            // A user has shut this supervisor down, not the supervisor above, which would take that for an end by itself and start it again.
+        if on_request && self.core.ending.is_shut_down() {
+            // Not by the supervisor above, which would take that for an end by itself and start it again, or keep it.
             exit.verdict = Some(Verdict::Uninstall);
         }
         if let Some(error) = &error {

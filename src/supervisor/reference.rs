@@ -317,7 +317,9 @@ impl SupervisorRef {
         let token = self.token();
         self.tree.registry.do_send(WhenDown { token, waiter });
         let asked = match select(asked, down).await {
-            Either::Left((answer, _)) => return answer?,
+            Either::Left((Ok(answer), _)) => return answer,
+            // It is gone, or its incarnation was dropped after it had read this: then it is not to come back.
+            Either::Left((Err(_), _)) => return self.remove_from_above().await,
             // An error of the channel, too: the registry drops the waiter when it forgets the supervisor, or ends.
             Either::Right((_, asked)) => asked,
         };

@@ -177,7 +177,9 @@ impl ScopeError {
     /// The error that a scope has ended with.
     fn of(scope: &Arc<str>, ended: &Ended) -> Option<Self> {
         let (from, reason) = match &ended.cause {
-            Cause::Stopped | Cause::AutoShutdown | Cause::Terminated { .. } => return None,
+            Cause::Stopped | Cause::AutoShutdown | Cause::Dropped | Cause::Terminated { .. } => {
+                return None;
+            }
             Cause::Fatal { path, error } => {
                 // The state makes an error of a panic or a kill, so that it can be ranked. Here it becomes the exit reason again.
                 let reason = error.downcast_ref::<ExitReason>().cloned();

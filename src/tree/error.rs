@@ -100,7 +100,7 @@ pub enum JoinError {
 pub(crate) fn result(ended: &Ended) -> Result<(), JoinError> {
     Err(match ended.cause.clone() {
         // An auto shutdown is an end that the spec asks for, so nobody is told of an error.
-        Cause::Stopped | Cause::AutoShutdown => return Ok(()),
+        Cause::Stopped | Cause::AutoShutdown | Cause::Dropped => return Ok(()),
         Cause::StartFailed { path, reason } => JoinError::StartFailed {
             path,
             reason,
@@ -116,7 +116,9 @@ pub(crate) fn result(ended: &Ended) -> Result<(), JoinError> {
 pub(super) fn start_error(root: Arc<str>, ended: &Ended) -> StartError {
     let (path, reason) = match ended.cause.clone() {
         // Somebody dropped the call of `start`, or stopped the root, before it was ready.
-        Cause::Stopped | Cause::AutoShutdown => return StartError::Stopped { path: root },
+        Cause::Stopped | Cause::AutoShutdown | Cause::Dropped => {
+            return StartError::Stopped { path: root };
+        }
         Cause::StartFailed { path, reason }
         | Cause::Escalated { path, reason }
         | Cause::Terminated { path, reason, .. } => (path, reason),

@@ -299,3 +299,118 @@ fn hub_that_many_services_require_is_stopped_after_all_of_them() {
     assert_eq!(stops, tokens);
     assert_eq!(ended, 1);
 }
+
+/// A service in each phase that lasts, and somebody who waits for some of them.
+fn in_every_phase() -> Bench {
+    let mut bench = Bench::running(unlimited(), vec![named("ready")]);
+    let stopping = bench.add(named("stopping")).unwrap();
+    bench.ready("stopping");
+    bench.state.remove(stopping, Waiter(1), bench.now).unwrap();
+    let killed = ServiceRules {
+        shutdown: Some(Shutdown::BrutalKill),
+        ..named("killed")
+    };
+    let killed = bench.add(killed).unwrap();
+    bench.ready("killed");
+    bench.state.restart(killed, Waiter(2), bench.now).unwrap();
+    let starting = bench.add(named("starting")).unwrap();
+    bench.state.await_ready(starting, Waiter(3), bench.now);
+    let mut waiting = named("waiting");
+    waiting.rare().requires = vec![Arc::from("starting")];
+    bench.add(waiting).unwrap();
+    let mut backing_off = named("backing off");
+    backing_off.rare().backoff = Backoff::constant(seconds(5));
+    let backing_off = bench.add(backing_off).unwrap();
+    bench.fail("backing off");
+    bench
+        .state
+        .reset(backing_off, Waiter(4), bench.now)
+        .unwrap();
+    bench.run();
+    bench.forget();
+    bench
+}
+
+#[test]
+fn supervisor_that_is_dropped_drops_what_runs_in_reverse_order_and_tells_each_end() {
+    let mut bench = in_every_phase();
+    let running: Vec<_> = bench.state.services().collect();
+    let running: Vec<_> = running
+        .iter()
+        .filter(|view| view.state.is_live())
+        .map(|view| view.token)
+        .collect();
+    assert_eq!(running.len(), 5);
+    bench.drop_all();
+    let names: Vec<String> = running
+        .iter()
+        .rev()
+        .map(|token| bench.name(*token).to_owned())
+        .collect();
+    let kills: Vec<_> = names
+        .iter()
+        .map(|name| format!("kill {name} requested"))
+        .collect();
+    let actions: Vec<_> = bench
+        .actions()
+        .into_iter()
+        .filter(|action| action.starts_with("kill"))
+        .collect();
+    assert_eq!(actions, kills);
+    let story = bench.story();
+    for name in names {
+        let ends = story
+            .iter()
+            .filter(|line| **line == format!("{name} ServiceStopped"));
+        assert_eq!(ends.count(), 1, "{name}: {story:#?}");
+    }
+    assert_eq!(story.last().unwrap(), "root SupervisorStopped");
+    for view in bench.state.services() {
+        assert_eq!(view.state, ServiceState::Stopped, "{}", view.path);
+        assert_eq!(bench.mirror[&view.token], ServiceState::Stopped);
+    }
+    assert_eq!(bench.cause(), Some(&Cause::Dropped));
+    assert_eq!(bench.state.next_timeout(), None);
+}
+
+#[test]
+fn whoever_waits_for_a_supervisor_that_is_dropped_is_answered() {
+    let mut bench = in_every_phase();
+    bench.drop_all();
+    let dropped = ExitReason::Killed(KillCause::Requested);
+    bench.answers.sort_by_key(|(waiter, _)| *waiter);
+    let answers = [
+        Answer::Removed(Ok(dropped)),
+        Answer::Restarted(Err(RestartError::ShuttingDown)),
+        Answer::Ready(Err(output::Unready::from(ExitReason::Shutdown))),
+        Answer::Reset(Err(ResetError::ShuttingDown)),
+    ];
+    let answers: Vec<_> = (1..).map(Waiter).zip(answers).collect();
+    assert_eq!(bench.answers, answers);
+    assert!(bench.state.named("stopping").is_none(), "is removed");
+}
+
+#[test]
+fn nothing_of_a_life_that_was_dropped_is_in_the_next_one() {
+    let mut bench = in_every_phase();
+    bench.fail("ready");
+    bench.ready("ready");
+    bench.shutdown();
+    bench.exit("ready", failed());
+    bench.drop_all();
+    let late = bench.view("killed");
+    bench.forget();
+    bench.state.restart_fresh(bench.now);
+    bench.run();
+    bench.get_ready();
+    // The incarnation of that life ends late.
+    bench.exit_at(late.token, late.generation, failed());
+    assert_eq!(bench.state_of("killed"), ServiceState::Ready);
+    assert!(bench.state.named("stopping").is_none(), "comes back");
+    bench.ended = None;
+    bench.shutdown();
+    while bench.ended.is_none() {
+        bench.get_stopped();
+    }
+    assert!(stopped_report(&bench).is_clean());
+}
