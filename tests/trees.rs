@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    OnLimit, RestartLimit, ServiceContext, ServiceRef, ServiceSpec, Strategy, SupervisorActor,
-    SupervisorRef, SupervisorSpec,
+    JoinError, LookupError, OnLimit, RestartLimit, ServiceContext, ServiceRef, ServiceSpec,
+    StartError, Strategy, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -150,4 +150,52 @@ impl Actor for Stubborn {
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
         Running::Continue
     }
+}
+
+#[test]
+fn events_end_with_the_actix_system_while_a_reference_is_held() {
+    let system = System::new();
+    let (root, mut events) = system.block_on(async {
+        let root = SupervisorActor::with_defaults("root")
+            .start()
+            .await
+            .unwrap();
+        let events = root.events();
+        System::current().stop();
+        (root, events)
+    });
+    system.run().unwrap();
+    let soon = std::thread::spawn(move || {
+        futures::executor::block_on(async {
+            while events.next().await.is_some() {}
+            let waited = root.when_ready::<SupervisorActor>("root").await;
+            assert_eq!(waited.unwrap_err(), LookupError::SupervisorGone);
+            root.join().await
+        })
+    });
+    let joined = soon.join().unwrap();
+    assert!(
+        matches!(joined, Err(JoinError::SystemStopped)),
+        "{joined:?}"
+    );
+}
+
+#[test]
+fn start_where_no_arbiter_runs_is_an_error() {
+    let start = || SupervisorActor::with_defaults("root").start();
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap()
+    };
+    let nowhere = futures::executor::block_on(start());
+    assert!(matches!(nowhere, Err(StartError::NoSystem)), "{nowhere:?}");
+    // The thread knows a system, and runs something else than its arbiter.
+    let system = System::new();
+    let beside = futures::executor::block_on(start());
+    assert!(matches!(beside, Err(StartError::NoSystem)), "{beside:?}");
+    let beside = runtime().block_on(start());
+    assert!(matches!(beside, Err(StartError::NoSystem)), "{beside:?}");
+    // Its arbiter runs.
+    let root = system.block_on(start()).unwrap();
+    assert!(system.block_on(root.shutdown()).unwrap().is_clean());
 }

@@ -36,7 +36,7 @@ pub use self::{
 pub(crate) use self::{
     factory::{Factory, Making},
     link::{AnyLink, Link, ServiceKind, Watched, downcast},
-    panic::{guard, install_hook},
+    panic::{guard, probe},
     parent::{Above, Notice, NoticeKind, Parent},
     seed::AnySeed,
 };

@@ -1,6 +1,6 @@
 //! Starts a supervisor as the root of a tree.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use actix::{Addr, System};
 
@@ -8,7 +8,7 @@ use super::{actor::SupervisorActor, reference::SupervisorRef, upward::Upward};
 use crate::{
     policy::Readiness,
     registry::Register,
-    service::{AnyLink, AnySeed, Link, Parent, ServiceKind, ServiceSpec, StartError, install_hook},
+    service::{AnyLink, AnySeed, Link, Parent, ServiceKind, ServiceSpec, StartError, probe},
     state::ServiceState,
     token::{ServiceToken, SupervisorId},
     tree::{JoinError, Keeper, Tree},
@@ -23,7 +23,7 @@ impl SupervisorActor {
     /// # Errors
     ///
     /// [`StartError::Failed`] with the service that failed and why; [`StartError::Refused`] for a spec that makes no sense;
-    /// [`StartError::NoSystem`] outside of an actix system.
+    /// [`StartError::NoSystem`] outside of an actix system, or on a thread whose arbiter does not run.
     ///
     /// # Cancel safety
     ///
@@ -32,10 +32,11 @@ impl SupervisorActor {
         self.core.validate()?;
         // Before the start: a root that fails to start ends for the last time, too.
         self.core.ending.expect_last();
-        if System::try_current().is_none() {
+        // A system may be known on a thread whose arbiter does not run, and only a spawn tells.
+        let no_arbiter = || probe(|| drop(actix_rt::spawn(ready(())))).is_err();
+        if System::try_current().is_none() || no_arbiter() {
             return Err(StartError::NoSystem);
         }
-        install_hook();
 
         let (tree, publish) = Tree::new();
         let tree = Arc::new(tree);

@@ -69,7 +69,7 @@ impl Keeper {
     }
 
     /// Ends the tree. The order is that of invariant 1: the mailbox, the end, the events and the registry.
-    fn ended(mut self, exit: Exit) {
+    fn ended(&mut self, exit: Exit) {
         let path = Arc::clone(self.link.core().path());
         // None was told if the root's actor panicked or was killed, or if its cell is lost: then the reason is all that is known.
         let ended = match exit.ended {
@@ -84,7 +84,7 @@ impl Keeper {
             let _caller_gone = starter.send(Err(start_error(path, &ended)));
         }
         self.publish.send_replace(Some(Arc::new(ended)));
-        self.tree.close();
+        // The tree is closed as the keeper is dropped.
     }
 
     fn mirror(&self, state: ServiceState) {
@@ -92,5 +92,13 @@ impl Keeper {
         if core.set_state(state) == Watched::Yes {
             self.tree.registry.do_send(Changed(core.token()));
         }
+    }
+}
+
+impl Drop for Keeper {
+    /// At the end of the tree, or with the arbiter of the root when the actix system stops: then there is no outcome, and events and
+    /// look-ups end all the same, whoever holds a reference.
+    fn drop(&mut self) {
+        self.tree.close();
     }
 }
