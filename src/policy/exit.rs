@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use super::told::{Form, debugged, displayed, source_of};
 use crate::user_value::UserValue;
 
 /// Why an incarnation of a service ended.
@@ -90,8 +91,8 @@ impl fmt::Display for ExitReason {
             // The sources of a user's error may form a ring.
             for _ in 0..MAX_CHAIN {
                 let Some(error) = next else { break };
-                write!(f, ": {error}")?;
-                next = error.source();
+                write!(f, ": {}", displayed(error, Form::Plain))?;
+                next = source_of(error);
             }
         }
         Ok(())
@@ -104,7 +105,7 @@ pub(super) const MAX_CHAIN: usize = 64;
 impl Error for ExitReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Failed(error) => error.as_error().source(),
+            Self::Failed(error) => source_of(error.as_error()),
             Self::Escalated { cause, .. } => Some(&**cause),
             _ => None,
         }
@@ -142,7 +143,7 @@ impl fmt::Display for KillCause {
 /// The error that a service ended with: any error, shared.
 ///
 /// Cheap to clone. Two of them are equal if they are the same occurrence, whatever they say. Prints as the error that
-/// it holds, and has the same source.
+/// it holds, and has the same source; one that panics when it is printed says that it cannot be.
 #[derive(Clone)]
 pub struct ServiceError(Arc<UserValue<Box<dyn Error + Send + Sync>>>);
 
@@ -168,13 +169,13 @@ impl ServiceError {
 
 impl fmt::Debug for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self.0, f)
+        f.write_str(&debugged(self.as_error(), Form::from(&*f)))
     }
 }
 
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&**self.0, f)
+        f.write_str(&displayed(self.as_error(), Form::from(&*f)))
     }
 }
 
@@ -186,6 +187,6 @@ impl PartialEq for ServiceError {
 
 impl Error for ServiceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        source_of(self.as_error())
     }
 }

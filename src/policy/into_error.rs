@@ -2,7 +2,11 @@
 
 use std::{error::Error, fmt};
 
-use super::{ExitReason, ScopeEnding, ServiceError, Verdict, exit::MAX_CHAIN};
+use super::{
+    ExitReason, ScopeEnding, ServiceError, Verdict,
+    exit::MAX_CHAIN,
+    told::{Form, debugged, displayed, source_of},
+};
 
 /// What a function of a service may fail with: what [`ServiceError::new`] takes, or a `Box<dyn Error>`.
 ///
@@ -62,10 +66,10 @@ fn retell(error: &(dyn Error + 'static), sources: usize) -> Box<dyn Error + Send
     {
         return retell(held, sources - 1);
     }
-    let source = error.source().filter(|_| sources > 0);
+    let source = source_of(error).filter(|_| sources > 0);
     Box::new(Retold {
-        text: error.to_string(),
-        debug: format!("{error:?}"),
+        text: displayed(error, Form::Plain),
+        debug: debugged(error, Form::Plain),
         source: source.map(|source| retell(source, sources - 1)),
     })
 }

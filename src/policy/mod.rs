@@ -22,6 +22,7 @@ mod shutdown;
 mod strategy;
 #[cfg(test)]
 mod tests;
+mod told;
 mod verdict;
 
 pub use self::{
