@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
+    cell::Cell,
     fmt::{Debug, Write},
     sync::{Mutex, Once},
     time::Duration,
@@ -18,13 +19,12 @@ async fn run_of_a_command_is_traced_from_its_start_to_its_end() {
     let captured = tokio::time::timeout(DEADLINE, captured.capture());
     assert!(captured.await.unwrap().is_err());
     let mut records = records_of("/bin/sh");
-    // Input and outputs are served side by side.
-    records[1..4].sort();
+    // Both outputs are read side by side.
+    records[1..3].sort();
     assert_eq!(
         records,
         [
             "DEBUG generation=0 started `/bin/sh -c 'read line; echo $line; echo err >&2; exit 4'`",
-            "DEBUG generation=0 output=\"stdin\" in",
             "INFO generation=0 output=stderr err",
             "INFO generation=0 output=stdout in",
             "WARN generation=0 `/bin/sh` exited with status 4",
@@ -64,6 +64,34 @@ async fn lines_of_a_service_are_traced_with_its_path() {
     root.shutdown().await.unwrap();
 }
 
+thread_local! {
+    /// Whether the subscriber panics on this thread.
+    static HOSTILE: Cell<bool> = const { Cell::new(false) };
+}
+
+#[actix::test]
+async fn subscriber_that_panics_harms_no_process() {
+    record();
+    HOSTILE.set(true);
+    let captured = Command::new("/bin/echo").arg("hello").capture();
+    let captured = tokio::time::timeout(DEADLINE, captured).await;
+    assert_eq!(captured.unwrap().unwrap(), "hello\n");
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let command = Command::new("/bin/sh").args(["-c", "echo up; exec sleep 60"]);
+    let mut lines = command.lines();
+    let spec = command.ready_on_line("up");
+    tokio::time::timeout(DEADLINE, root.add_and_wait(spec.service("server")))
+        .await
+        .unwrap()
+        .unwrap();
+    let line = tokio::time::timeout(DEADLINE, lines.next()).await.unwrap();
+    assert_eq!(line.unwrap().text(), "up");
+    root.shutdown().await.unwrap();
+}
+
 /// How long a test waits for something that is to happen.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -98,6 +126,7 @@ impl tracing::Subscriber for Recorder {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
+        assert!(!HOSTILE.get(), "a subscriber that panics on purpose");
         let mut text = Text {
             path: String::new(),
             fields: event.metadata().level().to_string(),

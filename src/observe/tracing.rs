@@ -3,11 +3,12 @@
 //! Failures are warnings, giving up is an error, the rest is `info` and `debug`. Nothing is computed while no subscriber
 //! is installed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use tracing::{Level, event, level_filters::LevelFilter};
 
-use crate::event::{Event, Severity};
+use crate::{
+    event::{Event, Severity},
+    user_value::say,
+};
 
 /// Reports whether anybody may listen.
 pub(super) fn is_enabled() -> bool {
@@ -20,7 +21,7 @@ pub(super) fn is_enabled() -> bool {
 /// the end of the supervisor whose turn this is.
 pub(super) fn record(occurrence: &Event) {
     if is_enabled() {
-        let _costs_the_record = catch_unwind(AssertUnwindSafe(|| write(occurrence)));
+        say(|| write(occurrence));
     }
 }
 

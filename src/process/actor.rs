@@ -183,7 +183,7 @@ impl Actor for ProcessActor {
         let lines = lines.finish();
         ctx.spawn(lines.map(|(), actor, ctx| actor.output_ended(ctx)));
         if let (Some(pipe), Stdin::Bytes(bytes)) = (streams.stdin, self.command.input()) {
-            let fed = feed(pipe, Arc::clone(bytes), self.writer.clone());
+            let fed = feed(pipe, Arc::clone(bytes));
             ctx.spawn(fed.into_actor(self));
         }
         let end = streams.watch.wait().into_actor(self);

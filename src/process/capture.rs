@@ -12,6 +12,7 @@ use super::{
     keeper::Spawned,
     output::{DRAIN, Drain, Line, LineReader, Output, Writer, feed},
 };
+use crate::user_value::say;
 
 impl Command {
     /// Runs the command to its end and returns what it has written to its standard output.
@@ -72,7 +73,9 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
         stdin,
         outputs,
     } = spawned;
-    event!(target: "resurgam::process", Level::DEBUG, path = program, generation = 0, "started `{command}`");
+    say(
+        || event!(target: "resurgam::process", Level::DEBUG, path = program, generation = 0, "started `{command}`"),
+    );
 
     let drain = Mutex::new(Drain::default());
     let mut captured = Vec::new();
@@ -93,7 +96,7 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
         let reading = future::join_all(reading);
         let feeding = async {
             if let (Some(pipe), Stdin::Bytes(bytes)) = (stdin, command.input()) {
-                feed(pipe, Arc::clone(bytes), writer.clone()).await;
+                feed(pipe, Arc::clone(bytes)).await;
             }
         };
         let streams = Box::pin(future::join(feeding, reading));
@@ -112,11 +115,15 @@ async fn run(command: Command, merge: Merge) -> Result<String, CaptureError> {
     let output = String::from_utf8_lossy(&captured).into_owned();
     match end.check(&program, None) {
         Ok(()) => {
-            event!(target: "resurgam::process", Level::DEBUG, path = program, generation = 0, "exited successfully");
+            say(
+                || event!(target: "resurgam::process", Level::DEBUG, path = program, generation = 0, "exited successfully"),
+            );
             Ok(output)
         }
         Err(error) => {
-            event!(target: "resurgam::process", Level::WARN, path = program, generation = 0, "{error}");
+            say(
+                || event!(target: "resurgam::process", Level::WARN, path = program, generation = 0, "{error}"),
+            );
             Err(CaptureError::Exit { error, output })
         }
     }
@@ -139,7 +146,7 @@ async fn read(
     }
 }
 
-/// Poisoned only by a panic of a subscriber to `tracing`, which does not make the count wrong.
+/// Never poisoned in the middle of a change.
 fn lock(drain: &Mutex<Drain>) -> MutexGuard<'_, Drain> {
     drain.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -26,7 +26,8 @@ use super::{
 /// # Default
 ///
 /// No arguments, this program's environment and directory, an empty input, [ready on start](Self::ready_on_start),
-/// [`Signal::Term`].
+/// [`Signal::Term`]. What systemd has set for this program alone (`NOTIFY_SOCKET`, `WATCHDOG_PID` and `WATCHDOG_USEC`) is not passed on
+/// unless [`env`](Self::env) sets it.
 ///
 /// # Examples
 ///
@@ -121,8 +122,8 @@ impl Command {
 
     /// Sets what the process can read. [`Stdin::Null`] by default.
     ///
-    /// Text and bytes are written to each process that is started, and end with the end of the input. Line by line they also go to
-    /// `tracing`, as `debug`.
+    /// Text and bytes are written to each process that is started, and end with the end of the input. They are logged nowhere: what a
+    /// process is given to read may be secret.
     pub fn stdin(mut self, stdin: impl Into<Stdin>) -> Self {
         self.stdin = stdin.into();
         self
@@ -241,6 +242,11 @@ impl Command {
     fn to_std(&self) -> process::Command {
         let mut command = process::Command::new(&self.program);
         command.args(&self.args);
+        // They are about this program: a process that took them for its own would tell systemd that the program is ready, or feed its
+        // watchdog.
+        for name in SYSTEMD {
+            command.env_remove(name);
+        }
         for variable in &self.environment {
             match variable {
                 Variable::NoOther => command.env_clear(),
@@ -260,6 +266,9 @@ impl Command {
         command
     }
 }
+
+/// The variables by which systemd tells a program how to speak to it.
+const SYSTEMD: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
 /// Prints the program and its arguments, as in `sh -c 'exit 3'`.
 impl fmt::Display for Command {
@@ -343,5 +352,34 @@ impl fmt::Debug for Stdin {
             Self::Inherit => f.write_str("Inherit"),
             Self::Null => f.write_str("Null"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    /// What is changed about a variable.
+    fn change(command: &Command, name: &str) -> String {
+        let command = command.to_std();
+        let mut variables = command.get_envs();
+        match variables.find(|(known, _)| *known == OsStr::new(name)) {
+            Some((_, Some(value))) => value.to_string_lossy().into_owned(),
+            Some((_, None)) => String::from("removed"),
+            None => String::from("passed on"),
+        }
+    }
+
+    #[test]
+    fn what_systemd_tells_the_program_is_not_passed_on_unless_it_is_set() {
+        let command = Command::new("true");
+        for name in SYSTEMD {
+            assert_eq!(change(&command, name), "removed", "{name}");
+            let command = command.clone().env(name, "mine");
+            assert_eq!(change(&command, name), "mine");
+        }
+        assert_eq!(change(&command, "PATH"), "passed on");
     }
 }

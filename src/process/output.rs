@@ -11,6 +11,8 @@ use tokio::{
 };
 use tracing::{Level, event};
 
+use crate::user_value::say;
+
 /// Where a process has written a line.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(
@@ -79,15 +81,17 @@ impl Line {
 
     /// Writes the line to `tracing`.
     pub(super) fn trace(&self) {
-        event!(
-            target: "resurgam::process",
-            Level::INFO,
-            path = self.path(),
-            generation = self.generation(),
-            output = %self.output,
-            "{}",
-            self.text
-        );
+        say(|| {
+            event!(
+                target: "resurgam::process",
+                Level::INFO,
+                path = self.path(),
+                generation = self.generation(),
+                output = %self.output,
+                "{}",
+                self.text
+            );
+        });
     }
 }
 
@@ -226,25 +230,12 @@ pub(super) const DRAIN: Duration = Duration::from_millis(500);
 const MOST_LEFT: usize = 256 * 1024;
 
 /// Writes a process's input, and ends it.
-pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>, writer: Writer) {
+pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>) {
     let Ok(mut pipe) = pipe::Sender::from_owned_fd(pipe) else {
         return;
     };
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        if pipe.write_all(line).await.is_err() {
-            // The process has closed its input: it need not read all of it.
-            return;
-        }
-        event!(
-            target: "resurgam::process",
-            Level::DEBUG,
-            path = &*writer.path,
-            generation = writer.generation,
-            output = "stdin",
-            "{}",
-            String::from_utf8_lossy(line.trim_ascii_end())
-        );
-    }
+    // An error means that the process has closed its input: it need not read all of it. Told to nobody, since it may be secret.
+    let _all_that_is_wanted = pipe.write_all(&bytes).await;
 }
 
 /// After how many bytes a line is cut.

@@ -10,12 +10,12 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Running};
-use tracing::Instrument;
 
 use super::{
     context::TaskContext,
     lineage::Lineage,
     shared::{Shared, TaskState},
+    span::InSpan,
 };
 use crate::{
     policy::{ExitReason, IntoServiceError, ServiceError},
@@ -44,7 +44,7 @@ impl TaskActor {
         E: IntoServiceError<B>,
     {
         let cx = TaskContext::new(Arc::clone(&shared));
-        let span = shared.span.clone();
+        let span = Arc::clone(&shared.span);
         // The actor comes first: if the call panics, its `Drop` tells the contexts that the incarnation is over.
         let mut actor = Self {
             shared,
@@ -53,7 +53,7 @@ impl TaskActor {
         };
         let future = span.in_scope(|| function(cx));
         let work = async move { future.await.map_err(E::into_service_error) };
-        actor.work = Some(Box::pin(work.instrument(span)));
+        actor.work = Some(InSpan::new(span, work));
         actor
     }
 
@@ -67,7 +67,7 @@ impl TaskActor {
         let polled = if let Some(panic) = self.shared.take_panic() {
             Err(panic)
         } else {
-            let polled = work.as_mut().poll(cx);
+            let polled = Pin::new(work).poll(cx);
             self.shared.take_panic().map_or(Ok(polled), Err)
         };
         match polled {
@@ -203,4 +203,4 @@ impl ActorFuture<TaskActor> for Drive {
 }
 
 /// The future of a function, in its span.
-type Work = Pin<Box<dyn Future<Output = Result<(), ServiceError>>>>;
+type Work = InSpan<Result<(), ServiceError>>;

@@ -88,7 +88,7 @@ impl BlockingContext {
 
     /// The span that the function runs in, as [`TaskContext::span`](super::TaskContext::span).
     pub fn span(&self) -> &Span {
-        &self.shared.span
+        self.shared.span.get()
     }
 }
 

@@ -118,7 +118,7 @@ impl TaskContext {
     ///
     /// Its target is `resurgam::task`, its level info, its fields `path`, `token` and `generation`. It has no parent.
     pub fn span(&self) -> &Span {
-        &self.shared.span
+        self.shared.span.get()
     }
 
     /// The reference of a sibling that this service [requires](crate::ServiceSpec::requires).

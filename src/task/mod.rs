@@ -18,6 +18,7 @@ mod blocking;
 mod context;
 mod lineage;
 mod shared;
+mod span;
 mod spawn;
 mod work;
 

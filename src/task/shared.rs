@@ -8,13 +8,13 @@ use std::sync::{
 use actix::Addr;
 use futures::task::AtomicWaker;
 use tokio::{runtime::Handle, sync::watch};
-use tracing::Span;
 
-use super::lineage::Lineage;
+use super::{lineage::Lineage, span::TaskSpan};
 use crate::{
     policy::ExitReason,
     service::{NoticeKind, StartContext},
     supervisor::{SupervisorActor, Upward},
+    user_value::say,
 };
 
 /// The part of an incarnation that its contexts can reach, from whichever thread.
@@ -22,7 +22,7 @@ pub(super) struct Shared {
     pub(super) start: StartContext,
     pub(super) generation: u64,
     pub(super) lineage: Arc<Lineage>,
-    pub(super) span: Span,
+    pub(super) span: Arc<TaskSpan>,
     /// The runtime of the service's arbiter, for work that is begun from another thread.
     pub(super) runtime: Handle,
     state: watch::Sender<TaskState>,
@@ -38,20 +38,11 @@ pub(super) struct Shared {
 impl Shared {
     /// For the incarnation that `start` is about, on its arbiter.
     pub(super) fn new(start: &StartContext, lineage: &Arc<Lineage>) -> Self {
-        let generation = start.generation();
-        let span = tracing::info_span!(
-            target: "resurgam::task",
-            parent: None,
-            "task",
-            path = start.path(),
-            token = %start.token(),
-            generation,
-        );
         Self {
             start: start.clone(),
-            generation,
+            generation: start.generation(),
             lineage: Arc::clone(lineage),
-            span,
+            span: Arc::new(TaskSpan::new(start)),
             runtime: Handle::current(),
             state: watch::Sender::new(TaskState::Running),
             announced: AtomicBool::new(false),
@@ -166,12 +157,14 @@ impl Shared {
 
     /// Logs a panic that comes too late to end the incarnation.
     fn log_late_panic(&self, panic: &ExitReason) {
-        tracing::error!(
-            target: "resurgam::task",
-            path = self.start.path(),
-            generation = self.generation,
-            "blocking work {panic}, after its service had ended",
-        );
+        say(|| {
+            tracing::error!(
+                target: "resurgam::task",
+                path = self.start.path(),
+                generation = self.generation,
+                "blocking work {panic}, after its service had ended",
+            );
+        });
     }
 
     fn fate(&self) -> MutexGuard<'_, Fate> {

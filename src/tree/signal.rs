@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{Tree, error::result};
-use crate::service::AnyLink;
+use crate::{service::AnyLink, user_value::say};
 
 /// The root of a tree, as far as whoever makes a program of the tree has to reach it.
 pub(crate) trait Root: Clone + Send + Sync + 'static {
@@ -41,19 +41,21 @@ pub(crate) async fn run(tree: &Tree, root: Option<impl Root>) -> ExitCode {
     // Held until the outcome is there: dropped, it listens no more, and neither does it if this call is dropped.
     let listener = root.map(Listener::start).transpose();
     if let Err(error) = &listener {
-        tracing::error!(target: "resurgam", %error, "cannot listen to signals");
+        say(|| tracing::error!(target: "resurgam", %error, "cannot listen to signals"));
     }
     match tree.ended().await {
         Err(error) => {
-            tracing::error!(target: "resurgam", "{error}");
+            say(|| tracing::error!(target: "resurgam", "{error}"));
             ExitCode::FAILURE
         }
         Ok(ended) => {
             if let Err(error) = result(&ended) {
                 let error: &dyn std::error::Error = &error;
-                tracing::error!(target: "resurgam", error, "the tree has failed");
+                say(|| tracing::error!(target: "resurgam", error, "the tree has failed"));
             } else if !ended.report.is_clean() {
-                tracing::error!(target: "resurgam", report = %ended.report, "the tree did not stop cleanly");
+                say(
+                    || tracing::error!(target: "resurgam", report = %ended.report, "the tree did not stop cleanly"),
+                );
             } else {
                 return ExitCode::SUCCESS;
             }
@@ -113,17 +115,17 @@ impl Drop for Background {
 /// Stops, kills and exits, with one signal after the other.
 async fn obey(root: impl Root, mut signals: Signals) {
     let name = signals.next().await.name;
-    tracing::info!(target: "resurgam", signal = name, "stopping in order");
+    say(|| tracing::info!(target: "resurgam", signal = name, "stopping in order"));
     // A command, which overtakes whatever is queued for the root.
     root.link().core().stop();
 
     let name = signals.next().await.name;
-    tracing::warn!(target: "resurgam", signal = name, "dropping what still runs");
+    say(|| tracing::warn!(target: "resurgam", signal = name, "dropping what still runs"));
     root.kill_what_runs();
 
     // A root whose arbiter is blocked has read neither of the two. This thread is not blocked.
     let signal = signals.next().await;
-    tracing::error!(target: "resurgam", signal = signal.name, "exiting at once");
+    say(|| tracing::error!(target: "resurgam", signal = signal.name, "exiting at once"));
     #[expect(clippy::exit, reason = "what a third signal is for")]
     std::process::exit(signal.exit_code);
 }

@@ -21,10 +21,13 @@ mod unix {
     use sd_notify::NotifyState;
     use tokio::time::{MissedTickBehavior, interval};
 
-    use crate::tree::{
-        Tree,
-        error::result,
-        signal::{self, Root},
+    use crate::{
+        tree::{
+            Tree,
+            error::result,
+            signal::{self, Root},
+        },
+        user_value::say,
     };
 
     /// Whether systemd knows that the tree stops.
@@ -110,7 +113,7 @@ mod unix {
 
     fn notify(state: &NotifyState<'_>) {
         if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
-            tracing::warn!(target: "resurgam", %error, "cannot tell systemd `{state}`");
+            say(|| tracing::warn!(target: "resurgam", %error, "cannot tell systemd `{state}`"));
         }
     }
 }

@@ -142,3 +142,71 @@ async fn span_of_a_task_is_entered_at_every_poll() {
     let entered = lines.iter().filter(|line| *line == "enter 1").count();
     assert!(entered >= 3, "{lines:#?}"); // one for each poll, at least
 }
+
+/// A subscriber that panics whatever it is told.
+struct Hostile;
+
+#[expect(clippy::panic, reason = "what this subscriber does")]
+impl Subscriber for Hostile {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        // One span in two is there, so that it is also entered.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(next.is_multiple_of(2), "no span");
+        Id::from_u64(next)
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        panic!("no event");
+    }
+
+    fn enter(&self, _: &Id) {
+        panic!("not entered");
+    }
+
+    fn exit(&self, _: &Id) {
+        panic!("not left");
+    }
+
+    fn clone_span(&self, _: &Id) -> Id {
+        panic!("not cloned");
+    }
+
+    fn try_close(&self, _: Id) -> bool {
+        panic!("not closed");
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+}
+
+#[actix::test]
+async fn subscriber_that_panics_harms_no_task() {
+    time::pause();
+    let _guard = set_default(Hostile);
+    let root = root().await;
+    for name in ["first", "second"] {
+        let task = ServiceSpec::task(name, |cx: TaskContext| async move {
+            let sum: u64 = cx.run_blocking(|| (1..=4).sum()).await?;
+            assert_eq!(sum, 10);
+            cx.ready();
+            wait_for_stop(cx).await
+        })
+        .readiness(Readiness::Explicit);
+        let task = soon(root.add_and_wait(task)).await.unwrap();
+        soon(root.restart(task.token())).await.unwrap();
+    }
+    let services = root.services().await.unwrap();
+    let generations = services.iter();
+    let generations: Vec<_> = generations
+        .map(resurgam::ServiceSummary::generation)
+        .collect();
+    assert_eq!(generations, [1, 1]);
+    let report = soon(root.shutdown()).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
