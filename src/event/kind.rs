@@ -25,6 +25,12 @@ pub enum EventKind {
         /// Whether it is started again.
         restarting: Restarting,
     },
+    /// A service said instead of starting that it is not to run: it ended normally before it was ready, or with
+    /// [`Verdict::DoNotRestart`](crate::Verdict::DoNotRestart). It is not started again.
+    ServiceDeclined {
+        /// With what it ended.
+        reason: ExitReason,
+    },
     /// A service failed, was killed without being asked to stop, or gave up as a supervisor.
     ServiceFailed {
         /// Why it ended.
@@ -231,6 +237,7 @@ impl fmt::Display for EventKind {
                 f,
                 "failed to start: {reason:#}; {restarting} (count {count:.2})"
             ),
+            Self::ServiceDeclined { reason } => write!(f, "declined to start: {reason:#}"),
             Self::ServiceFailed {
                 reason,
                 count,

@@ -24,6 +24,12 @@ fn every_kind_prints_as_one_line_that_says_something() {
             "completed; not restarting (count 0.00)",
         ),
         (
+            EventKind::ServiceDeclined {
+                reason: ExitReason::Normal,
+            },
+            "declined to start: normal",
+        ),
+        (
             EventKind::RestartScheduled { after: second },
             "starts again in 1s",
         ),

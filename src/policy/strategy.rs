@@ -36,8 +36,9 @@ impl fmt::Display for Strategy {
 
 /// When a supervisor stops because significant services have ended by themselves.
 ///
-/// The end counts if the service is not restarted after it. A service that was stopped or removed on request, or that a
-/// group restart stopped, does not count.
+/// The end counts if the service has ended for good, in whatever way: it finished or declined its start, gave up, is lost, or a
+/// [`Verdict`](crate::Verdict) of its own says so. A service that was stopped or removed on request, or that a group restart stopped, does not
+/// count, and neither does a restart on request that fails.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum AutoShutdown {

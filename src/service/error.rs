@@ -25,6 +25,13 @@ pub enum StartError {
         /// What failed while the start was undone.
         unwinding: Vec<(Arc<str>, ExitReason)>,
     },
+    /// The service has said instead of starting that it is not to run, as `ignore` does in OTP: it ended normally before it was ready, or with
+    /// [`Verdict::DoNotRestart`]. Nothing is kept of it.
+    #[error("service `{path}` declined to start")]
+    Declined {
+        /// The service.
+        path: Arc<str>,
+    },
     /// A required service is not declared, does not exist, or is gone. Add it first, or declare it with `requires`.
     ///
     /// Returned by a factory, this [parks](Verdict::Missing) the service until one of its requirements changes.

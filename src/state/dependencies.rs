@@ -217,6 +217,11 @@ pub(super) fn refuse(
     forget_and_tell(state, slot, reason, refused, now);
 }
 
+/// Forgets a service that has declined its first start, which somebody awaits.
+pub(super) fn decline(state: &mut SupervisorState, slot: u32, reason: &ExitReason, now: Instant) {
+    forget_and_tell(state, slot, reason, Milestone::Declined, now);
+}
+
 fn forget_and_tell(
     state: &mut SupervisorState,
     slot: u32,
@@ -246,16 +251,8 @@ fn forget_and_tell(
     }
 }
 
-/// A service has ended for good by itself. May end the supervisor.
-pub(super) fn finish(
-    state: &mut SupervisorState,
-    slot: u32,
-    reason: &ExitReason,
-    now: Instant,
-) -> Next {
-    // Read first: the service may be gone after the next line.
-    let significance = state.services[slot].significance;
-    keep_or_forget(state, slot, reason, now);
+/// A service of this significance has ended for good by itself: ends the supervisor, if its rules say so.
+pub(super) fn auto_shutdown(state: &SupervisorState, significance: Significance) -> Next {
     let ends = match state.rules.auto_shutdown {
         AutoShutdown::Never => false,
         AutoShutdown::AnySignificant => true,

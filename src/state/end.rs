@@ -118,11 +118,11 @@ pub(super) enum Asked {
 impl End {
     /// Reports whether it said instead of starting that it is not to run, as `ignore` does in OTP: no failed start.
     pub(super) fn declines(&self) -> bool {
-        self.ready_for.is_none()
-            && matches!(
-                self.exit.verdict(),
-                Some(Verdict::DoNotRestart | Verdict::Uninstall)
-            )
+        let declined = match self.exit.verdict() {
+            Some(verdict) => matches!(verdict, Verdict::DoNotRestart | Verdict::Uninstall),
+            None => self.exit.reason == ExitReason::Normal,
+        };
+        declined && self.ready_for.is_none() && self.asked == Asked::NotYet
     }
 }
 
@@ -132,6 +132,8 @@ pub(super) struct Loss {
     pub(super) wanted: Wanted,
     /// Whether there was an incarnation that was not ready yet.
     pub(super) starting: bool,
+    /// Whether it had ended for good before, or was stopped on request.
+    pub(super) over: bool,
 }
 
 /// How a supervisor has ended: the one value of that, from the state that decides it up to whoever is told at the root.

@@ -105,6 +105,10 @@ refusals! {
             /// Why it ended.
             reason: ExitReason,
         },
+        /// The service has said instead of starting that it is not to run: it ended normally before it was ready, or with
+        /// [`Verdict::DoNotRestart`](crate::Verdict::DoNotRestart). It has ended for good.
+        #[error("service declined to start")]
+        Declined,
         /// Somebody stopped or removed the service before it was ready.
         #[error("service was stopped before it was ready")]
         Interrupted,
@@ -120,6 +124,10 @@ refusals! {
             /// Why it ended.
             reason: ExitReason,
         },
+        /// The service has said instead of starting that it is not to run: it ended normally before it was ready, or with
+        /// [`Verdict::DoNotRestart`](crate::Verdict::DoNotRestart). It has ended for good.
+        #[error("service declined to start")]
+        Declined,
         /// Somebody stopped or removed the service before it was ready.
         #[error("service was stopped before it was ready")]
         Interrupted,

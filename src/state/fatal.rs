@@ -19,7 +19,10 @@ pub(super) fn fatal_error(state: &SupervisorState, reason: &ExitReason) -> Optio
     let fatal = state.rules.fatal.as_ref()?;
     // A panic or a kill is asked about as well, as the error that an exit reason is.
     let error = match reason {
-        ExitReason::Normal | ExitReason::Shutdown => return None,
+        // One that was dropped on request has done what was asked for.
+        ExitReason::Normal | ExitReason::Shutdown | ExitReason::Killed(KillCause::Requested) => {
+            return None;
+        }
         ExitReason::Failed(error) => error.clone(),
         other => ServiceError::new(other.clone()),
     };

@@ -10,7 +10,7 @@
 //! 8. The strategy, and
 //! 9. the backoff, when the service is started again.
 //!
-//! Rules 1 and 2 are in [`exited`] and [`ended`], rules 3 to 7 and 9 in [`judge`]. Rule 8 is [`group`](super::group)'s.
+//! Rules 1 to 3 are in [`exited`] and [`ended`], rules 4 to 7 and 9 in [`judge`]. Rule 8 is [`group`](super::group)'s.
 
 use std::{
     sync::Arc,
@@ -44,6 +44,10 @@ enum Judgement {
     Terminate { propagate: bool },
     /// It is forgotten, because it never was ready and somebody awaited that.
     Refuse,
+    /// It has ended for good, because it has said instead of starting that it is not to run.
+    Decline,
+    /// Likewise, and somebody awaits its first start: it is forgotten.
+    DeclineAwaited,
     /// It stays as stopped as it was before somebody started it.
     StayStopped,
     /// It has ended for good.
@@ -92,6 +96,12 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
     if wanted != Wanted::Nothing {
         return Next::Stopped { slot, wanted, end };
     }
+    // Rule 3: before the verdict, since a fatal error is not the service's own business. At once also while the supervisor starts.
+    // The start of a scope fails with the error of a member all the same.
+    let first = in_line && fatal::is_bound(state);
+    if let Some(error) = fatal::fatal_error(state, &end.exit.reason).filter(|_| !first) {
+        return conclude(state, slot, Judgement::Fatal(error), end, now);
+    }
     // A service of the start that declines is judged at once, like any that ends later: nobody waits for it to become ready.
     if state.status != Status::Starting || (in_line && end.declines()) {
         return Next::Judge { slot, end };
@@ -111,26 +121,48 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
 /// Judges an end that nobody asked for, reports it, and says what follows.
 pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Instant) -> Next {
     let judgement = judge(state, slot, &end, now);
+    conclude(state, slot, judgement, end, now)
+}
+
+/// Reports an end, and does what was decided of it.
+fn conclude(
+    state: &mut SupervisorState,
+    slot: u32,
+    judgement: Judgement,
+    end: End,
+    now: Instant,
+) -> Next {
     // Told before anything follows from it, so that a listener sees the cause first.
     let restarting = restarting(state, slot, &judgement);
     report_end(state, slot, &end, restarting, now);
+    let declined = match judgement {
+        Judgement::Decline => true,
+        Judgement::Uninstall => end.exit.reason != ExitReason::Shutdown,
+        _ => false,
+    };
     // If the incarnation never was ready, no service that is bound to this one has been started.
     if end.ready_for.is_some() {
         dependencies::bounce_dependents(state, slot);
-    } else if judgement != Judgement::Refuse {
+    } else if declined {
+        state.tell(slot, Milestone::Declined);
+    } else if !matches!(judgement, Judgement::Refuse | Judgement::DeclineAwaited) {
         state.tell(slot, Milestone::Failed(&end.exit.reason));
     }
     apply(state, slot, judgement, end.exit, now)
 }
 
-/// Rules 3 to 7, and 9.
+/// Rules 4 to 7, and 9.
 fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Judgement {
-    // Rule 3: before the verdict, since a fatal error is not the service's own business.
-    if let Some(error) = fatal::fatal_error(state, &end.exit.reason) {
-        return Judgement::Fatal(error);
-    }
     let service = &state.services[slot];
     let never_ready = end.ready_for.is_none();
+    // A supervisor that a user shuts down while it starts is removed on request, and says so in this way: it does not decline.
+    if end.declines() && end.exit.reason != ExitReason::Shutdown {
+        return match end.exit.verdict() {
+            _ if state.waiters.has(service.serial, Want::FirstReady) => Judgement::DeclineAwaited,
+            Some(Verdict::Uninstall) => Judgement::Uninstall,
+            _ => Judgement::Decline,
+        };
+    }
     // `add_and_wait` gets the error of the first start, and keeps nothing.
     if never_ready && state.waiters.has(service.serial, Want::FirstReady) {
         return Judgement::Refuse;
@@ -190,13 +222,23 @@ fn apply(
     let reason = exit.reason;
     match judgement {
         Judgement::Refuse => dependencies::refuse(state, slot, &reason, &report, now),
-        Judgement::Uninstall => dependencies::forget(state, slot, &reason, now),
-        Judgement::Finish => {
-            let mut next = dependencies::finish(state, slot, &reason, now);
-            if let Next::End(ended) = &mut next {
-                ended.report.append(report);
+        Judgement::Uninstall => {
+            let significance = state.services[slot].significance;
+            dependencies::forget(state, slot, &reason, now);
+            // Not of a supervisor that is removed on request.
+            if reason != ExitReason::Shutdown {
+                return with_report(dependencies::auto_shutdown(state, significance), report);
             }
-            return next;
+        }
+        Judgement::DeclineAwaited => {
+            let significance = state.services[slot].significance;
+            dependencies::decline(state, slot, &reason, now);
+            return with_report(dependencies::auto_shutdown(state, significance), report);
+        }
+        Judgement::Finish | Judgement::Decline => {
+            let significance = state.services[slot].significance;
+            dependencies::keep_or_forget(state, slot, &reason, now);
+            return with_report(dependencies::auto_shutdown(state, significance), report);
         }
         Judgement::Bounce(delay) => return limits::bounce(state, slot, delay, now),
         Judgement::Park => state.set_phase(slot, Phase::Parked),
@@ -204,6 +246,8 @@ fn apply(
             state.set_phase(slot, Phase::Failed);
             state.report(slot, EventKind::ServiceGaveUp { reason }, now);
             dependencies::became_unavailable(state, slot, now);
+            let significance = state.services[slot].significance;
+            return with_report(dependencies::auto_shutdown(state, significance), report);
         }
         Judgement::Rest(lasting) => limits::rest(state, slot, lasting, now),
         Judgement::Pause(lasting) => {
@@ -244,6 +288,14 @@ fn apply(
     Next::Settle
 }
 
+/// What follows, with what went wrong below the service that has ended, if the supervisor ends with it.
+fn with_report(mut next: Next, report: ShutdownReport) -> Next {
+    if let Next::End(ended) = &mut next {
+        ended.report.append(report);
+    }
+    next
+}
+
 /// The cell of a service is gone with its arbiter: it can never be started again.
 pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     let service = &state.services[slot];
@@ -251,6 +303,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
         return Next::Settle;
     }
     let (live, wanted) = (service.phase().is_live(), service.wanted);
+    let over = service.phase().is_over();
     let starting = matches!(
         service.phase(),
         Phase::Starting { .. } | Phase::Overdue { .. }
@@ -264,8 +317,13 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
     report_lost(state, slot, &reason, wanted, now);
     dependencies::bounce_dependents(state, slot);
     state.set_phase(slot, Phase::Lost);
-    let loss = Loss { wanted, starting };
-    let error = fatal::bound_error(state, &reason).filter(|_| live && fatal::is_bound(state));
+    let loss = Loss {
+        wanted,
+        starting,
+        over,
+    };
+    // In a scope, one that was down was no longer one of those that live and end together.
+    let error = fatal::fatal_error(state, &reason).filter(|_| live || !fatal::is_bound(state));
     let Some(error) = error else {
         return tell_loss(state, slot, loss, now);
     };
@@ -289,6 +347,11 @@ pub(super) fn tell_loss(state: &mut SupervisorState, slot: u32, loss: Loss, now:
         return fatal::start_failed(state, slot, Exit::from(reason));
     }
     dependencies::became_unavailable(state, slot, now);
+    let by_itself = !loss.over && !matches!(loss.wanted, Wanted::Stop | Wanted::End);
+    if by_itself {
+        let significance = state.services[slot].significance;
+        return dependencies::auto_shutdown(state, significance);
+    }
     Next::Settle
 }
 
@@ -323,6 +386,8 @@ fn report_end(
     let reason = end.exit.reason.clone();
     let kind = if end.ready_for.is_some() {
         EventKind::ended(reason, count, restarting)
+    } else if end.declines() && restarting == Restarting::No && reason != ExitReason::Shutdown {
+        EventKind::ServiceDeclined { reason }
     } else {
         EventKind::ServiceStartFailed {
             reason,
@@ -343,6 +408,8 @@ fn restarting(state: &SupervisorState, slot: u32, judgement: &Judgement) -> Rest
         Judgement::Fatal(_)
         | Judgement::Terminate { .. }
         | Judgement::Refuse
+        | Judgement::Decline
+        | Judgement::DeclineAwaited
         | Judgement::StayStopped
         | Judgement::Finish
         | Judgement::Uninstall

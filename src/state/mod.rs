@@ -93,7 +93,7 @@ pub(crate) use self::{
     end::{Cause, Ended, Exit},
     machine::SupervisorState,
     mirror::Mirrored,
-    output::{Answer, Effect, Reporting, ServiceView, Waiter},
+    output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
     rules::{Announces, Binding, ServiceRules, Significance, SupervisorRules},
 };
 pub use self::{

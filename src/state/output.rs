@@ -99,16 +99,21 @@ pub(crate) enum Answer {
 
 /// Why a service did not become ready.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Unready {
-    /// Why it ended.
-    pub(crate) reason: ExitReason,
-    /// What failed while the start of a supervisor was undone, in that order.
-    pub(crate) unwinding: Vec<(Arc<str>, ExitReason)>,
+pub(crate) enum Unready {
+    /// It has said instead of starting that it is not to run.
+    Declined,
+    /// It has failed.
+    Failed {
+        /// Why it ended.
+        reason: ExitReason,
+        /// What failed while the start of a supervisor was undone, in that order.
+        unwinding: Vec<(Arc<str>, ExitReason)>,
+    },
 }
 
 impl From<ExitReason> for Unready {
     fn from(reason: ExitReason) -> Self {
-        Self {
+        Self::Failed {
             reason,
             unwinding: Vec::new(),
         }

@@ -217,7 +217,14 @@ pub(super) fn become_wanted(
     let reason = &end.exit.reason;
     match what_becomes(state, slot, wanted, end) {
         Becomes::Forgotten => dependencies::forget(state, slot, reason, now),
-        Becomes::Over => dependencies::keep_or_forget(state, slot, reason, now),
+        Becomes::Over => {
+            let significance = state.services[slot].significance;
+            dependencies::keep_or_forget(state, slot, reason, now);
+            // One that the group has stopped does not count, as in OTP; one that had ended before it was asked does.
+            if end.asked == Asked::NotYet {
+                return dependencies::auto_shutdown(state, significance);
+            }
+        }
         Becomes::InLine => state.set_phase(slot, Phase::InLine),
         Becomes::Started => return Next::Begin(slot),
         Becomes::Stopped => {

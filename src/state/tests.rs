@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod failures;
+mod for_good;
 mod generate;
 mod limits;
 mod operations;
@@ -10,6 +11,7 @@ mod scope;
 mod starting;
 mod stopping;
 mod strategies;
+mod told;
 mod transitions;
 mod waiters;
 

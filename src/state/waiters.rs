@@ -55,6 +55,8 @@ pub(super) enum Milestone<'a> {
     Ready,
     /// It ended before it was ready.
     Failed(&'a ExitReason),
+    /// It has said instead of starting that it is not to run.
+    Declined,
     /// It is not started, because somebody stops it.
     Interrupted,
     /// It is not started, because its supervisor ends.
@@ -220,6 +222,7 @@ impl Milestone<'_> {
             Self::Failed(reason) => Err(RestartError::Failed {
                 reason: reason.clone(),
             }),
+            Self::Declined => Err(RestartError::Declined),
             Self::Interrupted | Self::Removed(_) | Self::Refused { .. } => {
                 Err(RestartError::Interrupted)
             }
@@ -236,6 +239,7 @@ impl Milestone<'_> {
             Self::Failed(reason) => Err(ResetError::Failed {
                 reason: reason.clone(),
             }),
+            Self::Declined => Err(ResetError::Declined),
             Self::Interrupted | Self::Removed(_) | Self::Refused { .. } => {
                 Err(ResetError::Interrupted)
             }
@@ -249,7 +253,8 @@ impl Milestone<'_> {
         let result = match self {
             Self::Ready => Ok(()),
             Self::Failed(reason) | Self::Removed(reason) => Err(Unready::from(reason.clone())),
-            Self::Refused { reason, unwinding } => Err(Unready {
+            Self::Declined => Err(Unready::Declined),
+            Self::Refused { reason, unwinding } => Err(Unready::Failed {
                 reason: reason.clone(),
                 unwinding: unwinding.failures().to_vec(),
             }),

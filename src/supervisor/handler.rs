@@ -15,7 +15,7 @@ use crate::{
     policy::SpecError,
     registry::ServiceSummary,
     service::{ServiceRef, StartError},
-    state::{AddError, Answer, ShutdownReport},
+    state::{AddError, Answer, ShutdownReport, Unready},
     tree::ShutdownError,
 };
 
@@ -159,11 +159,17 @@ impl Core {
             },
             move |answer| match answer {
                 Answer::Ready(Ok(())) => Some(Ok(service)),
-                Answer::Ready(Err(unready)) => Some(Err(StartError::Failed {
-                    path: Arc::from(service.path()),
-                    reason: unready.reason,
-                    unwinding: unready.unwinding,
-                })),
+                Answer::Ready(Err(unready)) => {
+                    let path = Arc::from(service.path());
+                    Some(Err(match unready {
+                        Unready::Declined => StartError::Declined { path },
+                        Unready::Failed { reason, unwinding } => StartError::Failed {
+                            path,
+                            reason,
+                            unwinding,
+                        },
+                    }))
+                }
                 _ => None,
             },
         );

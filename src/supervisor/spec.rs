@@ -93,7 +93,8 @@ impl SupervisorSpec {
 
     /// Says which errors end the whole tree. None by default.
     ///
-    /// Asked for every failure, also of a service that is being stopped. Runs on the supervisor's turn and should be quick;
+    /// Asked once for every failure, before a verdict in it: an error, a panic, a kill, a failed start, a service that is lost with its arbiter,
+    /// and whatever goes wrong while a service is being stopped; but not for one that is dropped on request. Runs on the supervisor's turn and should be quick;
     /// if it panics the error is not fatal.
     pub fn fatal(
         mut self,

@@ -90,6 +90,8 @@ pub(crate) struct Victim {
     instance: Arc<Instance>,
     fate: Fate,
     dice: Random,
+    /// Whether it has said that it is ready.
+    ready: bool,
     _alive: Alive,
 }
 
@@ -202,6 +204,7 @@ impl Victim {
             instance: Arc::clone(instance),
             fate,
             dice,
+            ready: false,
             _alive: instance.live(),
         })
     }
@@ -230,6 +233,10 @@ impl Victim {
                 let bomb = self.bomb(Place::Spawned);
                 let rounds = self.dice.below(4);
                 ctx.spawn(rest(rounds).into_actor(self).map(move |(), _, _| bomb()));
+            }
+            // It would decline its start, and never come back.
+            Work::Stop | Work::StopBadly | Work::Terminate if !self.ready => {
+                ctx.exit(Verdict::Bounce);
             }
             Work::Stop => ctx.stop(),
             Work::StopBadly => {
@@ -273,7 +280,10 @@ impl Actor for Victim {
             Luck::Good => {
                 let rounds = self.dice.below(4);
                 let rest = rest(rounds).into_actor(self);
-                ctx.spawn(rest.map(|(), _, ctx: &mut Ctx| ctx.ready()));
+                ctx.spawn(rest.map(|(), victim: &mut Self, ctx: &mut Ctx| {
+                    victim.ready = true;
+                    ctx.ready();
+                }));
             }
             Luck::Bad => {}
         }

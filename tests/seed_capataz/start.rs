@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use actix::MailboxError;
 use resurgam::{
-    EventKind, ExitReason, KillCause, Readiness, ServiceSpec, StartError, SupervisorActor,
-    SupervisorRef, SupervisorSpec,
+    EventKind, ExitReason, KillCause, Readiness, ServiceSpec, ServiceState, StartError,
+    SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -84,17 +84,14 @@ async fn explicit_service_fails_to_start_with_its_own_error() {
 }
 
 #[actix::test]
-async fn service_that_ends_before_it_is_ready_has_failed_to_start() {
+async fn service_that_ends_without_an_error_before_it_is_ready_has_declined() {
     time::pause();
     let log = Log::default();
     let root = root(SupervisorSpec::default()).await;
     let quitter = planned("a", &log, |_| (Start::Complete, Stop::Obey));
     let quitter = quitter.readiness(Readiness::Explicit);
     let error = patiently(root.add_and_wait(quitter)).await.unwrap_err();
-    let StartError::Failed { reason, .. } = error else {
-        panic!("{error}");
-    };
-    assert_eq!(reason, ExitReason::Normal);
+    assert!(matches!(error, StartError::Declined { .. }), "{error}");
 }
 
 #[actix::test]
@@ -104,8 +101,11 @@ async fn supervisor_does_not_hang_on_a_service_that_ends_before_it_is_ready() {
     let mut root = SupervisorActor::with_defaults("root");
     let quitter = planned("a", &log, |_| (Start::Complete, Stop::Obey));
     root.add(quitter.readiness(Readiness::Explicit)).unwrap();
-    let error = patiently(root.start()).await.unwrap_err();
-    assert!(matches!(error, StartError::Failed { .. }), "{error}");
+    // Nobody waits for it any more: it has declined.
+    let root = patiently(root.start()).await.unwrap();
+    let services = root.services().await.unwrap();
+    assert_eq!(services[0].state(), ServiceState::Stopped);
+    root.shutdown().await.unwrap();
 }
 
 #[actix::test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use resurgam::{
-    AddError, ExitReason, OnLimit, Readiness, RestartLimit, RestartType, ServiceRef, ServiceSpec,
-    ServiceState, StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
+    AddError, OnLimit, Readiness, RestartLimit, RestartType, ServiceRef, ServiceSpec, ServiceState,
+    StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time::{self, Instant};
 
@@ -113,7 +113,7 @@ async fn shutdown_does_not_wait_for_a_start_that_hangs() {
 }
 
 #[actix::test]
-async fn return_before_ready_is_a_failed_start_even_without_an_error() {
+async fn return_before_ready_without_an_error_declines_the_start() {
     time::pause();
     let log = Log::default();
     let root = root().await;
@@ -125,7 +125,7 @@ async fn return_before_ready_is_a_failed_start_even_without_an_error() {
     });
     let failed = started.unwrap_err();
     assert!(
-        matches!(&failed, StartError::Failed { path, reason: ExitReason::Normal, .. } if &**path == "root/a"),
+        matches!(&failed, StartError::Declined { path } if &**path == "root/a"),
         "{failed:?}"
     );
     root.add_and_wait(spec("a", &log)).await.unwrap();

@@ -71,14 +71,14 @@ async fn task_under_explicit_readiness_is_ready_when_it_says_so() {
 }
 
 #[actix::test]
-async fn return_before_ready_under_explicit_readiness_is_a_failed_start() {
+async fn return_before_ready_under_explicit_readiness_declines_or_fails_the_start() {
     time::pause();
     let root = root().await;
     let early = ServiceSpec::task("early", |_| async { Ok::<_, io::Error>(()) })
         .readiness(Readiness::Explicit);
     let failed = root.add_and_wait(early).await.unwrap_err();
     assert!(
-        matches!(&failed, StartError::Failed { path, reason: ExitReason::Normal, .. } if &**path == "root/early"),
+        matches!(&failed, StartError::Declined { path } if &**path == "root/early"),
         "{failed:?}"
     );
     let broken = ServiceSpec::task("broken", |_| async { Err::<(), _>("no socket") })

@@ -216,11 +216,12 @@ fn awaiting_a_service_that_waits_in_vain_is_an_error_at_once() {
     let api = bench.add(requiring("api", &["db"])).unwrap();
     bench.state.await_ready(api, Waiter(1), bench.now);
     bench.run();
-    let [(Waiter(1), Answer::Ready(Err(unready)))] = &bench.answers[..] else {
+    let [(Waiter(1), Answer::Ready(Err(Unready::Failed { reason, .. })))] = &bench.answers[..]
+    else {
         panic!("{:?}", bench.answers);
     };
     assert_eq!(
-        unready.reason.to_string(),
+        reason.to_string(),
         "failed: required service `db` does not exist"
     );
     assert!(bench.state.named("api").is_none());

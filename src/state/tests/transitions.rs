@@ -13,11 +13,11 @@ use super::{
 
 /// Begins random walks that together with the directed ones take every transition. Any others would do that take as many: after a
 /// change of the rules or of the generator, the failing test says which transitions are missing, and what to do.
-const SEEDS: [u64; 59] = [
+const SEEDS: [u64; 58] = [
     1, 2, 3, 9, 18, 20, 21, 22, 30, 35, 39, 53, 72, 84, 106, 132, 183, 196, 217, 246, 250, 375,
-    473, 474, 486, 493, 521, 634, 698, 953, 1279, 1588, 1813, 2128, 2172, 2406, 2570, 2790, 2878,
-    3699, 4484, 4542, 5052, 6558, 6876, 7299, 7942, 9477, 10791, 10950, 20211, 20429, 33875, 46401,
-    4588, 11024, 12943, 14161, 39548,
+    473, 474, 493, 521, 634, 698, 953, 1279, 1588, 1813, 2128, 2172, 2406, 2570, 2790, 2878, 3699,
+    4484, 5052, 6558, 6876, 7942, 9477, 10791, 10950, 20211, 33875, 46401, 11024, 14161, 39548,
+    6509, 12274, 12546, 20451, 21954,
 ];
 
 #[test]
