@@ -51,7 +51,11 @@ impl Keeper {
             match notice.kind {
                 NoticeKind::Ready => self.started(),
                 // Of no use here: nobody waits for a root to acknowledge a stop.
-                NoticeKind::ScopeEnds(_) | NoticeKind::Started | NoticeKind::StopAcknowledged => {}
+                NoticeKind::ScopeEnds(_)
+                | NoticeKind::Started
+                | NoticeKind::StopAcknowledged
+                | NoticeKind::FactoryLost
+                | NoticeKind::ThreadBack { .. } => {}
                 NoticeKind::Exited(exit) => return self.ended(exit),
                 // The system stops, and drops the cell before this task. That is nobody's failure.
                 NoticeKind::Lost => return self.ended(Exit::from(ExitReason::Shutdown)),
