@@ -246,16 +246,6 @@ impl Message for WhenReady {
     type Result = ();
 }
 
-/// Answers once the service has no incarnation, or is forgotten.
-pub(crate) struct WhenDown {
-    pub(crate) token: ServiceToken,
-    pub(crate) waiter: oneshot::Sender<()>,
-}
-
-impl Message for WhenDown {
-    type Result = ();
-}
-
 /// The services of the supervisor that a token names, in start order.
 pub(crate) struct Siblings(pub(crate) ServiceToken);
 

@@ -29,7 +29,7 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::oneshot;
 
 pub(crate) use self::message::{
-    Changed, Close, Forget, Located, Lookup, Register, RegisterAll, Siblings, WhenDown, WhenReady,
+    Changed, Close, Forget, Located, Lookup, Register, RegisterAll, Siblings, WhenReady,
 };
 pub use self::message::{LookupError, ServiceKey, ServiceSummary};
 use self::waiters::Waiters;
@@ -52,8 +52,6 @@ pub struct RegistryActor {
     /// Made by the first look-up by path, so that a tree without one does not pay for it whenever a service is added.
     paths: Option<HashSet<ByPath>>,
     waiting: HashMap<ServiceToken, Waiters<Result<Located, LookupError>>>,
-    /// Those who wait until a service is down. Answered by dropping the sender, since there is nothing else to say.
-    down: HashMap<ServiceToken, Waiters<()>>,
 }
 
 impl RegistryActor {
@@ -126,8 +124,6 @@ impl RegistryActor {
         }
         // Of a supervisor that is forgotten itself; its services are forgotten one by one.
         self.heads.remove(&token);
-        // Dropping the senders wakes `SupervisorRef::shutdown_below`, which takes that for "down".
-        self.down.remove(&token);
         let path = link.core().path();
         // Another service may have got the path meanwhile, and keeps it.
         if let Some(paths) = &mut self.paths
@@ -148,7 +144,6 @@ impl RegistryActor {
     fn changed(&mut self, token: ServiceToken) {
         self.answer_if_ready(token);
         self.answer_if_ended(token);
-        self.answer_if_down(token);
     }
 
     fn when_ready(
@@ -172,16 +167,6 @@ impl RegistryActor {
         {
             waiting.answer(|| Err(ended.clone()));
         }
-    }
-
-    fn when_down(&mut self, token: ServiceToken, waiter: oneshot::Sender<()>) {
-        // A service that was forgotten is down. Dropping the waiter says so.
-        if self.by_token(token).is_none() {
-            return;
-        }
-        self.watch(token);
-        self.down.entry(token).or_default().push(waiter);
-        self.answer_if_down(token);
     }
 
     /// Has the supervisors of a service and of those above it tell their changes, for whoever waits for that service.
@@ -225,14 +210,6 @@ impl RegistryActor {
                 .and_then(|supervisor| self.families.get(supervisor));
             let slots = family.into_iter().flat_map(|family| &family.slots);
             below.extend(slots.flatten().map(|link| link.core().token()));
-        }
-    }
-
-    fn answer_if_down(&mut self, token: ServiceToken) {
-        let link = self.by_token(token);
-        // Down between two incarnations counts as well: nobody reads the mailbox until the next one.
-        if link.is_some_and(|link| !link.core().state().is_live()) {
-            self.down.remove(&token);
         }
     }
 
@@ -292,14 +269,6 @@ impl Handler<Changed> for RegistryActor {
 
     fn handle(&mut self, msg: Changed, _: &mut Context<Self>) {
         self.changed(msg.0);
-    }
-}
-
-impl Handler<WhenDown> for RegistryActor {
-    type Result = ();
-
-    fn handle(&mut self, msg: WhenDown, _: &mut Context<Self>) {
-        self.when_down(msg.token, msg.waiter);
     }
 }
 

@@ -6,7 +6,8 @@
 //! # Invariants
 //!
 //! 1. User code runs only inside [`guard`]: a panic never leaves a cell.
-//! 2. The mailbox is read only while an actor is there to handle its messages.
+//! 2. The mailbox is read only while an actor is there to handle its messages; that of a supervisor also by its factory, which keeps what
+//!    the actor works on.
 //! 3. Everything of an incarnation is dropped before its end is told to the supervisor.
 //! 4. Between the end of an incarnation and the start of the next one the cell returns to the runtime.
 
@@ -19,22 +20,25 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix::{Actor, dev::Envelope};
+use actix::{
+    Actor,
+    dev::{Envelope, channel::AddressReceiver},
+};
 
 use super::{
-    contents::Contents,
     factory::{Building, Making, StartContext, UserFactory},
     host::{Host, Step},
-    link::{AnyLink, Commands, Link},
+    link::{AnyLink, Commands, Link, ServiceKind},
     panic::{drop_guarded, guard},
     parent::NoticeKind,
 };
 use crate::{policy::ExitReason, state::Exit};
 
-/// The future that runs a service, from the first start until the service is forgotten, or the cell is written off.
+/// The future that owns a service's mailbox and factory, from the first start until the service is forgotten.
 pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
     host: H,
     state: CellState<A, H::Incarnation>,
+    factory: UserFactory<A>,
 }
 
 enum CellState<A, I> {
@@ -48,10 +52,15 @@ enum CellState<A, I> {
 }
 
 impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
-    pub(super) fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self {
+    pub(super) fn new(
+        mailbox: AddressReceiver<A>,
+        link: Arc<Link<A>>,
+        factory: UserFactory<A>,
+    ) -> Self {
         Self {
-            host: H::new(contents, link, epoch),
+            host: H::new(mailbox, link),
             state: CellState::Vacant,
+            factory,
         }
     }
 
@@ -80,22 +89,13 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
 
     /// Makes the next incarnation.
     fn begin(&mut self) {
-        let core = self.host.link().core();
-        if let Some(replacement) = core.take_factory()
+        if let Some(replacement) = self.host.link().core().take_factory()
             && let Ok(replacement) = replacement.downcast::<UserFactory<A>>()
         {
-            self.host.put_factory(*replacement);
+            self.factory = *replacement;
         }
-        let Some(mut factory) = self.host.take_factory() else {
-            // The cell is written off, and learns that with its next poll; or the factory was lost on the thread of the one before, which
-            // the supervisor knows.
-            return;
-        };
-        let link = Arc::clone(self.host.link()) as Arc<dyn AnyLink>;
-        let context = StartContext::new(link, self.host.epoch());
-        let made = guard(|| factory.make(context));
-        self.host.put_factory(factory);
-        match made {
+        let context = StartContext::new(Arc::clone(self.host.link()) as Arc<dyn AnyLink>);
+        match guard(|| self.factory.make(context)) {
             Ok(Making::Done(Ok(actor))) => {
                 self.state = CellState::Running(self.host.incarnate(actor));
             }
@@ -112,6 +112,15 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
             CellState::Running(incarnation) => self.host.ask_to_stop(incarnation),
             // The incarnation has ended by itself, and that notice and this command have crossed.
             CellState::Vacant | CellState::Released => {}
+        }
+    }
+
+    /// Without an incarnation, a supervisor still answers.
+    fn idle(&mut self, cx: &mut Context<'_>) {
+        if self.host.link().core().kind() == ServiceKind::Supervisor && !self.is_alive() {
+            let (host, factory) = (&mut self.host, &mut self.factory);
+            // What it calls of the user's is guarded one by one, in the factory.
+            let _nobody_to_tell = guard(|| host.idle(&mut ***factory, cx));
         }
     }
 
@@ -172,18 +181,9 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         let mut first = None;
         match mem::replace(&mut self.state, CellState::Vacant) {
             CellState::Running(incarnation) => {
-                let mut caught = None;
-                first = self.host.tear_down(incarnation, |host, actor| {
-                    // Not there for a cell that is written off.
-                    let Some(mut factory) = host.take_factory() else {
-                        return drop(actor);
-                    };
-                    let rest = guard(|| factory.take_back(actor));
-                    host.put_factory(factory);
-                    // Dropped by itself: the actor may take its time, and its factory is not to be lost with it.
-                    rest.map_or_else(|panic| caught = Some(panic), drop);
-                });
-                first = first.or(caught);
+                let factory = &mut self.factory;
+                let take_back = |actor| factory.take_back(actor);
+                first = self.host.tear_down(incarnation, take_back);
             }
             CellState::Building(future) => drop_guarded(&mut first, future),
             CellState::Vacant | CellState::Released => {}
@@ -195,22 +195,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
     fn release(&mut self) {
         let _nobody_to_tell = self.tear_down();
         self.state = CellState::Released;
-        self.host.release();
-    }
-
-    /// Drops the incarnation, and nothing else: the cell is written off, and its service may live on in another one.
-    fn retire(&mut self) {
-        let _nobody_to_tell = self.tear_down();
-        self.state = CellState::Released;
-        self.host.forget_late();
-        let epoch = self.host.epoch();
-        self.host
-            .notify_supervisor(NoticeKind::ThreadBack { epoch });
-    }
-
-    fn is_written_off(&self) -> bool {
-        let core = self.host.link().core();
-        core.is_written_off(self.host.epoch())
+        self.host.drain();
     }
 }
 
@@ -220,14 +205,11 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         // The waker first: a command that is given between the two lines wakes the cell again.
-        let epoch = this.host.epoch();
-        this.host.link().core().set_waker(epoch, cx.waker());
-        let Some(commands) = this.host.link().core().take_commands(epoch) else {
-            this.retire();
-            return Poll::Ready(());
-        };
+        this.host.link().core().set_waker(cx.waker());
+        let commands = this.host.link().core().take_commands();
         if commands.releases() {
             this.release();
+            let _nobody_to_tell = guard(|| this.factory.released());
             return Poll::Ready(());
         }
         if !commands.is_empty() {
@@ -245,6 +227,8 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
                 }
             }
         }
+        // Also after an incarnation that has begun and ended in this poll, and has read no message.
+        this.idle(cx);
         Poll::Pending
     }
 }
@@ -253,17 +237,8 @@ impl<A: Actor, H: Host<A>> Drop for ServiceCell<A, H> {
     /// A cell that is dropped before it was told to release is lost: its arbiter has ended. The actor's hooks are not called, since nothing
     /// that they begin would run any more.
     fn drop(&mut self) {
-        if matches!(self.state, CellState::Released) {
-            return;
-        }
-        if self.is_written_off() {
-            return self.retire();
-        }
-        self.release();
-        // Looked at again: whoever was told of both would take the heir for lost.
-        if self.is_written_off() {
-            self.retire();
-        } else {
+        if !matches!(self.state, CellState::Released) {
+            self.release();
             self.host.notify_supervisor(NoticeKind::Lost);
         }
     }

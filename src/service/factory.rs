@@ -1,6 +1,6 @@
 //! Makes the actor of each incarnation.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Context};
 
 use actix::Actor;
 
@@ -16,17 +16,36 @@ use crate::{
 };
 
 /// Makes the actor of a service, once for each incarnation, on the service's arbiter.
-pub(crate) trait Factory<A>: Send {
+pub(crate) trait Factory<A: Actor>: Send {
     /// Makes an actor, or the future of one. May panic, as all user code.
     fn make(&mut self, context: StartContext) -> Making<A>;
 
-    /// Called with the actor of an incarnation that is over, however it ended. Returns it to be dropped, unless the factory keeps it.
+    /// Called with the actor of an incarnation that is over, however it ended. Drops it, unless the factory wants something of it.
     ///
     /// Futures and timers of the incarnation are dropped by then, and its end is not told yet. Not called for an actor in actix's own
     /// context, which keeps its actor.
-    fn take_back(&mut self, actor: A) -> Option<A> {
-        Some(actor)
+    fn take_back(&mut self, actor: A) {
+        drop(actor);
     }
+
+    /// Called by the cell of a supervisor whenever it is polled and has no incarnation at the end.
+    ///
+    /// A factory that keeps what its actor works on may answer messages meanwhile. Without one they wait for the next incarnation.
+    fn idle(&mut self, _ctx: &mut A::Context, _cx: &mut Context<'_>) -> Idle {
+        Idle::Nothing
+    }
+
+    /// Called when the service is forgotten, before the factory is dropped.
+    fn released(&mut self) {}
+}
+
+/// What a factory looks after while there is no incarnation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(crate) enum Idle {
+    /// The mailbox.
+    Messages,
+    Nothing,
 }
 
 /// A factory while its service may need it.
@@ -52,6 +71,7 @@ pub(super) struct Async<F>(pub(super) F);
 
 impl<A, F> Factory<A> for Plain<F>
 where
+    A: Actor,
     F: FnMut() -> A + Send,
 {
     fn make(&mut self, _: StartContext) -> Making<A> {
@@ -61,6 +81,7 @@ where
 
 impl<A, F> Factory<A> for Fallible<F>
 where
+    A: Actor,
     F: FnMut(&StartContext) -> Result<A, ServiceError> + Send,
 {
     fn make(&mut self, context: StartContext) -> Making<A> {
@@ -70,6 +91,7 @@ where
 
 impl<A, F, T> Factory<A> for Async<F>
 where
+    A: Actor,
     F: FnMut(StartContext) -> T + Send,
     T: Future<Output = Result<A, ServiceError>> + 'static,
 {
@@ -82,17 +104,11 @@ where
 #[derive(Clone)]
 pub struct StartContext {
     link: Arc<dyn AnyLink>,
-    epoch: u32,
 }
 
 impl StartContext {
-    pub(super) fn new(link: Arc<dyn AnyLink>, epoch: u32) -> Self {
-        Self { link, epoch }
-    }
-
-    /// The epoch of the cell that makes the actor.
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch
+    pub(super) fn new(link: Arc<dyn AnyLink>) -> Self {
+        Self { link }
     }
 
     pub(crate) fn link(&self) -> &Arc<dyn AnyLink> {

@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, task::Context};
 
-use actix::{Actor, dev::Envelope};
+use actix::{
+    Actor,
+    dev::{Envelope, channel::AddressReceiver},
+};
 
 use super::{
-    contents::Contents,
-    factory::UserFactory,
+    factory::Factory,
     link::{AnyLink, Link},
     parent::NoticeKind,
 };
@@ -15,7 +17,7 @@ use crate::{
     state::Exit,
 };
 
-/// Has the mailbox and the factory of one service, and runs one incarnation after the other in one kind of context.
+/// Owns the mailbox of one service, and runs one incarnation after the other in one kind of context.
 ///
 /// [`ServiceContext`](super::ServiceContext) is one, for actors written for it; [`Adopted`](super::hosted::Adopted) is the other. A cell
 /// calls, for each incarnation, `begin`, `incarnate`, any number of times `run` and `ask_to_stop`, `take_exit` if it has ended by itself, and
@@ -24,13 +26,9 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     /// An actor with everything that ends with it.
     type Incarnation: Unpin;
 
-    /// For the cell of this epoch.
-    fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self;
+    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self;
 
     fn link(&self) -> &Arc<Link<A>>;
-
-    /// Of which epoch the cell is.
-    fn epoch(&self) -> u32;
 
     /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
     fn generation(&self) -> u64;
@@ -64,20 +62,14 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     fn tear_down(
         &mut self,
         incarnation: Self::Incarnation,
-        take_back: impl FnOnce(&mut Self, A),
+        take_back: impl FnOnce(A),
     ) -> Option<ExitReason>;
 
-    /// Takes the factory for one call. `None` if it is lost, or the cell is written off.
-    fn take_factory(&mut self) -> Option<UserFactory<A>>;
+    /// Drops what is queued.
+    fn drain(&mut self);
 
-    /// Puts the factory back after its call, or another one in its place.
-    fn put_factory(&mut self, factory: UserFactory<A>);
-
-    /// Drops what is queued, and what a slot holds.
-    fn release(&mut self);
-
-    /// The cell is written off, and has come back or is gone.
-    fn forget_late(&mut self);
+    /// Lets the factory do what it has to do while there is no incarnation. What the messages that it handles have spawned is dropped.
+    fn idle(&mut self, _: &mut dyn Factory<A>, _: &mut Context<'_>) {}
 
     /// Says who wants the answer to the message that is handled next.
     fn note_answer(&mut self, _: AnswerTo) {}

@@ -17,7 +17,7 @@ use super::{
     output::{Effect, Output},
     rules::SupervisorRules,
     sequence::Sequence,
-    service::{Origin, Phase, Wanted},
+    service::{Origin, Phase, Registered, Wanted},
     table::Table,
     transitions::Input,
     waiters::{Milestone, Waiters},
@@ -38,6 +38,8 @@ pub(crate) struct SupervisorState {
     pub(super) status: Status,
     /// How often the supervisor was started.
     pub(super) starts: u64,
+    /// What a service is that is added now.
+    pub(super) origin: Origin,
     /// What is being carried on at present, or was last, and which service it is about: all if it names none.
     pub(super) input: Input,
     subject: Option<u32>,
@@ -106,6 +108,7 @@ impl SupervisorState {
             random,
             status: Status::Idle,
             starts: 0,
+            origin: Origin::Static,
             input: Input::Add,
             subject: None,
             services: Table::new(id),
@@ -121,6 +124,11 @@ impl SupervisorState {
             ending: None,
             path_text: String::new(),
         }
+    }
+
+    /// Reports whether the supervisor was not started, or has ended and may be started again.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.status == Status::Idle
     }
 
     /// Reports whether the supervisor takes no more operations.
@@ -180,9 +188,12 @@ impl SupervisorState {
             .map(|slot| (self.services[*slot].order, *slot));
         self.line.enter_all(places);
         for slot in registered {
-            // In the line already, and shown as waiting before and after.
+            // In the line already, and shown as waiting before and after, but for what an earlier life of the supervisor has left.
             let input = self.input_to(*slot);
-            self.services.set_phase(*slot, Phase::InLine, input);
+            let before = self.services.set_phase(*slot, Phase::InLine, input);
+            if before == Phase::Registered(Registered::Before) {
+                self.mirror(*slot, Mirrored::from(Phase::InLine));
+            }
         }
     }
 

@@ -88,18 +88,18 @@ use std::{
 };
 
 pub(crate) use self::waiters::Presence;
+use self::{
+    end::DROPPED,
+    next::Next,
+    service::{Origin, Phase},
+    transitions::Input,
+};
 pub(crate) use self::{
     end::{Cause, Ended, Exit},
     machine::SupervisorState,
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
-    rules::{Announces, Binding, OnBlocked, ServiceRules, Significance, SupervisorRules},
-};
-use self::{
-    end::{DROPPED, Lost},
-    next::Next,
-    service::Phase,
-    transitions::Input,
+    rules::{Announces, Binding, ServiceRules, Significance, SupervisorRules},
 };
 pub use self::{
     error::{AddError, RemoveError, ResetError, RestartError, StopError},
@@ -162,6 +162,17 @@ impl SupervisorState {
         let next = operations::remove(self, token, waiter, now)?;
         self.carry_on(next, now);
         Ok(())
+    }
+
+    /// Forgets a service that has shut itself down while it had no incarnation. If it has one by now, that ends by itself.
+    pub(crate) fn uninstall(&mut self, token: ServiceToken, generation: u64, now: Instant) {
+        self.set_input(Input::Remove, Some(token));
+        if let Some(slot) = self.services.slot(token)
+            && self.services[slot].generation() == generation
+        {
+            let next = operations::uninstall(self, slot, now);
+            self.carry_on(next, now);
+        }
     }
 
     /// Stops a service and keeps it. Answered when it has ended, at once if it does not run.
@@ -279,25 +290,7 @@ impl SupervisorState {
     pub(crate) fn lost(&mut self, token: ServiceToken, now: Instant) {
         self.set_input(Input::Lost, Some(token));
         if let Some(slot) = self.services.slot(token) {
-            let next = judge::lost(self, slot, Lost::Arbiter, now);
-            self.carry_on(next, now);
-        }
-    }
-
-    /// The factory of a service did not return from its call on a blocked thread: it can never be started again.
-    pub(crate) fn factory_lost(&mut self, token: ServiceToken, now: Instant) {
-        self.set_input(Input::Lost, Some(token));
-        if let Some(slot) = self.services.slot(token) {
-            let next = judge::lost(self, slot, Lost::Factory, now);
-            self.carry_on(next, now);
-        }
-    }
-
-    /// The thread is back that an incarnation of a service had blocked when it was abandoned.
-    pub(crate) fn thread_back(&mut self, token: ServiceToken, now: Instant) {
-        self.set_input(Input::ThreadBack, Some(token));
-        if let Some(slot) = self.services.slot(token) {
-            let next = judge::thread_back(self, slot, now);
+            let next = judge::lost(self, slot, now);
             self.carry_on(next, now);
         }
     }
@@ -335,6 +328,11 @@ impl SupervisorState {
     pub(crate) fn reopen(&mut self, now: Instant) {
         self.set_input(Input::Reopen, None);
         start::reopen(self, now);
+    }
+
+    /// What is added from now on, until the start, belongs to it.
+    pub(crate) const fn begin_build(&mut self) {
+        self.origin = Origin::Static;
     }
 
     /// Forgets a service that is not running, because the supervisor is built without it this time.
@@ -481,7 +479,6 @@ impl SupervisorState {
                     None => Next::Settle,
                 },
                 Next::Stop { slot, wanted } => stop::stop(self, slot, wanted, now),
-                Next::Lose { slot, what } => judge::lost(self, slot, what, now),
                 Next::TellLoss { slot, loss } => judge::tell_loss(self, slot, loss, now),
                 Next::Then(both) => {
                     then.push(both.1);

@@ -10,12 +10,12 @@ use super::{
     next::Next,
     output::{Answer, Unready, Waiter},
     rules::SupervisorRules,
-    service::{Phase, Wanted},
+    service::{Phase, Registered, Wanted},
     waiters::{Milestone, Want},
 };
 use crate::{
     event::EventKind,
-    policy::{ExitReason, SpecError},
+    policy::{ExitReason, KillCause, SpecError},
     token::ServiceToken,
 };
 
@@ -42,6 +42,16 @@ pub(super) fn remove(
         state.set_wanted(slot, wanted);
     }
     Ok(Next::Settle)
+}
+
+/// Forgets a service that has shut itself down while it had no incarnation.
+pub(super) fn uninstall(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    if !state.services[slot].phase().is_live() {
+        state.tell(slot, Milestone::Interrupted);
+        let reason = state.services[slot].last_exit();
+        dependencies::forget(state, slot, &reason, now);
+    }
+    Next::Settle
 }
 
 /// Stops a service and keeps it. Answered when it has ended, at once if it does not run.
@@ -92,9 +102,7 @@ pub(super) fn restart(
     let service = &state.services[slot];
     let (phase, before) = (service.phase(), service.wanted);
     if phase == Phase::Lost {
-        return Err(RestartError::Failed {
-            reason: service.last_exit(),
-        });
+        return Err(RestartError::Failed { reason: lost() });
     }
     if before == Wanted::Removal {
         return Err(RestartError::Interrupted);
@@ -129,9 +137,7 @@ pub(super) fn reset(
 ) -> Result<Next, ResetError> {
     let slot = address(state, token)?;
     if state.services[slot].phase() == Phase::Lost {
-        return Err(ResetError::Failed {
-            reason: state.services[slot].last_exit(),
-        });
+        return Err(ResetError::Failed { reason: lost() });
     }
     state.services[slot].forget_failures();
     state.report(slot, EventKind::ServiceReset, now);
@@ -204,13 +210,15 @@ pub(super) fn reconfigure(
 /// Starts a service that has no incarnation, unless its turn will come with the start of its supervisor.
 fn start_now(state: &mut SupervisorState, slot: u32) -> Next {
     match state.services[slot].phase() {
-        Phase::Registered => {}
+        Phase::Registered(_) => {}
         // It is started in its turn, after those that come before it; in a pause the line stands still, and only a request helps.
         Phase::InLine if state.pause.is_none() => {}
         // Its delay is cut short. It is started in its turn all the same, so that those behind it in the line wait until it is ready; but it
         // does not wait for the delay of another one.
         Phase::Delayed { .. } if in_turn(state, slot) => state.set_phase(slot, Phase::InLine),
-        _ if state.status == Status::Idle => state.set_phase(slot, Phase::Registered),
+        _ if state.status == Status::Idle => {
+            state.set_phase(slot, Phase::Registered(Registered::New));
+        }
         _ => return Next::Begin(slot),
     }
     Next::Settle
@@ -233,4 +241,9 @@ fn address(state: &SupervisorState, token: ServiceToken) -> Result<u32, Unaddres
     }
     let slot = state.services.slot(token);
     slot.ok_or(Unaddressed::UnknownToken { token })
+}
+
+/// Why a service is not started whose cell is gone.
+const fn lost() -> ExitReason {
+    ExitReason::Killed(KillCause::ArbiterStopped)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    rules::{OnBlocked, RareRules, ServiceRules, Significance, name_of},
+    rules::{RareRules, ServiceRules, Significance, name_of},
     transitions::{self, Input, Kind},
 };
 use crate::policy::{
@@ -30,7 +30,7 @@ pub enum ServiceState {
     BackingOff,
     /// It has ended, and is started again when a pause is over: that of all restarts of its supervisor, or its own.
     Paused,
-    /// It was stopped on request, or has ended for good.
+    /// It was stopped on request or with its supervisor, or has ended for good.
     Stopped,
     /// It gave up, or its arbiter is gone.
     Failed,
@@ -52,6 +52,11 @@ impl ServiceState {
     /// Reports whether the service has an incarnation.
     pub(crate) const fn is_live(self) -> bool {
         matches!(self, Self::Starting | Self::Ready | Self::Stopping)
+    }
+
+    /// Reports whether the service is down until somebody starts it.
+    pub(crate) const fn is_down(self) -> bool {
+        matches!(self, Self::Stopped | Self::Failed)
     }
 
     /// Its place in [`ALL`](Self::ALL).
@@ -93,7 +98,7 @@ impl fmt::Display for ServiceState {
 pub(super) enum Phase {
     // Without an incarnation, to be started without a request:
     /// Added before its supervisor was started.
-    Registered,
+    Registered(Registered),
     /// It waits until what it requires is ready.
     Gated,
     /// It said that something is missing, and waits until one that it requires becomes ready.
@@ -133,7 +138,7 @@ pub(super) enum Phase {
     Finished,
     /// It gave up.
     Failed,
-    /// Its cell is gone, or out of reach on a blocked thread: it cannot be started, for ever or until that thread is back.
+    /// Its cell is gone: it can never be started again.
     Lost,
 }
 
@@ -146,6 +151,15 @@ pub(super) enum Waits {
     Delay,
     /// For one that comes before it and waits for the end of its delay.
     Held,
+}
+
+/// Since when a service waits for the start of its supervisor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Registered {
+    /// Since it was added, or since somebody has asked for it.
+    New,
+    /// Since its supervisor has ended, with which it was stopped.
+    Before,
 }
 
 /// How far the stopping of an incarnation has come.
@@ -163,7 +177,7 @@ impl Phase {
     /// The phase without its data.
     pub(super) const fn kind(self) -> Kind {
         match self {
-            Self::Registered => Kind::Registered,
+            Self::Registered(_) => Kind::Registered,
             Self::Gated => Kind::Gated,
             Self::Parked => Kind::Parked,
             Self::InLine => Kind::InLine,
@@ -238,7 +252,7 @@ impl Phase {
     /// What users see of it.
     pub(super) const fn public(self) -> ServiceState {
         match self {
-            Self::Registered
+            Self::Registered(Registered::New)
             | Self::Gated
             | Self::Parked
             | Self::InLine
@@ -249,7 +263,9 @@ impl Phase {
             Self::Stopping { .. } => ServiceState::Stopping,
             Self::BackingOff { .. } | Self::Delayed { .. } => ServiceState::BackingOff,
             Self::Queued | Self::Resting { .. } => ServiceState::Paused,
-            Self::Stopped | Self::Finished => ServiceState::Stopped,
+            Self::Stopped | Self::Finished | Self::Registered(Registered::Before) => {
+                ServiceState::Stopped
+            }
             Self::Failed | Self::Lost => ServiceState::Failed,
         }
     }
@@ -319,7 +335,6 @@ pub(super) struct Service {
     pub(super) origin: Origin,
     pub(super) significance: Significance,
     pub(super) start_report: StartReport,
-    pub(super) on_blocked: OnBlocked,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
     pub(super) requirement_ready: bool,
 }
@@ -364,13 +379,12 @@ impl Service {
             order: 0,
             starts: 0,
             since: None,
-            phase: Phase::Registered,
+            phase: Phase::Registered(Registered::New),
             last_exit: LastExit::None,
             wanted: Wanted::Nothing,
             member: Member::Outside,
             origin,
             start_report: StartReport::Due,
-            on_blocked: rules.on_blocked,
             requirement_ready: false,
         }
     }

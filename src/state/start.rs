@@ -12,7 +12,7 @@ use super::{
     obstacle::Obstacle,
     output::Effect,
     rules::ServiceRules,
-    service::{Origin, Phase, Service, StartReport, Wanted},
+    service::{Origin, Phase, Registered, Service, StartReport, Wanted},
     waiters::Milestone,
 };
 use crate::{
@@ -52,11 +52,9 @@ pub(super) fn add(
             token: state.services.token(slot),
         });
     }
-    // What was there before the first start is kept when it has ended for good; what is added later is forgotten then.
-    let origin = match state.status {
-        Status::Idle => Origin::Static,
-        _ => Origin::Dynamic,
-    };
+    // What was there before the first start, or is built for a later one, is kept when it has ended for good; what is added later is forgotten
+    // then.
+    let origin = state.origin;
     let path = state.path_of(&rules.name);
     let inserted = state
         .services
@@ -89,12 +87,13 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
         return Next::Settle;
     }
     state.status = Status::Starting;
+    state.origin = Origin::Dynamic;
     state.starts += 1;
     // Others may have been stopped by hand before the start, and stay so.
     let registered: Vec<u32> = state
         .services
         .in_order()
-        .filter(|slot| state.services[*slot].phase() == Phase::Registered)
+        .filter(|slot| matches!(state.services[*slot].phase(), Phase::Registered(_)))
         .collect();
     // Looked for before anybody is started: a requirement that nobody fulfils would be seen only when it is its turn.
     let missing = registered.iter().find_map(|slot| {
@@ -113,6 +112,7 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
 pub(super) fn refuse(state: &mut SupervisorState, reason: ExitReason) -> Next {
     // Counted as a start like any other, so that its end is an event of the incarnation that has failed.
     state.status = Status::Starting;
+    state.origin = Origin::Dynamic;
     state.starts += 1;
     let path = Arc::clone(&state.path);
     Next::end(Cause::StartFailed { path, reason })
@@ -169,7 +169,7 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     // A removal that was under way is complete with the end of the incarnation.
     let temporary = service.restart == RestartType::Temporary;
     let forgotten = removed || (temporary && service.origin == Origin::Dynamic);
-    state.set_phase(slot, Phase::Registered);
+    state.set_phase(slot, Phase::Registered(Registered::Before));
     if forgotten {
         Reopened::Forgotten
     } else {

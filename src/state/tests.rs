@@ -1,6 +1,5 @@
 //! Tests of the decisions, without a runtime.
 
-mod blocked;
 mod dependencies;
 mod failures;
 mod for_good;
@@ -340,9 +339,6 @@ impl Bench {
                     .push(format!("start {} {generation}", self.name(token)));
             }
             Effect::Stop { token } => self.actions.push(format!("stop {}", self.name(token))),
-            Effect::Abandon { token } => {
-                self.actions.push(format!("abandon {}", self.name(token)));
-            }
             Effect::Kill { token, cause } => {
                 self.actions
                     .push(format!("kill {} {cause}", self.name(token)));

@@ -51,7 +51,6 @@ pub(super) enum Input {
     Started,
     Stop,
     StopAcknowledged,
-    ThreadBack,
     Timeout,
 }
 
@@ -67,7 +66,7 @@ const TRANSITIONS: &[Row] = {
         BackingOff, Delayed, Failed, Finished, Forgotten, Gated, Held, InLine, Overdue, Parked, Queued, Ready, Registered, Resting, Starting,
         Stopped, Stopping, Undecided,
     };
-    use Input::{Add, Exited, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, ThreadBack, Timeout};
+    use Input::{Add, Exited, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, Timeout};
     &[
         // It is added, or its supervisor is started, the first time or again.
         (&[Registered], &[Add], &[Starting, Gated]),
@@ -127,10 +126,6 @@ const TRANSITIONS: &[Row] = {
             &[Lost],
             &[Kind::Lost],
         ),
-
-        // Its thread is blocked, and comes back.
-        (&[Undecided], &[Timeout], &[Kind::Lost]),
-        (&[Kind::Lost], &[ThreadBack], &[Undecided, Stopped]),
     ]
 };
 

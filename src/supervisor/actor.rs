@@ -136,6 +136,8 @@ pub(super) struct Core {
     pub(super) driver: Driver,
     pub(super) ending: Ending,
     pub(super) scope: CurrentRun,
+    /// What becomes of what is asked.
+    pub(super) requests: Requests,
     name: Arc<str>,
     /// What is wrong with the spec, to be said when the supervisor is started.
     refused: Option<SpecError>,
@@ -162,6 +164,7 @@ impl Core {
             driver: Driver::new(notices),
             ending: Ending::new(),
             scope: CurrentRun::default(),
+            requests: Requests::Served,
             name,
             refused,
         }
@@ -199,7 +202,12 @@ impl Core {
     pub(super) fn start_all(&mut self, start: Start, now: Instant) {
         if start == Start::Again {
             self.ending.reopen();
-            self.state.reopen(now);
+            self.state.begin_build();
+        }
+        self.requests = Requests::Served;
+        // Asked for while there was no incarnation, or of one that was killed.
+        if self.ending.is_requested() {
+            return self.shutdown(None, now);
         }
         let Self {
             builder,
@@ -220,19 +228,21 @@ impl Core {
     /// In the last two cases the services still run: they are killed, and nobody waits for their ends.
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
+        self.listen();
         if !self.state.has_ended() {
-            self.listen();
             self.state.drop_all(now());
             // Events, look-ups and answers, as after any end. The cells of the services obey in their own time, so some may still run when
             // clean-ups are called.
             self.carry_out(None);
         }
-        // After a stop all these are empty: `stopped` has told all of them. After a kill or a panic it was not called, and whoever waits for
-        // the end learns from the dropped channel that the supervisor is down.
         self.ending.drop_untold();
-        self.answers.drop_ends();
-        self.answers.drop_operations();
         self.scope.drop_run();
+        // Now and not with the next start: until then it is the state before a start that answers, and there may be none. Of a supervisor that
+        // ends with its tree nothing is asked any more.
+        if !self.ending.is_last() {
+            self.state.reopen(now());
+            self.carry_out(None);
+        }
         // There is something left if the supervisor was dropped after its state had ended, or if its own start has panicked.
         self.clean_up();
     }
@@ -253,19 +263,10 @@ impl Core {
                     self.state.lost(token, now());
                 }
             }
-            NoticeKind::FactoryLost => {
-                if self.cells.link(token).is_some() {
-                    self.state.factory_lost(token, now());
-                }
-            }
-            NoticeKind::ThreadBack { epoch } => {
-                if self.cells.thread_back(token, epoch) {
-                    self.state.thread_back(token, now());
-                }
-            }
             NoticeKind::Ready => self.state.ready(token, generation, now()),
             NoticeKind::ScopeEnds(error) => self.end_scope(generation, error),
             NoticeKind::Started => self.state.started(token, generation, now()),
+            NoticeKind::Uninstall => self.state.uninstall(token, generation, now()),
             NoticeKind::StopAcknowledged => {
                 self.state.stop_acknowledged(token, generation, now());
             }
@@ -327,7 +328,6 @@ impl Core {
                 Effect::Stop { token } => self.stop(token),
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Moved { token, place } => self.cells.set_position(token, place),
-                Effect::Abandon { token } => self.cells.abandon(token),
                 Effect::Release { token } => self.cells.release(token),
                 Effect::Mirror { token, state } => self.mirror(token, state),
                 Effect::Event(event) => self.tell(&event),
@@ -460,6 +460,17 @@ impl fmt::Debug for Core {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// What becomes of what a supervisor is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Requests {
+    /// It is refused: the supervisor is down until somebody starts it.
+    Refused,
+    /// It is done, or waits for what has to come before.
+    Served,
+    /// It stays in the mailbox.
+    Unread,
 }
 
 /// Whether this is the first incarnation of a supervisor.

@@ -97,12 +97,7 @@ impl Answers {
         }
     }
 
-    /// Drops those who wait for the end of an incarnation that did not come to tell it.
-    pub(super) fn drop_ends(&mut self) {
-        self.ends.clear();
-    }
-
-    /// Drops those who wait for an operation.
+    /// Refuses those who wait for an operation.
     pub(super) fn drop_operations(&mut self) {
         self.operations.clear();
     }
@@ -181,6 +176,11 @@ impl<T: Send + 'static> Deferred<T> {
     /// An answer that is known already.
     pub(super) fn now(value: T) -> Self {
         Self(Arc::new(Shared::new(Slot::Answered(value))))
+    }
+
+    /// No answer: the reply channel closes, as that of an actor that is gone.
+    pub(super) fn refused() -> Self {
+        Self(Arc::new(Shared::new(Slot::Unwanted)))
     }
 
     /// Whether the caller still waits, for the state.
@@ -262,8 +262,9 @@ impl<T> Shared<T> {
             (Slot::Answered(value), Some(tx)) => {
                 let _caller_gone = tx.send(value);
             }
-            (_, Some(tx)) => *slot = Slot::Asked(tx),
-            (_, None) => {}
+            (Slot::Empty | Slot::Asked(_), Some(tx)) => *slot = Slot::Asked(tx),
+            // Refused, or nobody asks.
+            (_, _) => {}
         }
     }
 }

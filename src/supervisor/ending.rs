@@ -21,10 +21,10 @@ pub(super) struct Ending {
     /// Set by the state's last effect, taken when the incarnation has stopped.
     ended: Option<Ended>,
     last: LastEnd,
-    /// Whether somebody has shut the supervisor down, and not the supervisor above.
-    shut_down: bool,
     /// The clean-ups that have panicked, until the end is set.
     panics: ShutdownReport,
+    /// Whether somebody has shut this supervisor down, and how far that is.
+    removal: Removal,
 }
 
 impl Ending {
@@ -32,14 +32,35 @@ impl Ending {
         Self {
             ended: None,
             last: LastEnd::Unexpected,
-            shut_down: false,
             panics: ShutdownReport::default(),
+            removal: Removal::Unwanted,
         }
     }
 
     /// Says that the supervisor is a root: when it ends, none of its services will ever run again.
     pub(super) fn expect_last(&mut self) {
         self.last = LastEnd::Expected;
+    }
+
+    /// Somebody shuts the supervisor down, and not the supervisor above: it is to be removed, whatever else it ends with.
+    pub(super) fn request(&mut self) {
+        if self.removal == Removal::Unwanted {
+            self.removal = Removal::Wanted;
+        }
+    }
+
+    /// Reports whether somebody has shut the supervisor down.
+    pub(super) fn is_requested(&self) -> bool {
+        self.removal != Removal::Unwanted
+    }
+
+    /// Reports once in each time without an incarnation that the supervisor above is to be asked for the removal.
+    pub(super) fn takes_removal(&mut self) -> bool {
+        let wanted = self.removal == Removal::Wanted;
+        if wanted {
+            self.removal = Removal::AskedFor;
+        }
+        wanted
     }
 
     /// Reports whether the supervisor is ending for the last time.
@@ -58,16 +79,6 @@ impl Ending {
         }
         self.last = LastEnd::Begun;
         WhatIsDown::Released
-    }
-
-    /// Says that somebody has shut the supervisor down: it is not to come back.
-    pub(super) fn shut_down(&mut self) {
-        self.shut_down = true;
-    }
-
-    /// Reports whether somebody has shut the supervisor down.
-    pub(super) fn is_shut_down(&self) -> bool {
-        self.shut_down
     }
 
     /// Adds a clean-up that panicked.
@@ -91,16 +102,29 @@ impl Ending {
         self.ended.take()
     }
 
-    /// Drops an end that nobody was told: the incarnation was killed before it could.
+    /// Drops an end that nobody was told: the incarnation was killed before it could. One that was to be removed still is.
     pub(super) fn drop_untold(&mut self) {
         self.ended = None;
+        if self.removal == Removal::AskedFor {
+            self.removal = Removal::Wanted;
+        }
     }
 
     /// Begins anew, with the next incarnation.
     pub(super) fn reopen(&mut self) {
         self.panics = ShutdownReport::default();
-        self.shut_down = false;
     }
+}
+
+/// Whether a supervisor below another one is to be removed, because somebody has shut it down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Removal {
+    /// The supervisor above was asked, in this time without an incarnation.
+    AskedFor,
+    /// Nobody has.
+    Unwanted,
+    /// Somebody has.
+    Wanted,
 }
 
 /// Whether the supervisor ends for the last time when it ends.

@@ -5,68 +5,66 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::{
-    actor::{Core, SupervisorActor},
+    actor::{Core, Requests, SupervisorActor},
     answers::Deferred,
     clock::now,
     message,
     scope_run::AddMember,
 };
 use crate::{
-    policy::SpecError,
-    registry::ServiceSummary,
-    service::{ServiceRef, StartError},
+    service::{ServiceContext, ServiceRef, StartError},
     state::{AddError, Answer, ShutdownReport, Unready},
     tree::ShutdownError,
 };
 
-impl<A> Handler<message::Add<A>> for SupervisorActor
-where
-    A: Actor,
-{
-    type Result = Result<ServiceRef<A>, AddError>;
+impl SupervisorActor {
+    /// Hands the state a request, unless the supervisor is down until somebody starts it.
+    fn ask<T: Send + 'static>(
+        &mut self,
+        ctx: &mut ServiceContext<Self>,
+        request: impl FnOnce(&mut Core) -> Deferred<T>,
+    ) -> Deferred<T> {
+        match self.core.requests {
+            Requests::Refused | Requests::Unread => Deferred::refused(),
+            Requests::Served => self.turn(ctx, request),
+        }
+    }
 
-    fn handle(&mut self, msg: message::Add<A>, ctx: &mut Self::Context) -> Self::Result {
-        self.turn(ctx, |core| core.add(msg.0))
+    /// As [`ask`](Self::ask), where the answer is known at once.
+    fn ask_now<T: Send + 'static>(
+        &mut self,
+        ctx: &mut ServiceContext<Self>,
+        request: impl FnOnce(&mut Core) -> T,
+    ) -> Deferred<T> {
+        self.ask(ctx, |core| Deferred::now(request(core)))
     }
 }
 
-impl<A> Handler<message::AddAndWait<A>> for SupervisorActor
-where
-    A: Actor,
-{
-    type Result = Deferred<Result<ServiceRef<A>, StartError>>;
+/// A message whose handler is one call of the core, which gets the message and may answer later.
+macro_rules! request {
+    ($message:ty, $ask:ident, $request:expr) => {
+        impl Handler<$message> for SupervisorActor {
+            type Result = Deferred<<$message as Message>::Result>;
 
-    fn handle(&mut self, msg: message::AddAndWait<A>, ctx: &mut Self::Context) -> Self::Result {
-        let awaited = ctx.answer_is_awaited();
-        // One turn for both: no notice can come between, so that the first start is awaited whatever becomes of it.
-        self.turn(ctx, |core| match core.add(msg.0) {
-            Err(refused) => Deferred::now(Err(refused.into())),
-            // Kept then, whatever becomes of its first start.
-            Ok(service) if !awaited => Deferred::now(Ok(service)),
-            Ok(service) => core.await_ready(service),
-        })
-    }
-}
-
-/// An operation of the state on one service.
-macro_rules! operation {
-    ($message:ident, $operation:ident, $answer:ident) => {
-        impl Handler<message::$message> for SupervisorActor {
-            type Result = Deferred<<message::$message as Message>::Result>;
-
-            fn handle(&mut self, msg: message::$message, ctx: &mut Self::Context) -> Self::Result {
-                self.turn(ctx, |core| {
-                    core.answers.ask(
-                        &mut core.state,
-                        |state, waiter| state.$operation(msg.0, waiter, now()),
-                        |answer| match answer {
-                            Answer::$answer(result) => Some(result),
-                            _ => None,
-                        },
-                    )
-                })
+            fn handle(&mut self, msg: $message, ctx: &mut Self::Context) -> Self::Result {
+                let request: fn(&mut Core, $message) -> _ = $request;
+                self.$ask(ctx, |core| request(core, msg))
             }
         }
+    };
+}
+
+/// A message that is an operation of the state on one service.
+macro_rules! operation {
+    ($message:ident, $operation:ident, $answer:ident) => {
+        request!(message::$message, ask, |core, msg| core.answers.ask(
+            &mut core.state,
+            |state, waiter| state.$operation(msg.0, waiter, now()),
+            |answer| match answer {
+                Answer::$answer(result) => Some(result),
+                _ => None,
+            },
+        ));
     };
 }
 
@@ -75,71 +73,62 @@ operation!(Reset, reset, Reset);
 operation!(Restart, restart, Restarted);
 operation!(Stop, stop, Stopped);
 
+request!(message::Count, ask_now, |core, _| core.counts());
+request!(message::Report, ask_now, |core, _| core.report());
+request!(message::Services, ask_now, |core, _| core.summaries());
+// The rules before are dropped with the closures of users that are in them, each in its guard.
+request!(message::Reconfigure, ask_now, |core, msg| {
+    core.state.reconfigure(msg.0.rules, now()).map(drop)
+});
+
+impl<A: Actor> Handler<message::Add<A>> for SupervisorActor {
+    type Result = Deferred<Result<ServiceRef<A>, AddError>>;
+
+    fn handle(&mut self, msg: message::Add<A>, ctx: &mut Self::Context) -> Self::Result {
+        self.ask_now(ctx, |core| core.add(msg.0))
+    }
+}
+
+impl<A: Actor> Handler<message::AddAndWait<A>> for SupervisorActor {
+    type Result = Deferred<Result<ServiceRef<A>, StartError>>;
+
+    fn handle(&mut self, msg: message::AddAndWait<A>, ctx: &mut Self::Context) -> Self::Result {
+        let awaited = ctx.answer_is_awaited();
+        // One turn for both: no notice can come between, so that the first start is awaited whatever becomes of it.
+        self.ask(ctx, |core| match core.add(msg.0) {
+            Err(refused) => Deferred::now(Err(refused.into())),
+            // Kept then, whatever becomes of its first start.
+            Ok(service) if !awaited => Deferred::now(Ok(service)),
+            Ok(service) => core.await_ready(service),
+        })
+    }
+}
+
 impl Handler<message::Shutdown> for SupervisorActor {
     type Result = Deferred<Result<ShutdownReport, ShutdownError>>;
 
     fn handle(&mut self, msg: message::Shutdown, ctx: &mut Self::Context) -> Self::Result {
+        // Never refused: a supervisor that is down is removed.
         self.turn(ctx, |core| {
             // Also if the supervisor ends already: any number may ask, and all get the same report.
             let deferred = core.answers.await_end(&mut core.state);
-            core.ending.shut_down();
-            let now = now();
-            let deadline = msg.within.and_then(|within| now.checked_add(within));
-            core.shutdown(deadline, now);
+            core.be_shut_down(msg.within);
             deferred
         })
     }
 }
 
-impl Handler<message::Reconfigure> for SupervisorActor {
-    type Result = Result<(), SpecError>;
-
-    fn handle(&mut self, msg: message::Reconfigure, ctx: &mut Self::Context) -> Self::Result {
-        let replaced = self.turn(ctx, |core| core.state.reconfigure(msg.0.rules, now()));
-        // The rules before are dropped after the turn: closures of users are in them, whose `Drop` may take its time.
-        replaced.map(drop)
-    }
-}
-
-impl Handler<message::Count> for SupervisorActor {
-    type Result = MessageResult<message::Count>;
-
-    fn handle(&mut self, _: message::Count, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core.counts())
-    }
-}
-
-impl Handler<message::Services> for SupervisorActor {
-    type Result = Vec<ServiceSummary>;
-
-    fn handle(&mut self, _: message::Services, _: &mut Self::Context) -> Self::Result {
-        self.core.summaries()
-    }
-}
-
-impl Handler<message::Report> for SupervisorActor {
-    type Result = MessageResult<message::Report>;
-
-    fn handle(&mut self, _: message::Report, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.core.report())
-    }
-}
-
-impl<A> Handler<AddMember<A>> for SupervisorActor
-where
-    A: Actor,
-{
-    type Result = Result<ServiceRef<A>, AddError>;
+impl<A: Actor> Handler<AddMember<A>> for SupervisorActor {
+    type Result = Deferred<Result<ServiceRef<A>, AddError>>;
 
     fn handle(&mut self, msg: AddMember<A>, ctx: &mut Self::Context) -> Self::Result {
-        let AddMember { spec, run } = msg;
-        self.turn(ctx, |core| {
+        self.ask_now(ctx, |core| {
             // Asked on the supervisor's turn, so that a scope takes no member after it was told to end. A run is over before the next one
             // begins, so this also refuses what was meant for an earlier start.
-            if run.is_ending() {
+            if msg.run.is_ending() {
                 return Err(AddError::ShuttingDown);
             }
-            core.add(spec)
+            core.add(msg.spec)
         })
     }
 }

@@ -69,12 +69,12 @@ impl Actor for SupervisorActor {
             return;
         };
         let (run, error) = self.core.scope.take(&ended);
-        let on_request = ended.cause == Cause::Stopped;
+        let on_request = ended.cause == Cause::Stopped && !ctx.was_asked_to_stop();
         let report = ended.report.clone();
         let mut exit = Exit::from(ended);
-        if on_request && self.core.ending.is_shut_down() {
-            // Not by the supervisor above, which would take that for an end by itself and start it again, or keep it.
-            exit.verdict = Some(Verdict::Uninstall);
+        if on_request || self.core.ending.is_requested() {
+            // A user has shut this supervisor down, not the supervisor above, which would take that for an end by itself and start it again.
+            exit.verdict.get_or_insert(Verdict::Uninstall);
         }
         if let Some(error) = &error {
             exit.reason = ExitReason::Failed(ServiceError::new(error.clone()));

@@ -4,7 +4,8 @@
 //! an `Addr<SupervisorActor>`, or through a [`Recipient`](actix::Recipient).
 //!
 //! Unlike one to an actor of the user's, a message to a supervisor is handled once it was sent, whether or not its caller still waits for the
-//! answer; and the mailbox of a supervisor takes any number of them.
+//! answer; and the mailbox of a supervisor takes any number of them. One that is down until somebody starts it again refuses them: their
+//! senders get [`MailboxError::Closed`](actix::MailboxError).
 //!
 //! # Examples
 //!

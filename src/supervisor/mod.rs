@@ -14,7 +14,7 @@
 //! |-|-|
 //! | `actor` | the actor and its core, which composes the parts and carries out effects |
 //! | `cells`, `answers`, `builder`, `driver`, `ending`, `scope_run` | the parts: each owns its fields, and knows nothing of the core |
-//! | `incarnation`, `handler` | what the actor is told: by its context and its cells, by users |
+//! | `incarnation`, `idle`, `handler` | what the actor is told: by its context and its cells, also between two incarnations, and by users |
 //! | `root`, `nested` | how a supervisor is started, as a root or as a service |
 //! | `upward`, `reference`, `program` | the way to a supervisor, from below and from outside |
 //! | `spec`, `message`, `report`, `error` | what users say and get |
@@ -26,10 +26,10 @@ mod builder;
 mod cells;
 mod clock;
 mod driver;
-mod elsewhere;
 mod ending;
 mod error;
 mod handler;
+mod idle;
 mod incarnation;
 pub mod message;
 mod nested;

@@ -1,11 +1,11 @@
 //! A supervisor as a service of another one.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Context};
 
 use super::actor::{Core, SupervisorActor};
 use crate::{
     policy::{Readiness, ServiceError, Shutdown},
-    service::{Factory, Making, ServiceSpec, StartContext, StartError},
+    service::{Factory, Idle, Making, ServiceContext, ServiceSpec, StartContext, StartError},
     state::AddError,
 };
 
@@ -13,7 +13,8 @@ impl ServiceSpec<SupervisorActor> {
     /// A supervisor as a service of another one.
     ///
     /// It is ready when all its services are, stops them all when it is stopped ([`Shutdown::Infinity`] by default), and keeps
-    /// them, with their addresses, when it is restarted itself.
+    /// them, with their addresses, when it is restarted itself. Those that were added after its first start and are
+    /// [`Temporary`](crate::RestartType::Temporary) end with the life that they were added to.
     pub fn supervisor(supervisor: SupervisorActor) -> Self {
         let name = Arc::clone(supervisor.core.name());
         // Checked here and told by the factory, since this cannot fail: the service that fails to start says what is wrong.
@@ -46,13 +47,25 @@ impl Factory<SupervisorActor> for SupervisorFactory {
         Making::Done(actor.map_err(ServiceError::new))
     }
 
-    fn take_back(
-        &mut self,
-        SupervisorActor { mut core }: SupervisorActor,
-    ) -> Option<SupervisorActor> {
+    fn take_back(&mut self, SupervisorActor { mut core }: SupervisorActor) {
         // Before the cell tells the end: the supervisor above may start the next incarnation as soon as it hears of it.
         core.end_incarnation();
         self.core = Some(core);
-        None
+    }
+
+    fn idle(&mut self, ctx: &mut ServiceContext<SupervisorActor>, cx: &mut Context<'_>) -> Idle {
+        let Some(core) = self.core.take() else {
+            return Idle::Nothing;
+        };
+        let mut actor = SupervisorActor { core };
+        actor.idle(ctx, cx);
+        self.core = Some(actor.core);
+        Idle::Messages
+    }
+
+    fn released(&mut self) {
+        if let Some(core) = &mut self.core {
+            core.released();
+        }
     }
 }

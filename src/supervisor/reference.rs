@@ -1,10 +1,8 @@
 //! What users hold of a supervisor.
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, AsyncContext, Handler, Message, dev::channel::channel};
-use futures::future::{Either, select};
-use tokio::sync::oneshot;
 
 use super::{
     actor::SupervisorActor, clock::now, error::ReconfigureError, message, report::Report,
@@ -13,12 +11,9 @@ use super::{
 use crate::{
     observe::Events,
     policy::ExitReason,
-    registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings, WhenDown},
+    registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings},
     service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
-    state::{
-        AddError, Counts, RemoveError, ResetError, RestartError, ServiceState, ShutdownReport,
-        StopError,
-    },
+    state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
     token::ServiceToken,
     tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle, result},
 };
@@ -26,8 +21,11 @@ use crate::{
 /// A handle of a running supervisor.
 ///
 /// Cheap to clone; every method may be called from any thread, by any number of callers at once. A caller that goes away loses
-/// its answer and nothing else: what it asked for is done all the same. A supervisor that is being restarted answers when it is back; one
-/// that is down until somebody starts it again refuses with `SupervisorGone`, as one that has ended does.
+/// its answer and nothing else: what it asked for is done all the same.
+///
+/// Between two starts of a supervisor it is asked like one that was not started yet: it answers at once, and what waits for a service
+/// to become ready waits for the next start. One that is down until somebody starts it again refuses with `SupervisorGone`, as one
+/// that has ended does; also those who were waiting when it went down.
 ///
 /// # Dropping
 ///
@@ -226,14 +224,6 @@ impl SupervisorRef {
         self.ask(message::Report).await
     }
 
-    /// How many threads of the tree are blocked at present by services that were abandoned.
-    ///
-    /// A service that does not give its thread back, though its stop timeout is over, is written off with that thread. The thread counts
-    /// from then on, until what blocks it returns. Waits for nobody, and may be asked from any thread.
-    pub fn abandoned_threads(&self) -> usize {
-        self.tree.abandoned.count()
-    }
-
     /// Subscribes to the events of the tree; up to 1024 are kept for a reader that is behind.
     pub fn events(&self) -> Events {
         self.subscribe(DEFAULT_EVENTS)
@@ -264,7 +254,8 @@ impl SupervisorRef {
     ///
     /// Overtakes everything that is queued for the supervisor, and works in every state: while it starts, while it is
     /// paused, when it has stopped already (the report is then that of the first time), and from inside a service. Any number of
-    /// callers get the same report. A supervisor below the root is removed from its own supervisor.
+    /// callers get the same report. A supervisor below the root is removed from its own supervisor, also if it is down, is being stopped
+    /// for another reason, or is killed meanwhile.
     ///
     /// # Errors
     ///
@@ -272,7 +263,7 @@ impl SupervisorRef {
     ///
     /// # Cancel safety
     ///
-    /// The stop goes on once this was polled.
+    /// The supervisor is shut down all the same once this was polled.
     pub async fn shutdown(&self) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
             // A command and not a message, which would wait behind all that is queued for the root.
@@ -313,60 +304,33 @@ impl SupervisorRef {
         }
     }
 
-    /// Shuts down a supervisor below the root, which may be down, or go down for another reason before it reads this.
+    /// Shuts down a supervisor below the root, which may be down: then it has itself removed.
     async fn shutdown_below(
         &self,
         message: message::Shutdown,
     ) -> Result<ShutdownReport, ShutdownError> {
-        // The supervisor may end for another reason before it reads this, and nobody may start it again. So its being down is awaited as well.
-        // The message first: a supervisor that ends between the two lines then has it in its mailbox, and is found down.
-        let asked = pin!(self.address.send(message));
-        let (waiter, down) = oneshot::channel();
-        let token = self.token();
-        self.tree.registry.do_send(WhenDown { token, waiter });
-        let asked = match select(asked, down).await {
-            Either::Left((Ok(answer), _)) => return answer,
-            // It is gone, or its incarnation was dropped after it had read this: then it is not to come back.
-            Either::Left((Err(_), _)) => return self.remove_from_above().await,
-            // An error of the channel, too: the registry drops the waiter when it forgets the supervisor, or ends.
-            Either::Right((_, asked)) => asked,
-        };
-        // The message was read by the incarnation that has just ended, which answers; or it is by the next one, which then stops; or by
-        // nobody. The removal makes an end of the last case, and is harmless in the other two: whichever comes first counts.
-        let removed = pin!(self.remove_from_above());
-        match select(asked, removed).await {
-            Either::Left((Ok(answer), _)) => answer,
-            // The mailbox is closed, as the removal may have done: that knows the answer.
-            Either::Left((Err(_), removed)) => removed.await,
-            Either::Right((removed, _)) => removed,
+        match self.address.send(message).await {
+            Ok(answer) => answer,
+            // Nobody has read it: the supervisor is gone, was never started, or is made by a factory of the user's, which keeps nothing.
+            Err(_) => self.remove_from_above().await,
         }
     }
 
-    /// Shuts down a supervisor that is down, and that could answer nothing before it is started again: removes it.
     async fn remove_from_above(&self) -> Result<ShutdownReport, ShutdownError> {
         let above = self.upward().and_then(Upward::supervisor);
-        let above = above.ok_or(SupervisorGone)?;
-        // A supervisor above that is down itself would read the request with its next start, or never.
-        if !above.link.core().state().is_live() {
-            return Err(SupervisorGone.into());
-        }
-        match above.remove(self.token()).await {
+        match above.ok_or(SupervisorGone)?.remove(self.token()).await {
             Ok(_) => Ok(ShutdownReport::default()),
             Err(_) => Err(SupervisorGone.into()),
         }
     }
 
-    /// Sends a message, unless the supervisor is down until somebody starts it again: it might never read it.
-    ///
-    /// One that is stopped before it has read the message reads it when it is started again.
+    /// Sends a message, unless the supervisor is down until somebody starts it again. One that goes down refuses what it has not answered.
     async fn ask<M>(&self, message: M) -> Result<M::Result, SupervisorGone>
     where
         SupervisorActor: Handler<M>,
         M: Message<Result: Send> + Send + 'static,
     {
-        // These two last until somebody starts the supervisor. Between two starts by itself it is in another state, and the message waits.
-        let state = self.link.core().state();
-        if matches!(state, ServiceState::Stopped | ServiceState::Failed) {
+        if self.link.core().state().is_down() {
             return Err(SupervisorGone);
         }
         Ok(self.address.send(message).await?)

@@ -50,12 +50,11 @@ impl Keeper {
         while let Some(notice) = notices.recv().await {
             match notice.kind {
                 NoticeKind::Ready => self.started(),
-                // Of no use here: nobody waits for a root to acknowledge a stop.
+                // Of no use here: nobody waits for a root to acknowledge a stop, and one that has ended is not kept.
                 NoticeKind::ScopeEnds(_)
                 | NoticeKind::Started
                 | NoticeKind::StopAcknowledged
-                | NoticeKind::FactoryLost
-                | NoticeKind::ThreadBack { .. } => {}
+                | NoticeKind::Uninstall => {}
                 NoticeKind::Exited(exit) => return self.ended(exit),
                 // The system stops, and drops the cell before this task. That is nobody's failure.
                 NoticeKind::Lost => return self.ended(Exit::from(ExitReason::Shutdown)),

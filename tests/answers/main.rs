@@ -6,5 +6,6 @@
     reason = "clippy takes only functions with #[test] for tests, and not what they call"
 )]
 
+mod between;
 mod left;
 mod support;

@@ -23,16 +23,17 @@ use std::{
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext,
-    dev::{AsyncContextParts, ContextFut, Envelope, EnvelopeProxy},
+    dev::{
+        AsyncContextParts, ContextFut, ContextParts, Envelope, EnvelopeProxy,
+        channel::AddressReceiver,
+    },
 };
-use futures::Future;
+use futures::{Future, Stream};
 
 use super::super::{
-    contents::Contents,
-    factory::UserFactory,
     host::{AskedToStop, BUDGET, Host, Step},
     link::{AnyLink, Link},
-    panic::drop_guarded,
+    panic::{drain, drop_guarded},
     parent::NoticeKind,
 };
 use crate::{
@@ -45,14 +46,13 @@ pub(in crate::service) struct Adopted<A: Actor<Context = actix::Context<A>>> {
     queue: Rc<Queue<A>>,
     link: Arc<Link<A>>,
     generation: u64,
-    epoch: u32,
     asked: AskedToStop,
 }
 
 /// The mailbox, between the host that keeps it and the future inside the context that reads it.
 struct Queue<A: Actor> {
-    /// Borrowed only while it is looked into, which runs no code of the actor: no two borrows meet.
-    contents: RefCell<Contents<A>>,
+    /// Borrowed only while it is polled, which runs no code of the actor: no two borrows meet.
+    mailbox: RefCell<AddressReceiver<A>>,
     gate: Cell<Gate>,
     /// What is left of the budget of this poll of the host.
     budget: Cell<u32>,
@@ -77,9 +77,9 @@ pub(in crate::service) struct Adoptee<A: Actor<Context = actix::Context<A>>> {
 impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
     type Incarnation = Adoptee<A>;
 
-    fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self {
+    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
         let queue = Queue {
-            contents: RefCell::new(contents),
+            mailbox: RefCell::new(mailbox),
             gate: Cell::new(Gate::Closed),
             budget: Cell::new(0),
             has_delivery: Cell::new(false),
@@ -88,17 +88,12 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
             queue: Rc::new(queue),
             link,
             generation: 0,
-            epoch,
             asked: AskedToStop::No,
         }
     }
 
     fn link(&self) -> &Arc<Link<A>> {
         &self.link
-    }
-
-    fn epoch(&self) -> u32 {
-        self.epoch
     }
 
     fn generation(&self) -> u64 {
@@ -115,7 +110,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         let mut ctx = actix::Context::new();
         // Before the parts are replaced: from then on the context gives out addresses of the service's mailbox.
         let own = ctx.address();
-        *ctx.parts() = self.queue.contents.borrow().context_parts();
+        *ctx.parts() = ContextParts::new(self.queue.mailbox.borrow().sender_producer());
         ctx.spawn(self.delivery());
         Adoptee {
             future: ctx.into_future(actor),
@@ -167,7 +162,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
     fn tear_down(
         &mut self,
         mut incarnation: Adoptee<A>,
-        _actix_keeps_the_actor: impl FnOnce(&mut Self, A),
+        _actix_keeps_the_actor: impl FnOnce(A),
     ) -> Option<ExitReason> {
         // Invariant 3. All of it is dropped at once, since actix gives out no part of it: of two panics the second one aborts the process.
         incarnation.future.ctx().terminate();
@@ -176,21 +171,8 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         first
     }
 
-    fn take_factory(&mut self) -> Option<UserFactory<A>> {
-        self.queue.contents.borrow_mut().take_factory(self.epoch)
-    }
-
-    fn put_factory(&mut self, factory: UserFactory<A>) {
-        let mut contents = self.queue.contents.borrow_mut();
-        contents.put_factory(self.epoch, factory);
-    }
-
-    fn release(&mut self) {
-        self.queue.contents.borrow_mut().release(self.epoch);
-    }
-
-    fn forget_late(&mut self) {
-        self.queue.contents.borrow_mut().forget_late(self.epoch);
+    fn drain(&mut self) {
+        drain(&mut self.queue.mailbox.borrow_mut());
     }
 }
 
@@ -200,7 +182,6 @@ impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
         Delivery {
             queue: Rc::clone(&self.queue),
             link: Arc::clone(&self.link),
-            epoch: self.epoch,
         }
     }
 }
@@ -209,7 +190,6 @@ impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
 struct Delivery<A: Actor> {
     queue: Rc<Queue<A>>,
     link: Arc<Link<A>>,
-    epoch: u32,
 }
 
 impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
@@ -233,10 +213,10 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
             // A round without a message is counted, too: the context goes round because some future has spawned another.
             queue.budget.set(left);
             // Asked before each message: the first one waits for `Ready` (invariant 2), and a kill does not wait for the others.
-            if queue.gate.get() == Gate::Closed || this.link.core().is_overruled(this.epoch) {
+            if queue.gate.get() == Gate::Closed || this.link.core().is_overruled() {
                 break;
             }
-            let next = queue.contents.borrow_mut().poll_next(this.epoch, cx);
+            let next = Pin::new(&mut *queue.mailbox.borrow_mut()).poll_next(cx);
             let Poll::Ready(Some(mut envelope)) = next else {
                 break;
             };

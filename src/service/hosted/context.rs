@@ -1,19 +1,25 @@
 //! The actix context of a service.
 
-use std::{fmt, pin::Pin, sync::Arc, task::Context};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
     SpawnHandle,
-    dev::{Envelope, OneshotSender, ToEnvelope},
+    dev::{Envelope, OneshotSender, ToEnvelope, channel::AddressReceiver},
 };
+use futures::Stream;
 
 use super::{
     super::{
-        contents::Contents,
-        factory::UserFactory,
-        host::{AnswerTo, AskedToStop, Host, Step},
+        factory::{Factory, Idle},
+        host::{AnswerTo, AskedToStop, BUDGET, Host, Step},
         link::{AnyLink, Link, ServiceKind},
+        panic::{drain, drop_guarded},
         parent::NoticeKind,
     },
     envelope,
@@ -74,7 +80,7 @@ use crate::{
 /// # }
 /// ```
 pub struct ServiceContext<A: Actor<Context = Self>> {
-    pub(super) contents: Contents<A>,
+    pub(super) mailbox: AddressReceiver<A>,
     pub(super) link: Arc<Link<A>>,
     /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
     pub(super) generation: u64,
@@ -91,8 +97,6 @@ pub struct ServiceContext<A: Actor<Context = Self>> {
     told_ready: bool,
     /// Whether somebody waits for the answer to the message that is being handled.
     answer_is_awaited: bool,
-    /// Of which epoch the cell is.
-    pub(super) epoch: u32,
 }
 
 impl<A: Actor<Context = Self>> ServiceContext<A> {
@@ -151,17 +155,25 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     /// none here.
     pub fn set_mailbox_capacity(&mut self, capacity: usize) {
         if self.link.core().kind() != ServiceKind::Supervisor {
-            self.contents.set_capacity(capacity);
+            self.mailbox.set_capacity(capacity);
         }
     }
 
     /// Reports whether anybody else holds an address of this service.
     pub fn connected(&self) -> bool {
-        self.contents.connected()
+        self.mailbox.connected()
     }
 
     pub(crate) fn link(&self) -> &Arc<Link<A>> {
         &self.link
+    }
+
+    /// The next message, for whoever answers while there is no incarnation. If there is none, the cell is woken by the next one.
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Option<Envelope<A>> {
+        match Pin::new(&mut self.mailbox).poll_next(cx) {
+            Poll::Ready(message) => message,
+            Poll::Pending => None,
+        }
     }
 
     /// Ends the incarnation like this, whatever it has said before.
@@ -203,7 +215,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 
     /// Reports whether the supervisor has killed or replaced the incarnation, and its cell has not looked yet: no more user code is to run.
     pub(super) fn is_overruled(&self) -> bool {
-        self.link.core().is_overruled(self.epoch)
+        self.link.core().is_overruled()
     }
 
     /// Takes more time to stop without telling the supervisor, which is left to the caller.
@@ -237,9 +249,9 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     type Incarnation = Incarnation<A>;
 
-    fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self {
+    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
         Self {
-            contents,
+            mailbox,
             link,
             generation: 0,
             arrived: None,
@@ -249,16 +261,11 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
             asked: AskedToStop::No,
             told_ready: false,
             answer_is_awaited: false,
-            epoch,
         }
     }
 
     fn link(&self) -> &Arc<Link<A>> {
         &self.link
-    }
-
-    fn epoch(&self) -> u32 {
-        self.epoch
     }
 
     fn generation(&self) -> u64 {
@@ -294,6 +301,24 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
         ActorContext::stop(self);
     }
 
+    fn idle(&mut self, factory: &mut dyn Factory<A>, cx: &mut Context<'_>) {
+        let looked_after = factory.idle(self, cx);
+        let mut nobody_to_tell = None;
+        if let Some(arrived) = self.arrived.take() {
+            arrived.drop_guarded(&mut nobody_to_tell);
+        }
+        // Nobody can answer, and nobody may come who could.
+        if looked_after == Idle::Nothing && self.link.core().state().is_down() {
+            for _ in 0..BUDGET {
+                match self.poll_message(cx) {
+                    Some(message) => drop_guarded(&mut nobody_to_tell, message),
+                    None => return,
+                }
+            }
+            cx.waker().wake_by_ref();
+        }
+    }
+
     fn note_answer(&mut self, answer: AnswerTo) {
         self.answer_is_awaited = answer == AnswerTo::Caller;
     }
@@ -309,25 +334,13 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     fn tear_down(
         &mut self,
         incarnation: Incarnation<A>,
-        take_back: impl FnOnce(&mut Self, A),
+        take_back: impl FnOnce(A),
     ) -> Option<ExitReason> {
         incarnation.tear_down(self, take_back)
     }
 
-    fn take_factory(&mut self) -> Option<UserFactory<A>> {
-        self.contents.take_factory(self.epoch)
-    }
-
-    fn put_factory(&mut self, factory: UserFactory<A>) {
-        self.contents.put_factory(self.epoch, factory);
-    }
-
-    fn release(&mut self) {
-        self.contents.release(self.epoch);
-    }
-
-    fn forget_late(&mut self) {
-        self.contents.forget_late(self.epoch);
+    fn drain(&mut self) {
+        drain(&mut self.mailbox);
     }
 }
 
@@ -350,7 +363,7 @@ impl<A: Actor<Context = Self>> ActorContext for ServiceContext<A> {
 
 impl<A: Actor<Context = Self>> AsyncContext<A> for ServiceContext<A> {
     fn address(&self) -> Addr<A> {
-        self.contents.address()
+        Addr::new(self.mailbox.sender())
     }
 
     fn spawn<F>(&mut self, future: F) -> SpawnHandle
@@ -417,6 +430,16 @@ pub(super) struct Arrived<A: Actor> {
 }
 
 impl<A: Actor> Arrived<A> {
+    /// Drops all futures, one by one; of several panics the first one is kept.
+    pub(super) fn drop_guarded(self, first: &mut Option<ExitReason>) {
+        for item in self.items {
+            drop_guarded(first, item);
+        }
+        for wait in self.waits {
+            drop_guarded(first, wait);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.waits.is_empty() && self.cancelled.is_empty()
     }

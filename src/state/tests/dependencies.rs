@@ -311,5 +311,9 @@ fn supervisor_that_was_killed_starts_again_whoever_waited_for_a_service_that_it_
         )]
     );
     assert_eq!(bench.story(), ["a ServiceRemoved"]);
-    assert_eq!(bench.state_of("b"), ServiceState::Waiting);
+    // It stays what it was stopped as, until the supervisor is started.
+    assert_eq!(bench.state_of("b"), ServiceState::Stopped);
+    bench.state.start(bench.now);
+    bench.run();
+    assert_eq!(bench.mirror[&waiting], bench.state_of("b"));
 }
