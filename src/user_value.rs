@@ -11,13 +11,18 @@ use std::{
 
 /// A value of the user's. A panic of its `Drop` is caught, and nobody is told.
 pub(crate) struct UserValue<T>(
-    /// `None` only while the wrapper itself is being taken apart.
+    /// `None` only while the wrapper itself is being taken apart, and after [`take`](UserValue::take).
     Option<T>,
 );
 
 impl<T> UserValue<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(Some(value))
+    }
+
+    /// Takes the value out, for a while or for good. Until another wrapper is put into the place of this one, nobody may use it.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        self.0.take().map(Self::new)
     }
 
     /// The value itself, whose `Drop` is the caller's business from here on.

@@ -295,3 +295,40 @@ async fn services_with_threads_of_their_own_stop_without_being_told_lost() {
         }
     }
 }
+
+/// On which thread a service is handled.
+struct Where;
+
+impl Actor for Where {
+    type Context = ServiceContext<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct WhichThread(std::sync::mpsc::Sender<std::thread::ThreadId>);
+
+impl Handler<WhichThread> for Where {
+    type Result = ();
+    fn handle(&mut self, msg: WhichThread, _: &mut Self::Context) {
+        let _test_gone = msg.0.send(std::thread::current().id());
+    }
+}
+
+#[actix::test]
+async fn placement_of_a_service_that_never_ran_is_not_inherited_by_the_next_in_its_slot() {
+    let root = SupervisorActor::with_defaults("root");
+    let root = root.start().await.unwrap();
+    let never = ServiceSpec::new("never", || Where)
+        .requires("nobody")
+        .placement(Placement::Dedicated);
+    let never = root.add(never).await.unwrap();
+    root.remove(never.token()).await.unwrap();
+    let next = root
+        .add_and_wait(ServiceSpec::new("next", || Where))
+        .await
+        .unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    next.send(WhichThread(tell)).await.unwrap();
+    assert_eq!(told.recv(), Ok(std::thread::current().id()));
+    root.shutdown().await.unwrap();
+}

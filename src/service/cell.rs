@@ -20,13 +20,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix::{
-    Actor,
-    dev::{Envelope, channel::AddressReceiver},
-};
+use actix::{Actor, dev::Envelope};
 
 use super::{
-    factory::{Building, Making, StartContext, UserFactory},
+    contents::Contents,
+    factory::{Building, Factory, Making, StartContext, UserFactory},
     host::{Host, Step},
     link::{AnyLink, Commands, Link, ServiceKind},
     panic::{drop_guarded, guard},
@@ -34,11 +32,10 @@ use super::{
 };
 use crate::{policy::ExitReason, state::Exit};
 
-/// The future that owns a service's mailbox and factory, from the first start until the service is forgotten.
+/// The future that runs a service, from the first start until the service is forgotten, or the cell is written off.
 pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
     host: H,
     state: CellState<A, H::Incarnation>,
-    factory: UserFactory<A>,
 }
 
 enum CellState<A, I> {
@@ -52,15 +49,10 @@ enum CellState<A, I> {
 }
 
 impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
-    pub(super) fn new(
-        mailbox: AddressReceiver<A>,
-        link: Arc<Link<A>>,
-        factory: UserFactory<A>,
-    ) -> Self {
+    pub(super) fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self {
         Self {
-            host: H::new(mailbox, link),
+            host: H::new(contents, link, epoch),
             state: CellState::Vacant,
-            factory,
         }
     }
 
@@ -89,13 +81,22 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
 
     /// Makes the next incarnation.
     fn begin(&mut self) {
-        if let Some(replacement) = self.host.link().core().take_factory()
+        let core = self.host.link().core();
+        if let Some(replacement) = core.take_factory()
             && let Ok(replacement) = replacement.downcast::<UserFactory<A>>()
         {
-            self.factory = *replacement;
+            self.host.put_factory(*replacement);
         }
-        let context = StartContext::new(Arc::clone(self.host.link()) as Arc<dyn AnyLink>);
-        match guard(|| self.factory.make(context)) {
+        let Some(mut factory) = self.host.take_factory() else {
+            // The cell is written off, and learns that with its next poll; or the factory was lost on the thread of the one before, which
+            // the supervisor knows.
+            return;
+        };
+        let link = Arc::clone(self.host.link()) as Arc<dyn AnyLink>;
+        let context = StartContext::new(link, self.host.epoch());
+        let made = guard(|| factory.make(context));
+        self.host.put_factory(factory);
+        match made {
             Ok(Making::Done(Ok(actor))) => {
                 self.state = CellState::Running(self.host.incarnate(actor));
             }
@@ -117,10 +118,19 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
 
     /// Without an incarnation, a supervisor still answers.
     fn idle(&mut self, cx: &mut Context<'_>) {
-        if self.host.link().core().kind() == ServiceKind::Supervisor && !self.is_alive() {
-            let (host, factory) = (&mut self.host, &mut self.factory);
+        if !self.is_alive() {
             // What it calls of the user's is guarded one by one, in the factory.
-            let _nobody_to_tell = guard(|| host.idle(&mut ***factory, cx));
+            self.with_factory_of_supervisor(|host, factory| host.idle(factory, cx));
+        }
+    }
+
+    /// Calls the factory of a supervisor, if it is there.
+    fn with_factory_of_supervisor(&mut self, call: impl FnOnce(&mut H, &mut dyn Factory<A>)) {
+        if self.host.link().core().kind() == ServiceKind::Supervisor
+            && let Some(mut factory) = self.host.take_factory()
+        {
+            let _nobody_to_tell = guard(|| call(&mut self.host, &mut **factory));
+            self.host.put_factory(factory);
         }
     }
 
@@ -181,9 +191,18 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         let mut first = None;
         match mem::replace(&mut self.state, CellState::Vacant) {
             CellState::Running(incarnation) => {
-                let factory = &mut self.factory;
-                let take_back = |actor| factory.take_back(actor);
-                first = self.host.tear_down(incarnation, take_back);
+                let mut caught = None;
+                first = self.host.tear_down(incarnation, |host, actor| {
+                    // Not there for a cell that is written off.
+                    let Some(mut factory) = host.take_factory() else {
+                        return drop(actor);
+                    };
+                    let rest = guard(|| factory.take_back(actor));
+                    host.put_factory(factory);
+                    // Dropped by itself: the actor may take its time, and its factory is not to be lost with it.
+                    rest.map_or_else(|panic| caught = Some(panic), drop);
+                });
+                first = first.or(caught);
             }
             CellState::Building(future) => drop_guarded(&mut first, future),
             CellState::Vacant | CellState::Released => {}
@@ -195,7 +214,22 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
     fn release(&mut self) {
         let _nobody_to_tell = self.tear_down();
         self.state = CellState::Released;
-        self.host.drain();
+        self.host.release();
+    }
+
+    /// Drops the incarnation, and nothing else: the cell is written off, and its service may live on in another one.
+    fn retire(&mut self) {
+        let _nobody_to_tell = self.tear_down();
+        self.state = CellState::Released;
+        self.host.forget_late();
+        let epoch = self.host.epoch();
+        self.host
+            .notify_supervisor(NoticeKind::ThreadBack { epoch });
+    }
+
+    fn is_written_off(&self) -> bool {
+        let core = self.host.link().core();
+        core.is_written_off(self.host.epoch())
     }
 }
 
@@ -205,11 +239,16 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         // The waker first: a command that is given between the two lines wakes the cell again.
-        this.host.link().core().set_waker(cx.waker());
-        let commands = this.host.link().core().take_commands();
+        let epoch = this.host.epoch();
+        this.host.link().core().set_waker(epoch, cx.waker());
+        let Some(commands) = this.host.link().core().take_commands(epoch) else {
+            this.retire();
+            return Poll::Ready(());
+        };
         if commands.releases() {
+            let _nobody_to_tell = this.tear_down();
+            this.with_factory_of_supervisor(|_, factory| factory.released());
             this.release();
-            let _nobody_to_tell = guard(|| this.factory.released());
             return Poll::Ready(());
         }
         if !commands.is_empty() {
@@ -237,8 +276,17 @@ impl<A: Actor, H: Host<A>> Drop for ServiceCell<A, H> {
     /// A cell that is dropped before it was told to release is lost: its arbiter has ended. The actor's hooks are not called, since nothing
     /// that they begin would run any more.
     fn drop(&mut self) {
-        if !matches!(self.state, CellState::Released) {
-            self.release();
+        if matches!(self.state, CellState::Released) {
+            return;
+        }
+        if self.is_written_off() {
+            return self.retire();
+        }
+        self.release();
+        // Looked at again: whoever was told of both would take the heir for lost.
+        if self.is_written_off() {
+            self.retire();
+        } else {
             self.host.notify_supervisor(NoticeKind::Lost);
         }
     }

@@ -1,6 +1,6 @@
 //! Why a start fails.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use crate::{
     policy::{ExitReason, Verdict},
@@ -48,6 +48,15 @@ pub enum StartError {
     /// The caller does not run inside an actix [`System`](actix::System), which every actor needs.
     #[error("no actix system is running on this thread")]
     NoSystem,
+    /// The thread on which the service was to run could not be made, for lack of threads, files or memory. Tried again by policy.
+    #[error("no thread for service `{path}`")]
+    NoThread {
+        /// The service that was to be started.
+        path: Arc<str>,
+        /// What the operating system says.
+        #[source]
+        error: Arc<io::Error>,
+    },
     /// The service was removed, or its supervisor was stopped, before it was ready.
     #[error("service `{path}` was stopped before it was ready")]
     Stopped {

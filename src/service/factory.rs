@@ -20,12 +20,12 @@ pub(crate) trait Factory<A: Actor>: Send {
     /// Makes an actor, or the future of one. May panic, as all user code.
     fn make(&mut self, context: StartContext) -> Making<A>;
 
-    /// Called with the actor of an incarnation that is over, however it ended. Drops it, unless the factory wants something of it.
+    /// Called with the actor of an incarnation that is over, however it ended. Returns it to be dropped, unless the factory keeps it.
     ///
     /// Futures and timers of the incarnation are dropped by then, and its end is not told yet. Not called for an actor in actix's own
     /// context, which keeps its actor.
-    fn take_back(&mut self, actor: A) {
-        drop(actor);
+    fn take_back(&mut self, actor: A) -> Option<A> {
+        Some(actor)
     }
 
     /// Called by the cell of a supervisor whenever it is polled and has no incarnation at the end.
@@ -104,11 +104,17 @@ where
 #[derive(Clone)]
 pub struct StartContext {
     link: Arc<dyn AnyLink>,
+    epoch: u32,
 }
 
 impl StartContext {
-    pub(super) fn new(link: Arc<dyn AnyLink>) -> Self {
-        Self { link }
+    pub(super) fn new(link: Arc<dyn AnyLink>, epoch: u32) -> Self {
+        Self { link, epoch }
+    }
+
+    /// The epoch of the cell that makes the actor.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     pub(crate) fn link(&self) -> &Arc<dyn AnyLink> {

@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, task::Context};
 
-use actix::{
-    Actor,
-    dev::{Envelope, channel::AddressReceiver},
-};
+use actix::{Actor, dev::Envelope};
 
 use super::{
-    factory::Factory,
+    contents::Contents,
+    factory::{Factory, UserFactory},
     link::{AnyLink, Link},
     parent::NoticeKind,
 };
@@ -17,7 +15,7 @@ use crate::{
     state::Exit,
 };
 
-/// Owns the mailbox of one service, and runs one incarnation after the other in one kind of context.
+/// Has the mailbox and the factory of one service, and runs one incarnation after the other in one kind of context.
 ///
 /// [`ServiceContext`](super::ServiceContext) is one, for actors written for it; [`Adopted`](super::hosted::Adopted) is the other. A cell
 /// calls, for each incarnation, `begin`, `incarnate`, any number of times `run` and `ask_to_stop`, `take_exit` if it has ended by itself, and
@@ -26,9 +24,13 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     /// An actor with everything that ends with it.
     type Incarnation: Unpin;
 
-    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self;
+    /// For the cell of this epoch.
+    fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self;
 
     fn link(&self) -> &Arc<Link<A>>;
+
+    /// Of which epoch the cell is.
+    fn epoch(&self) -> u32;
 
     /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
     fn generation(&self) -> u64;
@@ -62,11 +64,20 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
     fn tear_down(
         &mut self,
         incarnation: Self::Incarnation,
-        take_back: impl FnOnce(A),
+        take_back: impl FnOnce(&mut Self, A),
     ) -> Option<ExitReason>;
 
-    /// Drops what is queued.
-    fn drain(&mut self);
+    /// Takes the factory for one call. `None` if it is lost, or the cell is written off.
+    fn take_factory(&mut self) -> Option<UserFactory<A>>;
+
+    /// Puts the factory back after its call, or another one in its place.
+    fn put_factory(&mut self, factory: UserFactory<A>);
+
+    /// Drops what is queued, and what a slot holds.
+    fn release(&mut self);
+
+    /// The cell is written off, and has come back or is gone.
+    fn forget_late(&mut self);
 
     /// Lets the factory do what it has to do while there is no incarnation. What the messages that it handles have spawned is dropped.
     fn idle(&mut self, _: &mut dyn Factory<A>, _: &mut Context<'_>) {}

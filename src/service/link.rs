@@ -6,17 +6,15 @@
 //! # Invariants
 //!
 //! 1. Only the supervisor writes `state` and `generation`, and gives commands; only the cell takes them.
-//! 2. A start is given only after the supervisor has seen the end of the incarnation before, or has abandoned it. So it may overwrite a
-//!    stop or a kill that the cell has not taken yet: those were meant for an incarnation that is over. It never overwrites a release.
-//! 3. A command that is given is taken: either the cell sees it in its present poll, or it is woken for another one.
-//! 4. What is said to one incarnation never reaches the next: a start drops the commands and the stop deadline of the one before.
+//! 2. A start is given only after the supervisor has seen the end of the incarnation before, or has abandoned it. So what is said to one
+//!    incarnation never reaches the next: a start drops the commands that were not taken yet, but for a release, and the stop deadline.
 
 use std::{
     any::Any,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -24,7 +22,10 @@ use std::{
 
 use actix::{Actor, Addr, WeakAddr};
 
-use super::parent::Parent;
+use super::{
+    lane::{Lane, LaterWaker, Taken},
+    parent::Parent,
+};
 use crate::{
     policy::{KillCause, Readiness},
     state::{EndedAs, Mirrored, ServiceState},
@@ -48,19 +49,16 @@ pub(crate) struct LinkCore {
     readiness: Readiness,
     kind: ServiceKind,
     // Atomics, since a mailbox will not do: commands must overtake any number of queued messages, also on another thread, and look-ups must
-    // not wait for a busy supervisor. Each has one writer (invariant 1), but for the commands, which are swapped as a whole.
-    commands: AtomicU8,
+    // not wait for a busy supervisor. Each has one writer (invariant 1), but for the lane.
+    lane: Lane,
     state: AtomicU8,
     watched: AtomicBool,
     /// Which incarnation was ordered last. Stored before the start is commanded, so that a cell that sees the command reads this number.
     generation: AtomicU64,
-    /// Set by the first poll of the cell. Its task is the same for ever, and so is the waker.
-    waker: OnceLock<Waker>,
     rare: OnceLock<Box<Rare>>,
 }
 
 /// Fields that few services need. Apart, so that the links of all others are small.
-#[derive(Default)]
 struct Rare {
     /// The path in the tree, if that differs from the one when the service was added.
     moved: OnceLock<Arc<str>>,
@@ -70,6 +68,7 @@ struct Rare {
     ///
     /// A mutex, since a root may be told by any thread. It is held for one comparison.
     stop_deadline: Mutex<Option<Instant>>,
+    later_waker: LaterWaker,
 }
 
 /// What a supervisor leaves for the next start.
@@ -115,11 +114,10 @@ impl<A: Actor> Link<A> {
                 parent,
                 readiness,
                 kind,
-                commands: AtomicU8::new(0),
+                lane: Lane::new(),
                 state: AtomicU8::new(Mirrored::from(ServiceState::Waiting).to_bits()),
                 watched: AtomicBool::new(false),
                 generation: AtomicU64::new(0),
-                waker: OnceLock::new(),
                 rare: OnceLock::new(),
             },
             address,
@@ -251,7 +249,7 @@ impl LinkCore {
     }
 
     fn rare(&self) -> &Rare {
-        self.rare.get_or_init(Box::default)
+        self.rare.get_or_init(|| Box::new(Rare::new()))
     }
 
     /// Tells the cell to begin incarnation `generation`.
@@ -260,17 +258,13 @@ impl LinkCore {
             *lock(&rare.stop_deadline) = None;
         }
         self.generation.store(generation, Ordering::Release);
-        // A plain store: only this side sets bits, and a stop or kill that the cell takes in between is one that invariant 2 drops.
-        let released = self.commands.load(Ordering::Relaxed) & Commands::RELEASE;
-        self.commands
-            .store(Commands::START | released, Ordering::Release);
-        self.wake();
+        self.lane.start(self.later_waker());
     }
 
     /// Asks the present incarnation to stop.
     pub(crate) fn stop(&self) {
         // Beside a start that the cell has not taken yet: the incarnation then ends without being made.
-        self.command(Commands::STOP);
+        self.give(Lane::STOP);
     }
 
     /// Asks the present incarnation to stop, and says when it is dropped. Asked again, only an earlier time counts.
@@ -283,7 +277,8 @@ impl LinkCore {
     /// Tells the present incarnation, which was asked to stop, that it is dropped earlier than it was told.
     pub(crate) fn hurry(&self, deadline: Instant) {
         self.note_deadline(deadline);
-        self.wake();
+        // No command: the cell is only woken, and its supervisor's incarnation finds the time.
+        self.give(0);
     }
 
     /// When the present incarnation is dropped, if it was asked to stop and was told that.
@@ -298,76 +293,83 @@ impl LinkCore {
 
     /// Has the present incarnation dropped, whether it was asked to stop or not.
     pub(crate) fn kill(&self, cause: KillCause) {
-        let bits = Commands::KILL | Commands::encode(cause);
         // The latest cause replaces an earlier one that the cell has not taken yet.
-        let _always_some =
-            self.commands
-                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |before| {
-                    Some((before & Commands::FLAGS) | bits)
-                });
-        self.wake();
+        self.lane.kill(Commands::encode(cause), self.later_waker());
     }
 
     /// Has the cell drop all it holds, and close the mailbox.
     pub(crate) fn release(&self) {
         // Kept through a later start, so that the cell cannot miss it.
-        self.command(Commands::RELEASE);
+        self.give(Lane::RELEASE);
     }
 
     /// Has the cell look at the state, which it does on each poll, if it does anything about it at all.
     pub(crate) fn look(&self) {
-        self.wake();
+        self.lane.give(0, self.later_waker());
     }
 
-    /// Takes what the supervisor has commanded since the last call.
-    pub(crate) fn take_commands(&self) -> Commands {
-        // Nearly every poll finds nothing, and a load is much cheaper than a swap.
-        if self.commands.load(Ordering::Relaxed) == 0 {
-            return Commands(0);
+    /// Writes the present cell off: it finds that with its next look, if its thread ever comes back. Returns the epoch of its heir.
+    pub(crate) fn write_off(&self) -> u32 {
+        self.lane.advance(self.later_waker())
+    }
+
+    /// The epoch of the present cell.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.lane.epoch()
+    }
+
+    /// Takes what the supervisor has commanded since the last call, or `None` if the cell of this epoch is written off.
+    pub(super) fn take_commands(&self, epoch: u32) -> Option<Commands> {
+        match self.lane.take(epoch) {
+            Taken::Commands(bits) => Some(Commands(bits)),
+            Taken::WrittenOff => None,
         }
-        Commands(self.commands.swap(0, Ordering::AcqRel))
+    }
+
+    /// Reports whether the cell of this epoch is written off.
+    pub(super) fn is_written_off(&self, epoch: u32) -> bool {
+        self.lane.is_written_off(epoch)
     }
 
     /// Reports whether the present incarnation is to be dropped: it was killed or abandoned, or the cell is to release.
     ///
     /// Asked before each message: a kill does not wait for the queue.
     #[inline]
-    pub(crate) fn is_overruled(&self) -> bool {
-        let ends = Commands::START | Commands::KILL | Commands::RELEASE;
-        self.commands.load(Ordering::Relaxed) & ends != 0
+    pub(crate) fn is_overruled(&self, epoch: u32) -> bool {
+        let ends = Lane::START | Lane::KILL | Lane::RELEASE;
+        self.lane.is_told(epoch, ends, Ordering::Relaxed)
     }
 
     /// Reports whether the present incarnation was asked to stop or is to be dropped, and its cell has not looked yet.
-    pub(crate) fn is_told_to_end(&self) -> bool {
-        self.commands.load(Ordering::Acquire) & Commands::FLAGS != 0
+    pub(crate) fn is_told_to_end(&self, epoch: u32) -> bool {
+        self.lane.is_told(epoch, Lane::FLAGS, Ordering::Acquire)
     }
 
-    /// Says whom to wake for a command. The first call counts, by the cell's first poll.
-    ///
-    /// A supervisor on another thread may give a command meanwhile. The fences, here and in [`wake`](Self::wake), order "waker set, then
-    /// commands read" against "command set, then waker read": at least one side sees the other (invariant 3).
-    pub(crate) fn set_waker(&self, waker: &Waker) {
-        if self.waker.get().is_none() {
-            let _first_poll_counts = self.waker.set(waker.clone());
-            fence(Ordering::SeqCst);
-        }
+    /// Says whom to wake for a command. The first call of an epoch counts, by the first poll of its cell.
+    pub(super) fn set_waker(&self, epoch: u32, waker: &Waker) {
+        self.lane
+            .set_waker(epoch, waker, || &self.rare().later_waker);
     }
 
-    fn command(&self, bits: u8) {
-        self.commands.fetch_or(bits, Ordering::AcqRel);
-        self.wake();
+    fn give(&self, flags: u8) {
+        self.lane.give(flags, self.later_waker());
     }
 
-    fn wake(&self) {
-        fence(Ordering::SeqCst);
-        // Without a waker the cell was not polled yet, and its first poll looks for commands.
-        if let Some(waker) = self.waker.get() {
-            waker.wake_by_ref();
-        }
+    fn later_waker(&self) -> Option<&LaterWaker> {
+        Some(&self.rare.get()?.later_waker)
     }
 }
 
 impl Rare {
+    fn new() -> Self {
+        Self {
+            moved: OnceLock::new(),
+            handed: Mutex::default(),
+            stop_deadline: Mutex::default(),
+            later_waker: LaterWaker::new(),
+        }
+    }
+
     fn handed(&self) -> MutexGuard<'_, Handed> {
         lock(&self.handed)
     }
@@ -415,12 +417,6 @@ pub(crate) enum Watched {
 pub(crate) struct Commands(u8);
 
 impl Commands {
-    const START: u8 = 1;
-    const STOP: u8 = 1 << 1;
-    const KILL: u8 = 1 << 2;
-    const RELEASE: u8 = 1 << 3;
-    /// All commands; the bits above them are the cause of a kill.
-    const FLAGS: u8 = 0x0f;
     const CAUSE_SHIFT: u32 = 4;
 
     pub(crate) fn is_empty(self) -> bool {
@@ -428,20 +424,20 @@ impl Commands {
     }
 
     pub(crate) fn starts(self) -> bool {
-        self.0 & Self::START != 0
+        self.0 & Lane::START != 0
     }
 
     pub(crate) fn stops(self) -> bool {
-        self.0 & Self::STOP != 0
+        self.0 & Lane::STOP != 0
     }
 
     pub(crate) fn releases(self) -> bool {
-        self.0 & Self::RELEASE != 0
+        self.0 & Lane::RELEASE != 0
     }
 
     /// The cause, if the incarnation is to be killed.
     pub(crate) fn kills(self) -> Option<KillCause> {
-        (self.0 & Self::KILL != 0).then(|| Self::decode(self.0 >> Self::CAUSE_SHIFT))
+        (self.0 & Lane::KILL != 0).then(|| Self::decode(self.0 >> Self::CAUSE_SHIFT))
     }
 
     /// The bits of a cause. All of [`CAUSES`] fit into the four bits above the flags.

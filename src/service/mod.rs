@@ -5,7 +5,7 @@
 //! says so, and tells it what has happened.
 //!
 //! Each file uses only those before it in this list: `error`; `panic`, which runs and drops user code; `parent`, the way up from a cell to
-//! its supervisor; `link`, the way down; `reference`; `factory`; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
+//! its supervisor; `lane` and `link`, the way down; `reference`; `factory`; `contents`, the mailbox and the factory; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
 //! that there are; `cell`; `seed`, a mailbox whose cell does not run yet; `spec`.
 //!
 //! # Invariants
@@ -15,10 +15,12 @@
 //! 3. A cell yields after a bounded amount of work, and between the end of an incarnation and the next start.
 
 mod cell;
+mod contents;
 mod error;
 mod factory;
 mod host;
 mod hosted;
+mod lane;
 mod link;
 mod panic;
 mod parent;
@@ -38,5 +40,5 @@ pub(crate) use self::{
     link::{AnyLink, Link, ServiceKind, Watched, downcast},
     panic::{guard, probe},
     parent::{Above, Notice, NoticeKind, Parent},
-    seed::AnySeed,
+    seed::{AnySeed, AnySlot},
 };

@@ -68,6 +68,8 @@ pub(crate) struct Notice {
 /// What has happened in a cell.
 #[derive(Debug)]
 pub(crate) enum NoticeKind {
+    /// The cell was written off while the factory was being called, and that is lost.
+    FactoryLost,
     /// The incarnation has ended and everything that belonged to it is dropped.
     Exited(Exit),
     /// The cell was dropped, with its arbiter or before it was launched.
@@ -78,6 +80,8 @@ pub(crate) enum NoticeKind {
     ScopeEnds(Option<ServiceError>),
     /// The incarnation's `started` has returned, and it will say itself when it is ready.
     Started,
+    /// The cell of this epoch was written off, and its thread has come back, or is gone.
+    ThreadBack { epoch: u32 },
     /// The incarnation was asked to stop, and its `stopping` answered that it has work left to do.
     StopAcknowledged,
     /// The service is a supervisor that somebody has shut down while it had no incarnation: it is to be removed.

@@ -8,11 +8,12 @@ use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
 
 use super::{
+    contents::Grow,
     factory::{Async, Factory, Fallible, Plain, StartContext, UserFactory},
     host::Host,
     hosted::{Adopted, ServiceContext},
     link::ServiceKind,
-    seed::{Grow, Seed, grow},
+    seed::{Seed, grow},
 };
 use crate::{
     policy::{Backoff, IntoServiceError, OnLimit, Readiness, RestartLimit, RestartType, Shutdown},
@@ -301,6 +302,22 @@ impl<A: Actor> fmt::Debug for ServiceSpec<A> {
 }
 
 /// The thread on which a service runs.
+///
+/// Nothing can stop a thread. A service that does not give its thread back, though its stop timeout is over, is abandoned, as
+/// [`Killed`](crate::ExitReason::Killed) for being unresponsive: nobody waits for it any longer, and whatever it does later is heard by
+/// nobody. What becomes of the service depends on its thread:
+///
+/// | placement | an abandoned service |
+/// |-|-|
+/// | `Dedicated` | gets a new thread, with its mailbox and its factory, and is restarted by policy |
+/// | `Pool`, `Arbiter` | has failed until the thread is back, and is then restarted by policy; until then a request to start it is refused |
+/// | `Inherit` | holds up its supervisor as well, which can do nothing until the thread is back |
+///
+/// A service that hangs in its *factory* has lost that, and has failed for good; so has a supervisor whose thread is blocked, with
+/// everything below it. Place what may block: on a thread of its own, or as a [`blocking`](crate::ServiceSpec::blocking) function.
+///
+/// A thread that cannot be made, because there are no more threads or files, is a start that has failed
+/// ([`NoThread`](crate::StartError::NoThread)), and is tried again by policy.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Placement {

@@ -126,6 +126,17 @@ impl End {
     }
 }
 
+/// What was lost of a service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Lost {
+    /// Its cell, with its arbiter.
+    Arbiter,
+    /// Its factory, which did not return from a call.
+    Factory,
+    /// Its thread, which is blocked.
+    Thread,
+}
+
 /// What a service was about when its cell was lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loss {

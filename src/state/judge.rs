@@ -19,13 +19,14 @@ use std::{
 
 use super::{
     dependencies,
-    end::{Cause, End, Ended, Exit, Loss},
+    end::{Asked, Cause, End, Ended, Exit, Loss, Lost},
     fatal,
     limits::{self, Exceeded},
     machine::{Status, SupervisorState},
     next::Next,
     outlook,
     report::ShutdownReport,
+    rules::OnBlocked,
     service::{Phase, Wanted},
     waiters::{Milestone, Want},
 };
@@ -296,11 +297,19 @@ fn with_report(mut next: Next, report: ShutdownReport) -> Next {
     next
 }
 
-/// The cell of a service is gone with its arbiter: it can never be started again.
-pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
-    let service = &state.services[slot];
+/// The cell of a service is gone with its arbiter, or out of reach on a blocked thread: it cannot be started.
+pub(super) fn lost(state: &mut SupervisorState, slot: u32, what: Lost, now: Instant) -> Next {
+    let service = &mut state.services[slot];
+    if what != Lost::Thread {
+        // There is nothing to wait for, or no longer.
+        service.on_blocked = OnBlocked::Fail;
+    }
     if service.phase() == Phase::Lost {
         return Next::Settle;
+    }
+    let stays_down = matches!(service.wanted, Wanted::Stop | Wanted::Removal | Wanted::End);
+    if stays_down && service.on_blocked == OnBlocked::AwaitThread {
+        service.on_blocked = OnBlocked::AwaitThreadAndStop;
     }
     let (live, wanted) = (service.phase().is_live(), service.wanted);
     let over = service.phase().is_over();
@@ -308,11 +317,14 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, now: Instant) -> Next
         service.phase(),
         Phase::Starting { .. } | Phase::Overdue { .. }
     );
-    let reason = ExitReason::Killed(KillCause::ArbiterStopped);
+    let reason = ExitReason::Killed(match what {
+        Lost::Arbiter => KillCause::ArbiterStopped,
+        Lost::Factory | Lost::Thread => KillCause::Unresponsive,
+    });
     if live {
         state.clear_incarnation(slot);
     }
-    // Not judged: no rule could have it started again, since its mailbox and its factory are gone with the cell.
+    // Not judged: no rule could have it started again as long as its mailbox and its factory, or its thread, are gone.
     state.services[slot].remember_exit(&reason);
     report_lost(state, slot, &reason, wanted, now);
     dependencies::bounce_dependents(state, slot);
@@ -348,7 +360,8 @@ pub(super) fn tell_loss(state: &mut SupervisorState, slot: u32, loss: Loss, now:
     }
     dependencies::became_unavailable(state, slot, now);
     let by_itself = !loss.over && !matches!(loss.wanted, Wanted::Stop | Wanted::End);
-    if by_itself {
+    // One that waits for its thread has not ended for good.
+    if by_itself && state.services[slot].on_blocked == OnBlocked::Fail {
         let significance = state.services[slot].significance;
         return dependencies::auto_shutdown(state, significance);
     }
@@ -362,14 +375,52 @@ fn report_lost(
     wanted: Wanted,
     now: Instant,
 ) {
+    let unresponsive = *reason == ExitReason::Killed(KillCause::Unresponsive);
     if wanted != Wanted::Nothing
+        && !unresponsive
         && let Some(ending) = &mut state.ending
     {
         ending.failed(&state.services[slot].path, reason);
     }
     let count = state.counter.count(&state.rules.limit, now);
-    let kind = EventKind::ended(reason.clone(), count, Restarting::No);
+    let reason = reason.clone();
+    let kind = if wanted != Wanted::Nothing && unresponsive {
+        // The end of a stop that was wanted, which is told like any other.
+        EventKind::ServiceStopped { reason }
+    } else {
+        EventKind::ended(reason, count, Restarting::No)
+    };
     state.report(slot, kind, now);
+}
+
+/// The thread is back that a service was lost on: what could not be judged then is judged now.
+pub(super) fn thread_back(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    let service = &mut state.services[slot];
+    let waits = service.on_blocked;
+    if service.phase() != Phase::Lost || waits == OnBlocked::Fail {
+        return Next::Settle;
+    }
+    service.on_blocked = OnBlocked::AwaitThread;
+    if waits == OnBlocked::AwaitThreadAndStop || state.is_ending() {
+        state.set_phase(slot, Phase::Stopped);
+        return Next::Settle;
+    }
+    state.set_phase(slot, Phase::Undecided);
+    let exit = Exit::from(state.services[slot].last_exit());
+    let end = End {
+        exit,
+        ready_for: None,
+        asked: Asked::NotYet,
+    };
+    if state.status != Status::Running {
+        // Its supervisor starts, and judges what has ended meanwhile when it has.
+        state.mirror(slot, Phase::Undecided.into());
+        state.deferred.push((state.services.token(slot), end));
+        return Next::Settle;
+    }
+    // Its end was told when it was lost.
+    let judgement = judge(state, slot, &end, now);
+    apply(state, slot, judgement, end.exit, now)
 }
 
 fn report_end(

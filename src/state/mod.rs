@@ -88,18 +88,18 @@ use std::{
 };
 
 pub(crate) use self::waiters::Presence;
-use self::{
-    end::DROPPED,
-    next::Next,
-    service::{Origin, Phase},
-    transitions::Input,
-};
 pub(crate) use self::{
     end::{Cause, Ended, Exit},
     machine::SupervisorState,
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
-    rules::{Announces, Binding, ServiceRules, Significance, SupervisorRules},
+    rules::{Announces, Binding, OnBlocked, ServiceRules, Significance, SupervisorRules},
+};
+use self::{
+    end::{DROPPED, Lost},
+    next::Next,
+    service::{Origin, Phase},
+    transitions::Input,
 };
 pub use self::{
     error::{AddError, RemoveError, ResetError, RestartError, StopError},
@@ -290,7 +290,25 @@ impl SupervisorState {
     pub(crate) fn lost(&mut self, token: ServiceToken, now: Instant) {
         self.set_input(Input::Lost, Some(token));
         if let Some(slot) = self.services.slot(token) {
-            let next = judge::lost(self, slot, now);
+            let next = judge::lost(self, slot, Lost::Arbiter, now);
+            self.carry_on(next, now);
+        }
+    }
+
+    /// The factory of a service did not return from its call on a blocked thread: it can never be started again.
+    pub(crate) fn factory_lost(&mut self, token: ServiceToken, now: Instant) {
+        self.set_input(Input::Lost, Some(token));
+        if let Some(slot) = self.services.slot(token) {
+            let next = judge::lost(self, slot, Lost::Factory, now);
+            self.carry_on(next, now);
+        }
+    }
+
+    /// The thread is back that an incarnation of a service had blocked when it was abandoned.
+    pub(crate) fn thread_back(&mut self, token: ServiceToken, now: Instant) {
+        self.set_input(Input::ThreadBack, Some(token));
+        if let Some(slot) = self.services.slot(token) {
+            let next = judge::thread_back(self, slot, now);
             self.carry_on(next, now);
         }
     }
@@ -479,6 +497,7 @@ impl SupervisorState {
                     None => Next::Settle,
                 },
                 Next::Stop { slot, wanted } => stop::stop(self, slot, wanted, now),
+                Next::Lose { slot, what } => judge::lost(self, slot, what, now),
                 Next::TellLoss { slot, loss } => judge::tell_loss(self, slot, loss, now),
                 Next::Then(both) => {
                     then.push(both.1);

@@ -3,7 +3,7 @@
 use std::{time::Duration, vec::IntoIter};
 
 use super::{
-    end::{Cause, End, Ended, Exit, Loss},
+    end::{Cause, End, Ended, Exit, Loss, Lost},
     service::Wanted,
 };
 use crate::token::ServiceToken;
@@ -37,6 +37,8 @@ pub(super) enum Next {
     Revive { slot: u32, delay: Duration },
     /// Likewise several that waited for the end of a pause, in this order.
     ReviveAll(IntoIter<u32>),
+    /// A service is out of reach. By [`judge`](super::judge).
+    Lose { slot: u32, what: Lost },
     /// An incarnation is to be stopped, for this. By [`stop`](super::stop).
     Stop { slot: u32, wanted: Wanted },
     /// The cell of a service is lost, and that is told to those who wait. By [`judge`](super::judge).

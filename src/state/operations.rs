@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     event::EventKind,
-    policy::{ExitReason, KillCause, SpecError},
+    policy::{ExitReason, SpecError},
     token::ServiceToken,
 };
 
@@ -102,7 +102,9 @@ pub(super) fn restart(
     let service = &state.services[slot];
     let (phase, before) = (service.phase(), service.wanted);
     if phase == Phase::Lost {
-        return Err(RestartError::Failed { reason: lost() });
+        return Err(RestartError::Failed {
+            reason: service.last_exit(),
+        });
     }
     if before == Wanted::Removal {
         return Err(RestartError::Interrupted);
@@ -137,7 +139,9 @@ pub(super) fn reset(
 ) -> Result<Next, ResetError> {
     let slot = address(state, token)?;
     if state.services[slot].phase() == Phase::Lost {
-        return Err(ResetError::Failed { reason: lost() });
+        return Err(ResetError::Failed {
+            reason: state.services[slot].last_exit(),
+        });
     }
     state.services[slot].forget_failures();
     state.report(slot, EventKind::ServiceReset, now);
@@ -241,9 +245,4 @@ fn address(state: &SupervisorState, token: ServiceToken) -> Result<u32, Unaddres
     }
     let slot = state.services.slot(token);
     slot.ok_or(Unaddressed::UnknownToken { token })
-}
-
-/// Why a service is not started whose cell is gone.
-const fn lost() -> ExitReason {
-    ExitReason::Killed(KillCause::ArbiterStopped)
 }

@@ -45,6 +45,11 @@ pub(crate) enum Effect {
         /// Its place.
         place: u64,
     },
+    /// Write off the present incarnation, with its cell and its thread, which it blocks.
+    Abandon {
+        /// Which service.
+        token: ServiceToken,
+    },
     /// Close the address and drop everything that is kept: the service is forgotten.
     Release {
         /// Which service.

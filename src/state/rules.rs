@@ -98,6 +98,8 @@ pub(crate) struct ServiceRules {
     pub(crate) significance: Significance,
     /// Whether it can say when it is ready.
     pub(crate) announces: Announces,
+    /// What becomes of it if it blocks its thread and is abandoned.
+    pub(crate) on_blocked: OnBlocked,
     /// Apart, since rules are moved often until their service is there.
     pub(super) rare: Option<Box<RareRules>>,
 }
@@ -127,6 +129,7 @@ impl ServiceRules {
             readiness: Readiness::default(),
             significance: Significance::default(),
             announces: Announces::default(),
+            on_blocked: OnBlocked::default(),
             rare: None,
         }
     }
@@ -259,4 +262,18 @@ pub(super) fn name_of(path: &str) -> &str {
     // Bytes and not characters, since this is done for every hash of a name; a `/` is a character of one byte.
     let slash = path.as_bytes().iter().rposition(|byte| *byte == b'/');
     slash.map_or(path, |slash| &path[slash + 1..])
+}
+
+/// What becomes of a service that blocks its thread, and is abandoned.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum OnBlocked {
+    /// It is judged like any that was killed: the next incarnation has another thread, or is on the supervisor's, which is not blocked.
+    #[default]
+    Judge,
+    /// It has failed until its thread is back, which others use as well, and is judged then.
+    AwaitThread,
+    /// Likewise, and is kept as stopped then, which was wanted of it when it was abandoned.
+    AwaitThreadAndStop,
+    /// It has failed for good: what makes it was lost with its thread.
+    Fail,
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    rules::{RareRules, ServiceRules, Significance, name_of},
+    rules::{OnBlocked, RareRules, ServiceRules, Significance, name_of},
     transitions::{self, Input, Kind},
 };
 use crate::policy::{
@@ -138,7 +138,7 @@ pub(super) enum Phase {
     Finished,
     /// It gave up.
     Failed,
-    /// Its cell is gone: it can never be started again.
+    /// Its cell is gone, or out of reach on a blocked thread: it cannot be started, for ever or until that thread is back.
     Lost,
 }
 
@@ -335,6 +335,7 @@ pub(super) struct Service {
     pub(super) origin: Origin,
     pub(super) significance: Significance,
     pub(super) start_report: StartReport,
+    pub(super) on_blocked: OnBlocked,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
     pub(super) requirement_ready: bool,
 }
@@ -385,6 +386,7 @@ impl Service {
             member: Member::Outside,
             origin,
             start_report: StartReport::Due,
+            on_blocked: rules.on_blocked,
             requirement_ready: false,
         }
     }

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::{
     dependencies,
-    end::{Asked, Cause, End, Ended, Ending, Exit},
+    end::{Asked, Cause, End, Ended, Ending, Exit, Lost},
     fatal,
     machine::{Status, SupervisorState, later},
     next::Next,
     outlook,
     output::Effect,
+    rules::OnBlocked,
     service::{Phase, Stage, Wanted},
     waiters::Milestone,
 };
@@ -129,13 +130,20 @@ fn overran(state: &mut SupervisorState, slot: u32, after: Duration, now: Instant
 fn abandon(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     state.report(slot, EventKind::ServiceAbandoned, now);
     let service = &state.services[slot];
+    let token = state.services.token(slot);
     // By generation, because the next incarnation may run while this one is still there.
     if let Some(ending) = &mut state.ending {
-        let token = state.services.token(slot);
         ending.unstopped(&service.path, token, service.generation());
     }
-    let exit = Exit::from(ExitReason::Killed(KillCause::Unresponsive));
-    Next::Ended { slot, exit }
+    // Before whatever follows: what is started or released then is not the cell that blocks its thread.
+    state.output.push(Effect::Abandon { token });
+    if service.on_blocked == OnBlocked::Judge {
+        let exit = Exit::from(ExitReason::Killed(KillCause::Unresponsive));
+        Next::Ended { slot, exit }
+    } else {
+        let what = Lost::Thread;
+        Next::Lose { slot, what }
+    }
 }
 
 /// The patience with services that neither end nor acknowledge is used up.

@@ -1,5 +1,6 @@
 //! Tests of the decisions, without a runtime.
 
+mod blocked;
 mod dependencies;
 mod failures;
 mod for_good;
@@ -339,6 +340,9 @@ impl Bench {
                     .push(format!("start {} {generation}", self.name(token)));
             }
             Effect::Stop { token } => self.actions.push(format!("stop {}", self.name(token))),
+            Effect::Abandon { token } => {
+                self.actions.push(format!("abandon {}", self.name(token)));
+            }
             Effect::Kill { token, cause } => {
                 self.actions
                     .push(format!("kill {} {cause}", self.name(token)));

@@ -51,6 +51,7 @@ pub(super) enum Input {
     Started,
     Stop,
     StopAcknowledged,
+    ThreadBack,
     Timeout,
 }
 
@@ -66,7 +67,7 @@ const TRANSITIONS: &[Row] = {
         BackingOff, Delayed, Failed, Finished, Forgotten, Gated, Held, InLine, Overdue, Parked, Queued, Ready, Registered, Resting, Starting,
         Stopped, Stopping, Undecided,
     };
-    use Input::{Add, Exited, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, Timeout};
+    use Input::{Add, Exited, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, ThreadBack, Timeout};
     &[
         // It is added, or its supervisor is started, the first time or again.
         (&[Registered], &[Add], &[Starting, Gated]),
@@ -126,6 +127,10 @@ const TRANSITIONS: &[Row] = {
             &[Lost],
             &[Kind::Lost],
         ),
+
+        // Its thread is blocked, and comes back.
+        (&[Undecided], &[Timeout], &[Kind::Lost]),
+        (&[Kind::Lost], &[ThreadBack], &[Undecided, Stopped]),
     ]
 };
 

@@ -263,6 +263,16 @@ impl Core {
                     self.state.lost(token, now());
                 }
             }
+            NoticeKind::FactoryLost => {
+                if self.cells.link(token).is_some() {
+                    self.state.factory_lost(token, now());
+                }
+            }
+            NoticeKind::ThreadBack { epoch } => {
+                if self.cells.thread_back(token, epoch) {
+                    self.state.thread_back(token, now());
+                }
+            }
             NoticeKind::Ready => self.state.ready(token, generation, now()),
             NoticeKind::ScopeEnds(error) => self.end_scope(generation, error),
             NoticeKind::Started => self.state.started(token, generation, now()),
@@ -328,6 +338,7 @@ impl Core {
                 Effect::Stop { token } => self.stop(token),
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Moved { token, place } => self.cells.set_position(token, place),
+                Effect::Abandon { token } => self.cells.abandon(token),
                 Effect::Release { token } => self.cells.release(token),
                 Effect::Mirror { token, state } => self.mirror(token, state),
                 Effect::Event(event) => self.tell(&event),

@@ -5,20 +5,21 @@
 //! 1. `entries[slot]` is there from `add` until the service is released.
 //! 2. A service that is released is forgotten by the registry as well, and its thread stops.
 
-use std::{any::TypeId, collections::BTreeMap, sync::Arc, time::Instant};
+use std::{any::TypeId, collections::BTreeMap, io, sync::Arc, time::Instant};
 
 use actix::Actor;
-use actix_rt::Arbiter;
+use actix_rt::ArbiterHandle;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::elsewhere::{Abandoned, Elsewhere};
 use crate::{
-    policy::KillCause,
+    policy::{ExitReason, KillCause, ServiceError},
     registry::{Changed, Forget, Register, RegisterAll},
     service::{
-        AnyLink, AnySeed, Link, Notice, Parent, Placement, ServiceKind, ServiceRef, ServiceSpec,
-        Watched,
+        AnyLink, AnySeed, Link, Notice, NoticeKind, Parent, Placement, ServiceKind, ServiceRef,
+        ServiceSpec, StartError, Watched,
     },
-    state::{AddError, Mirrored, SupervisorState},
+    state::{AddError, Exit, Mirrored, OnBlocked, SupervisorState},
     token::ServiceToken,
     tree::Tree,
 };
@@ -32,10 +33,8 @@ pub(super) struct Cells {
     entries: Vec<Option<Entry>>,
     /// The names that a service requires, for those that require any.
     requirements: BTreeMap<u32, Vec<Arc<str>>>,
-    /// Where services are to run that were not launched yet, for those that do not run on the supervisor's arbiter.
-    placements: BTreeMap<u32, Placement>,
-    /// The threads of dedicated services.
-    threads: BTreeMap<u32, Arbiter>,
+    /// Where services run, for those that do not run on the supervisor's arbiter.
+    elsewhere: BTreeMap<u32, Elsewhere>,
     /// The type of supervisors, which this file does not know.
     supervisor_type: TypeId,
     /// How many of the services are supervisors.
@@ -51,8 +50,7 @@ impl Cells {
             place: None,
             entries: Vec::new(),
             requirements: BTreeMap::new(),
-            placements: BTreeMap::new(),
-            threads: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             supervisor_type,
             supervisors: 0,
         };
@@ -75,7 +73,14 @@ impl Cells {
         } else {
             ServiceKind::Actor
         };
-        let (rules, placement, address, mut seed) = spec.open(kind);
+        let (mut rules, placement, address, mut seed) = spec.open(kind);
+        rules.on_blocked = match (&placement, kind) {
+            (Placement::Inherit, _) | (Placement::Dedicated, ServiceKind::Actor) => {
+                OnBlocked::Judge
+            }
+            (_, ServiceKind::Actor) => OnBlocked::AwaitThread,
+            (_, ServiceKind::Supervisor) => OnBlocked::Fail,
+        };
         let readiness = rules.readiness;
         let requirements: Vec<_> = rules.required().cloned().collect();
         // A service that is refused is dropped here: `address` and `seed` with its mailbox and its factory.
@@ -87,7 +92,8 @@ impl Cells {
         }
         // Kept apart from the entries, and for few: with a hundred thousand services every word of an entry counts.
         if !matches!(placement, Placement::Inherit) {
-            self.placements.insert(token.slot(), placement);
+            self.elsewhere
+                .insert(token.slot(), Elsewhere::new(placement));
         }
         let link = Arc::new(Link::new(
             token,
@@ -197,32 +203,89 @@ impl Cells {
             });
             link.core().set_requirements(found.collect());
         }
+        let launch = match self.prepare(token) {
+            Ok(launch) => launch,
+            Err(error) => return self.tell_no_thread(token, generation, error),
+        };
+        let Some(link) = self.link(token) else {
+            return;
+        };
         // Before the launch: a cell on another thread may be polled at once, and its first poll is to find the command.
         link.core().start(generation);
-        let entry = self.entries.get_mut(token.slot() as usize);
-        if let Some(seed) = entry.and_then(|entry| entry.as_mut()?.seed.take()) {
-            self.launch(token, seed);
+        if let Some((seed, arbiter)) = launch {
+            match (arbiter, self.elsewhere.get_mut(&token.slot())) {
+                (Some(arbiter), Some(elsewhere)) => elsewhere.launch(seed, &arbiter),
+                _ => seed.launch_here(),
+            }
         }
     }
 
-    /// Runs a cell for the first time. A seed that finds no arbiter is dropped, and says that its service is lost.
-    fn launch(&mut self, token: ServiceToken, seed: Box<dyn AnySeed>) {
-        match self.placements.remove(&token.slot()).unwrap_or_default() {
-            Placement::Inherit => seed.launch_here(),
-            Placement::Arbiter(arbiter) => seed.launch_on(&arbiter),
-            // If no thread can be created the seed is dropped: its service is lost, as if the thread had ended.
-            Placement::Pool => {
-                if let Some(Ok(arbiter)) = self.tree().map(|tree| tree.pooled()) {
-                    seed.launch_on(&arbiter);
-                }
-            }
-            Placement::Dedicated => {
-                if let Ok(arbiter) = Arbiter::try_new() {
-                    seed.launch_on(&arbiter.handle());
-                    self.threads.insert(token.slot(), arbiter);
-                }
+    /// What is to be launched for a start, and where, if no cell runs: none does before the first start, and after the cell was written off.
+    fn prepare(&mut self, token: ServiceToken) -> io::Result<Option<Launch>> {
+        let Some(entry) = self.entries.get_mut(token.slot() as usize) else {
+            return Ok(None);
+        };
+        let Some(entry) = entry.as_mut() else {
+            return Ok(None);
+        };
+        let Some(elsewhere) = self.elsewhere.get_mut(&token.slot()) else {
+            return Ok(entry.seed.take().map(|seed| (seed, None)));
+        };
+        if let Some(seed) = elsewhere.unpark(&entry.link) {
+            entry.seed = Some(seed);
+        }
+        let (Some(_), Some(place)) = (&entry.seed, &self.place) else {
+            return Ok(None);
+        };
+        // The seed stays if that fails: for the next start.
+        let arbiter = elsewhere.arbiter(&place.tree)?;
+        Ok(entry.seed.take().map(|seed| (seed, arbiter)))
+    }
+
+    /// There is no thread to start a service on: a failed start, told the way that a cell tells one.
+    fn tell_no_thread(&self, token: ServiceToken, generation: u64, error: io::Error) {
+        if let Some(link) = self.link(token) {
+            let error = StartError::NoThread {
+                path: Arc::clone(link.core().path()),
+                error: Arc::new(error),
+            };
+            let exit = Exit::from(ExitReason::Failed(ServiceError::new(error)));
+            self.parent
+                .notify(token, generation, NoticeKind::Exited(exit));
+        }
+    }
+
+    /// Writes off the cell of a service that blocks its thread.
+    pub(super) fn abandon(&mut self, token: ServiceToken) {
+        let slot = token.slot();
+        let entry = self.entries.get_mut(slot as usize);
+        let (Some(entry), Some(place)) = (entry.and_then(Option::as_mut), &self.place) else {
+            return;
+        };
+        // Without an entry it is on the supervisor's own thread, which is not blocked: its cell obeys before it begins anything else.
+        let Some(elsewhere) = self.elsewhere.get_mut(&slot) else {
+            return;
+        };
+        match elsewhere.abandon(&entry.link, &place.tree) {
+            Abandoned::Nothing => {}
+            Abandoned::Restartable(seed) => entry.seed = Some(seed),
+            Abandoned::Parked(seed) => seed.launch_here(),
+            Abandoned::FactoryLost(seed) => {
+                seed.launch_here();
+                let generation = entry.link.core().generation();
+                self.parent
+                    .notify(token, generation, NoticeKind::FactoryLost);
             }
         }
+    }
+
+    /// The cell of this epoch has come back, which was written off. Reports whether its service waits for that.
+    pub(super) fn thread_back(&mut self, token: ServiceToken, epoch: u32) -> bool {
+        self.link(token).is_some()
+            && self
+                .elsewhere
+                .get_mut(&token.slot())
+                .is_some_and(|elsewhere| elsewhere.is_back(epoch))
     }
 
     /// Kills the present incarnation of a service.
@@ -289,11 +352,8 @@ impl Cells {
             tree.registry.do_send(Forget(token));
         }
         self.requirements.remove(&slot);
-        self.placements.remove(&slot);
-        if let Some(thread) = self.threads.remove(&slot) {
-            // Queued behind the launch. A cell that has not obeyed the release by then is dropped with its thread, which closes its mailbox
-            // as well.
-            thread.stop();
+        if let Some(elsewhere) = self.elsewhere.remove(&slot) {
+            elsewhere.release();
         }
     }
 
@@ -324,9 +384,12 @@ struct Place {
     owner: Arc<dyn AnyLink>,
 }
 
+/// What is launched, and on which arbiter, if not on the supervisor's.
+type Launch = (Box<dyn AnySeed>, Option<ArbiterHandle>);
+
 /// What is kept for one service.
 struct Entry {
     link: Arc<dyn AnyLink>,
-    /// The cell, until it is started for the first time.
+    /// The cell, until it is started for the first time, and again after it was written off.
     seed: Option<Box<dyn AnySeed>>,
 }

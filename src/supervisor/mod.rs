@@ -26,6 +26,7 @@ mod builder;
 mod cells;
 mod clock;
 mod driver;
+mod elsewhere;
 mod ending;
 mod error;
 mod handler;

@@ -47,10 +47,14 @@ impl Factory<SupervisorActor> for SupervisorFactory {
         Making::Done(actor.map_err(ServiceError::new))
     }
 
-    fn take_back(&mut self, SupervisorActor { mut core }: SupervisorActor) {
+    fn take_back(
+        &mut self,
+        SupervisorActor { mut core }: SupervisorActor,
+    ) -> Option<SupervisorActor> {
         // Before the cell tells the end: the supervisor above may start the next incarnation as soon as it hears of it.
         core.end_incarnation();
         self.core = Some(core);
+        None
     }
 
     fn idle(&mut self, ctx: &mut ServiceContext<SupervisorActor>, cx: &mut Context<'_>) -> Idle {

@@ -224,6 +224,14 @@ impl SupervisorRef {
         self.ask(message::Report).await
     }
 
+    /// How many threads of the tree are blocked at present by services that were abandoned.
+    ///
+    /// A service that does not give its thread back, though its stop timeout is over, is written off with that thread. The thread counts
+    /// from then on, until what blocks it returns. Waits for nobody, and may be asked from any thread.
+    pub fn abandoned_threads(&self) -> usize {
+        self.tree.abandoned.count()
+    }
+
     /// Subscribes to the events of the tree; up to 1024 are kept for a reader that is behind.
     pub fn events(&self) -> Events {
         self.subscribe(DEFAULT_EVENTS)

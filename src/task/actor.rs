@@ -80,12 +80,11 @@ impl TaskActor {
             }
             Ok(Poll::Ready(result)) => {
                 self.work = None;
-                let core = self.shared.start.link().core();
                 match result {
                     // It was killed while it was polled. Whoever gave the command has woken the cell, which obeys in its next poll.
-                    Ok(()) if core.is_overruled() => return Poll::Pending,
+                    Ok(()) if self.shared.is_overruled() => return Poll::Pending,
                     // A function that blocks its thread sees the request before the cell can, which would call this a normal end.
-                    Ok(()) if core.is_told_to_end() => {
+                    Ok(()) if self.shared.is_told_to_end() => {
                         ctx.end_with(Exit::from(ExitReason::Shutdown));
                     }
                     Ok(()) => ctx.stop(),

@@ -1,9 +1,6 @@
 //! Services that are functions which block a thread of their own.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use tracing::Span;
 
@@ -111,6 +108,9 @@ impl ServiceSpec<TaskActor> {
     /// its stop timeout is abandoned, as [`Killed`](crate::ExitReason::Killed) for being unresponsive, and listed in the
     /// [`ShutdownReport`](crate::ShutdownReport). The end of the program does not wait for it.
     ///
+    /// A service that is started again after it was abandoned has a new thread, and the function is called there while the abandoned call may
+    /// still run: it is an `Fn` that two threads may be in at once. `is_stopping` stays `true` for the abandoned call.
+    ///
     /// # Examples
     ///
     /// ```
@@ -135,12 +135,12 @@ impl ServiceSpec<TaskActor> {
     /// ```
     pub fn blocking<F, E, B>(name: impl Into<Arc<str>>, function: F) -> Self
     where
-        F: FnMut(BlockingContext) -> Result<(), E> + Send + 'static,
+        F: Fn(BlockingContext) -> Result<(), E> + Send + Sync + 'static,
         E: IntoServiceError<B> + 'static,
     {
         let lineage = Arc::<Lineage>::default();
-        // Shared by the futures of all incarnations. Only one of them runs at a time, so nobody waits for the lock.
-        let function = Arc::new(Mutex::new(UserValue::new(function)));
+        // Shared by the futures of all incarnations, of which one that was abandoned may run beside the present one.
+        let function = Arc::new(UserValue::new(function));
         let factory = move |start: &StartContext| {
             let shared = Arc::new(Shared::new(start, &lineage));
             let function = Arc::clone(&function);
@@ -148,11 +148,7 @@ impl ServiceSpec<TaskActor> {
                 shared: Arc::clone(&shared),
             };
             // The function is called when the future is polled and not here: the service is started by then, and may say that it is ready.
-            let work = async move {
-                // A panic of the function has poisoned the lock. It has ended that incarnation, and the next one calls the function again.
-                let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
-                (*function)(cx)
-            };
+            let work = async move { (**function)(cx) };
             Ok::<_, std::convert::Infallible>(TaskActor::new(shared, |_| work))
         };
         Self::try_new(name, factory).placement(Placement::Dedicated)

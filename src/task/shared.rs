@@ -106,7 +106,13 @@ impl Shared {
     /// Reports whether the supervisor has told the incarnation to stop or has killed it. The cell may not have seen that yet.
     pub(super) fn is_told_to_end(&self) -> bool {
         let core = self.start.link().core();
-        core.is_told_to_end() || core.generation() != self.generation
+        core.is_told_to_end(self.start.epoch()) || core.generation() != self.generation
+    }
+
+    /// Reports whether the incarnation is to be dropped, and its cell has not seen that yet.
+    pub(super) fn is_overruled(&self) -> bool {
+        let core = self.start.link().core();
+        core.is_overruled(self.start.epoch())
     }
 
     /// Sets whom to wake when blocking work has panicked.

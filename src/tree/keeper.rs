@@ -54,6 +54,8 @@ impl Keeper {
                 NoticeKind::ScopeEnds(_)
                 | NoticeKind::Started
                 | NoticeKind::StopAcknowledged
+                | NoticeKind::FactoryLost
+                | NoticeKind::ThreadBack { .. }
                 | NoticeKind::Uninstall => {}
                 NoticeKind::Exited(exit) => return self.ended(exit),
                 // The system stops, and drops the cell before this task. That is nobody's failure.

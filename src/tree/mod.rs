@@ -29,8 +29,10 @@ use actix_rt::ArbiterHandle;
 use tokio::sync::{oneshot, watch};
 
 pub use self::error::{JoinError, ShutdownError, SupervisorGone};
-use self::pool::Pool;
-pub(crate) use self::{error::result, keeper::Keeper};
+#[cfg(test)]
+pub(crate) use self::pool::scarce;
+use self::pool::{AbandonedThreads, Pool};
+pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
     registry::{Close, Located, LookupError, RegistryActor, ServiceKey, WhenReady},
@@ -42,6 +44,7 @@ use crate::{
 pub(crate) struct Tree {
     pub(crate) registry: Addr<RegistryActor>,
     pub(crate) events: EventHub,
+    pub(crate) abandoned: AbandonedThreads,
     /// `None` until the tree has ended.
     published: watch::Receiver<Option<Arc<Ended>>>,
     /// Whether the root has begun to end. A channel, since systemd is told as soon as that changes.
@@ -59,6 +62,7 @@ impl Tree {
         let tree = Self {
             registry: RegistryActor::default().start(),
             events: EventHub::default(),
+            abandoned: AbandonedThreads::default(),
             published,
             closing: watch::Sender::new(false),
             pool: OnceLock::new(),

@@ -23,17 +23,16 @@ use std::{
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext,
-    dev::{
-        AsyncContextParts, ContextFut, ContextParts, Envelope, EnvelopeProxy,
-        channel::AddressReceiver,
-    },
+    dev::{AsyncContextParts, ContextFut, Envelope, EnvelopeProxy},
 };
-use futures::{Future, Stream};
+use futures::Future;
 
 use super::super::{
+    contents::Contents,
+    factory::UserFactory,
     host::{AskedToStop, BUDGET, Host, Step},
     link::{AnyLink, Link},
-    panic::{drain, drop_guarded},
+    panic::drop_guarded,
     parent::NoticeKind,
 };
 use crate::{
@@ -46,13 +45,14 @@ pub(in crate::service) struct Adopted<A: Actor<Context = actix::Context<A>>> {
     queue: Rc<Queue<A>>,
     link: Arc<Link<A>>,
     generation: u64,
+    epoch: u32,
     asked: AskedToStop,
 }
 
 /// The mailbox, between the host that keeps it and the future inside the context that reads it.
 struct Queue<A: Actor> {
-    /// Borrowed only while it is polled, which runs no code of the actor: no two borrows meet.
-    mailbox: RefCell<AddressReceiver<A>>,
+    /// Borrowed only while it is looked into, which runs no code of the actor: no two borrows meet.
+    contents: RefCell<Contents<A>>,
     gate: Cell<Gate>,
     /// What is left of the budget of this poll of the host.
     budget: Cell<u32>,
@@ -77,9 +77,9 @@ pub(in crate::service) struct Adoptee<A: Actor<Context = actix::Context<A>>> {
 impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
     type Incarnation = Adoptee<A>;
 
-    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
+    fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self {
         let queue = Queue {
-            mailbox: RefCell::new(mailbox),
+            contents: RefCell::new(contents),
             gate: Cell::new(Gate::Closed),
             budget: Cell::new(0),
             has_delivery: Cell::new(false),
@@ -88,12 +88,17 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
             queue: Rc::new(queue),
             link,
             generation: 0,
+            epoch,
             asked: AskedToStop::No,
         }
     }
 
     fn link(&self) -> &Arc<Link<A>> {
         &self.link
+    }
+
+    fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     fn generation(&self) -> u64 {
@@ -110,7 +115,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         let mut ctx = actix::Context::new();
         // Before the parts are replaced: from then on the context gives out addresses of the service's mailbox.
         let own = ctx.address();
-        *ctx.parts() = ContextParts::new(self.queue.mailbox.borrow().sender_producer());
+        *ctx.parts() = self.queue.contents.borrow().context_parts();
         ctx.spawn(self.delivery());
         Adoptee {
             future: ctx.into_future(actor),
@@ -162,7 +167,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
     fn tear_down(
         &mut self,
         mut incarnation: Adoptee<A>,
-        _actix_keeps_the_actor: impl FnOnce(A),
+        _actix_keeps_the_actor: impl FnOnce(&mut Self, A),
     ) -> Option<ExitReason> {
         // Invariant 3. All of it is dropped at once, since actix gives out no part of it: of two panics the second one aborts the process.
         incarnation.future.ctx().terminate();
@@ -171,8 +176,21 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         first
     }
 
-    fn drain(&mut self) {
-        drain(&mut self.queue.mailbox.borrow_mut());
+    fn take_factory(&mut self) -> Option<UserFactory<A>> {
+        self.queue.contents.borrow_mut().take_factory(self.epoch)
+    }
+
+    fn put_factory(&mut self, factory: UserFactory<A>) {
+        let mut contents = self.queue.contents.borrow_mut();
+        contents.put_factory(self.epoch, factory);
+    }
+
+    fn release(&mut self) {
+        self.queue.contents.borrow_mut().release(self.epoch);
+    }
+
+    fn forget_late(&mut self) {
+        self.queue.contents.borrow_mut().forget_late(self.epoch);
     }
 }
 
@@ -182,6 +200,7 @@ impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
         Delivery {
             queue: Rc::clone(&self.queue),
             link: Arc::clone(&self.link),
+            epoch: self.epoch,
         }
     }
 }
@@ -190,6 +209,7 @@ impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
 struct Delivery<A: Actor> {
     queue: Rc<Queue<A>>,
     link: Arc<Link<A>>,
+    epoch: u32,
 }
 
 impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
@@ -213,10 +233,10 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
             // A round without a message is counted, too: the context goes round because some future has spawned another.
             queue.budget.set(left);
             // Asked before each message: the first one waits for `Ready` (invariant 2), and a kill does not wait for the others.
-            if queue.gate.get() == Gate::Closed || this.link.core().is_overruled() {
+            if queue.gate.get() == Gate::Closed || this.link.core().is_overruled(this.epoch) {
                 break;
             }
-            let next = Pin::new(&mut *queue.mailbox.borrow_mut()).poll_next(cx);
+            let next = queue.contents.borrow_mut().poll_next(this.epoch, cx);
             let Poll::Ready(Some(mut envelope)) = next else {
                 break;
             };

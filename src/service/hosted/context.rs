@@ -10,16 +10,16 @@ use std::{
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
     SpawnHandle,
-    dev::{Envelope, OneshotSender, ToEnvelope, channel::AddressReceiver},
+    dev::{Envelope, OneshotSender, ToEnvelope},
 };
-use futures::Stream;
 
 use super::{
     super::{
-        factory::{Factory, Idle},
+        contents::Contents,
+        factory::{Factory, Idle, UserFactory},
         host::{AnswerTo, AskedToStop, BUDGET, Host, Step},
         link::{AnyLink, Link, ServiceKind},
-        panic::{drain, drop_guarded},
+        panic::drop_guarded,
         parent::NoticeKind,
     },
     envelope,
@@ -80,7 +80,7 @@ use crate::{
 /// # }
 /// ```
 pub struct ServiceContext<A: Actor<Context = Self>> {
-    pub(super) mailbox: AddressReceiver<A>,
+    pub(super) contents: Contents<A>,
     pub(super) link: Arc<Link<A>>,
     /// Which incarnation runs. The link says which one was ordered last, which may be a later one.
     pub(super) generation: u64,
@@ -97,6 +97,8 @@ pub struct ServiceContext<A: Actor<Context = Self>> {
     told_ready: bool,
     /// Whether somebody waits for the answer to the message that is being handled.
     answer_is_awaited: bool,
+    /// Of which epoch the cell is.
+    pub(super) epoch: u32,
 }
 
 impl<A: Actor<Context = Self>> ServiceContext<A> {
@@ -155,13 +157,13 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     /// none here.
     pub fn set_mailbox_capacity(&mut self, capacity: usize) {
         if self.link.core().kind() != ServiceKind::Supervisor {
-            self.mailbox.set_capacity(capacity);
+            self.contents.set_capacity(capacity);
         }
     }
 
     /// Reports whether anybody else holds an address of this service.
     pub fn connected(&self) -> bool {
-        self.mailbox.connected()
+        self.contents.connected()
     }
 
     pub(crate) fn link(&self) -> &Arc<Link<A>> {
@@ -170,7 +172,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 
     /// The next message, for whoever answers while there is no incarnation. If there is none, the cell is woken by the next one.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Option<Envelope<A>> {
-        match Pin::new(&mut self.mailbox).poll_next(cx) {
+        match self.contents.poll_next(self.epoch, cx) {
             Poll::Ready(message) => message,
             Poll::Pending => None,
         }
@@ -215,7 +217,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 
     /// Reports whether the supervisor has killed or replaced the incarnation, and its cell has not looked yet: no more user code is to run.
     pub(super) fn is_overruled(&self) -> bool {
-        self.link.core().is_overruled()
+        self.link.core().is_overruled(self.epoch)
     }
 
     /// Takes more time to stop without telling the supervisor, which is left to the caller.
@@ -249,9 +251,9 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     type Incarnation = Incarnation<A>;
 
-    fn new(mailbox: AddressReceiver<A>, link: Arc<Link<A>>) -> Self {
+    fn new(contents: Contents<A>, link: Arc<Link<A>>, epoch: u32) -> Self {
         Self {
-            mailbox,
+            contents,
             link,
             generation: 0,
             arrived: None,
@@ -261,11 +263,16 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
             asked: AskedToStop::No,
             told_ready: false,
             answer_is_awaited: false,
+            epoch,
         }
     }
 
     fn link(&self) -> &Arc<Link<A>> {
         &self.link
+    }
+
+    fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     fn generation(&self) -> u64 {
@@ -334,13 +341,25 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
     fn tear_down(
         &mut self,
         incarnation: Incarnation<A>,
-        take_back: impl FnOnce(A),
+        take_back: impl FnOnce(&mut Self, A),
     ) -> Option<ExitReason> {
         incarnation.tear_down(self, take_back)
     }
 
-    fn drain(&mut self) {
-        drain(&mut self.mailbox);
+    fn take_factory(&mut self) -> Option<UserFactory<A>> {
+        self.contents.take_factory(self.epoch)
+    }
+
+    fn put_factory(&mut self, factory: UserFactory<A>) {
+        self.contents.put_factory(self.epoch, factory);
+    }
+
+    fn release(&mut self) {
+        self.contents.release(self.epoch);
+    }
+
+    fn forget_late(&mut self) {
+        self.contents.forget_late(self.epoch);
     }
 }
 
@@ -363,7 +382,7 @@ impl<A: Actor<Context = Self>> ActorContext for ServiceContext<A> {
 
 impl<A: Actor<Context = Self>> AsyncContext<A> for ServiceContext<A> {
     fn address(&self) -> Addr<A> {
-        Addr::new(self.mailbox.sender())
+        self.contents.address()
     }
 
     fn spawn<F>(&mut self, future: F) -> SpawnHandle

@@ -12,7 +12,6 @@
 
 use std::{
     mem,
-    pin::Pin,
     task::{Context, Poll},
 };
 
@@ -20,7 +19,6 @@ use actix::{
     Actor, ActorState, AsyncContext, Running, SpawnHandle,
     dev::{Envelope, EnvelopeProxy},
 };
-use futures::Stream;
 
 use super::{
     super::{
@@ -148,7 +146,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     ) {
         // The supervisor may give a command on another thread at any time: a kill waits for no second message.
         while *budget > 0 && !ctx.waiting() && !ctx.is_overruled() {
-            match Pin::new(&mut ctx.mailbox).poll_next(cx) {
+            match ctx.contents.poll_next(ctx.epoch, cx) {
                 Poll::Ready(Some(envelope)) => {
                     // Handled where it lies, in the cell's frame: the unwinding of a panic has less to drop on its way.
                     handling.insert(envelope).handle(&mut self.actor, ctx);
@@ -247,7 +245,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     pub(super) fn tear_down(
         self,
         ctx: &mut ServiceContext<A>,
-        take_back: impl FnOnce(A),
+        take_back: impl FnOnce(&mut ServiceContext<A>, A),
     ) -> Option<ExitReason> {
         let mut first = None;
         // After a panic, what that call of user code had spawned is still with the context.
@@ -262,7 +260,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
         }
         // The actor last, so that nothing that uses what it owns outlives it, and a factory gets it back alone.
         let actor = self.actor;
-        run_guarded(&mut first, move || take_back(actor));
+        run_guarded(&mut first, move || take_back(ctx, actor));
         first
     }
 }

@@ -35,6 +35,16 @@ pub(super) struct World {
     waiters: u64,
     /// What the last effects have started.
     started: Vec<ServiceToken>,
+    threads: Threads,
+}
+
+/// On which threads services run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Threads {
+    /// Each on one that nobody else uses.
+    Own,
+    /// Some share theirs, which may be blocked and come back.
+    Shared,
 }
 
 impl World {
@@ -49,6 +59,7 @@ impl World {
             waiting: BTreeSet::new(),
             waiters: 0,
             started: Vec::new(),
+            threads: Threads::Own,
         }
     }
 
@@ -218,7 +229,15 @@ impl World {
     }
 
     pub(super) fn add(&mut self) {
-        let rules = random_service(&mut self.random);
+        let mut rules = random_service(&mut self.random);
+        if self.threads == Threads::Shared {
+            rules.on_blocked = self.random.pick(&[
+                OnBlocked::AwaitThread,
+                OnBlocked::AwaitThread,
+                OnBlocked::Judge,
+                OnBlocked::Fail,
+            ]);
+        }
         let now = self.bench.now;
         let name = rules.name.to_string();
         let Ok(token) = self.state().add(rules, now) else {
@@ -450,36 +469,75 @@ fn whatever_happens_every_service_is_accounted_for_and_every_caller_answered() {
         for _ in 0..250 {
             world.step();
         }
-        world.calm_down();
-        if world.bench.state.status == Status::Running {
-            for view in world.bench.state.services() {
-                assert!(
-                    matches!(
-                        view.state,
-                        ServiceState::Ready
-                            | ServiceState::Stopped
-                            | ServiceState::Failed
-                            | ServiceState::Waiting
-                    ),
-                    "seed {seed}: {view:?}"
-                );
+        check_that_all_ends_well(world, seed);
+    }
+}
+
+#[test]
+fn services_on_threads_that_are_blocked_and_come_back_are_accounted_for() {
+    let mut back = 0;
+    for seed in 5000..5300 {
+        let mut world = World::new(seed);
+        world.threads = Threads::Shared;
+        for _ in 0..250 {
+            if world.random.chance(8)
+                && let Some(token) = world.some_token()
+            {
+                let now = world.bench.now;
+                let count = |world: &World| world.bench.state.counts().failed;
+                let before = count(&world);
+                world.state().thread_back(token, now);
+                world.carry_out();
+                back += u32::from(count(&world) < before);
+            } else if world.random.chance(200)
+                && let Some(token) = world.some_token()
+            {
+                let now = world.bench.now;
+                if let Some(cell) = world.cells.get_mut(&token) {
+                    cell.live = None;
+                    world.state().factory_lost(token, now);
+                    world.carry_out();
+                }
+            } else {
+                world.step();
             }
         }
-        let now = world.bench.now;
-        let within = world.random.chance(2).then(|| seconds(3));
-        world
-            .state()
-            .shutdown(within.map(|within| now + within), now);
-        world.carry_out();
-        for _ in 0..20 {
-            world.obey();
-            world.carry_out();
-        }
-        world.pass(seconds(100));
-        assert!(world.bench.ended.is_some(), "seed {seed} does not end");
-        assert_eq!(world.bench.state.next_timeout(), None, "seed {seed}");
-        assert!(world.waiting.is_empty(), "seed {seed}: {:?}", world.waiting);
+        check_that_all_ends_well(world, seed);
     }
+    assert!(back > 10, "only {back} have come back");
+}
+
+/// Lets everybody behave, and ends the supervisor.
+fn check_that_all_ends_well(mut world: World, seed: u64) {
+    world.calm_down();
+    if world.bench.state.status == Status::Running {
+        for view in world.bench.state.services() {
+            assert!(
+                matches!(
+                    view.state,
+                    ServiceState::Ready
+                        | ServiceState::Stopped
+                        | ServiceState::Failed
+                        | ServiceState::Waiting
+                ),
+                "seed {seed}: {view:?}"
+            );
+        }
+    }
+    let now = world.bench.now;
+    let within = world.random.chance(2).then(|| seconds(3));
+    world
+        .state()
+        .shutdown(within.map(|within| now + within), now);
+    world.carry_out();
+    for _ in 0..20 {
+        world.obey();
+        world.carry_out();
+    }
+    world.pass(seconds(100));
+    assert!(world.bench.ended.is_some(), "seed {seed} does not end");
+    assert_eq!(world.bench.state.next_timeout(), None, "seed {seed}");
+    assert!(world.waiting.is_empty(), "seed {seed}: {:?}", world.waiting);
 }
 
 #[test]

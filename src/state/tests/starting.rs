@@ -181,7 +181,12 @@ fn start_that_cannot_even_be_killed_is_abandoned_after_a_second() {
     bench.pass(seconds(6));
     assert_eq!(
         bench.actions(),
-        ["start slow 0", "kill slow start timeout", "start slow 1"]
+        [
+            "start slow 0",
+            "kill slow start timeout",
+            "abandon slow",
+            "start slow 1"
+        ]
     );
     let late = bench.token("slow");
     bench.exit_at(late, 0, failed());

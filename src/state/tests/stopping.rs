@@ -6,7 +6,7 @@ fn four() -> Vec<ServiceRules> {
     ["a", "b", "c", "d"].map(named).to_vec()
 }
 
-fn stopped_report(bench: &Bench) -> &ShutdownReport {
+pub(super) fn stopped_report(bench: &Bench) -> &ShutdownReport {
     match &bench.ended {
         Some(Ended {
             cause: Cause::Stopped,
@@ -127,7 +127,10 @@ fn service_that_blocks_its_thread_is_abandoned_and_listed() {
     let stuck = bench.token("stuck");
     bench.shutdown();
     bench.pass(seconds(11));
-    assert_eq!(bench.actions(), ["stop stuck", "kill stuck stop timeout"]);
+    assert_eq!(
+        bench.actions(),
+        ["stop stuck", "kill stuck stop timeout", "abandon stuck"]
+    );
     assert_eq!(
         bench.story(),
         [

@@ -128,6 +128,7 @@ fn directed() {
     member_of_a_group_does_not_wait_for_its_turn();
     service_is_lost_before_its_supervisor_is_started();
     service_misses_something();
+    service_waits_for_its_thread();
     service_that_is_down_requires_one_that_is_not_ready();
     time_of_a_service_is_over_during_a_pause();
 }
@@ -183,6 +184,25 @@ fn service_is_lost_before_its_supervisor_is_started() {
     bench.state.lost(token, bench.now);
     bench.run();
     assert_eq!(bench.state_of("a"), ServiceState::Failed);
+}
+
+fn service_waits_for_its_thread() {
+    for wanted in [None, Some(Waiter(1))] {
+        let mut rules = named("a");
+        rules.on_blocked = OnBlocked::AwaitThread;
+        let mut bench = Bench::running(unlimited(), vec![rules]);
+        let token = bench.token("a");
+        match wanted {
+            None => bench.state.restart(token, Waiter(1), bench.now).unwrap(),
+            Some(waiter) => bench.state.stop(token, waiter, bench.now).unwrap(),
+        }
+        bench.run();
+        bench.pass(seconds(20));
+        assert_eq!(bench.state_of("a"), ServiceState::Failed);
+        bench.state.thread_back(token, bench.now);
+        bench.run();
+        assert_ne!(bench.state_of("a"), ServiceState::Failed);
+    }
 }
 
 fn service_misses_something() {

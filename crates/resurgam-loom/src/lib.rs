@@ -1,0 +1,1 @@
+//! Models of what threads share; they are in `tests`, and run under `cfg(loom)`.
