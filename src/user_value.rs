@@ -4,6 +4,7 @@
 //! which must not end because of a panic there. What is kept as a [`UserValue`] can be dropped anywhere.
 
 use std::{
+    cell::RefCell,
     fmt,
     ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -70,6 +71,37 @@ pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
                 carried = catch_unwind(AssertUnwindSafe(move || drop(next)));
             }
             None
+        }
+    }
+}
+
+/// Runs code that drops something; if it is called by code that it runs itself, after that. So what is nested as deep as anybody likes is
+/// dropped without a stack as deep.
+pub(crate) fn drop_in_turn(code: impl FnOnce() + 'static) {
+    thread_local! {
+        /// What waits for its turn; `None` while nothing is dropped.
+        static WAITING: RefCell<Option<Vec<Box<dyn FnOnce()>>>> = const { RefCell::new(None) };
+    }
+
+    let mut code = Some(code);
+    let waits = WAITING.try_with(|waiting| match &mut *waiting.borrow_mut() {
+        Some(waiting) => {
+            waiting.extend(code.take().map(|code| Box::new(code) as Box<dyn FnOnce()>));
+        }
+        none @ None => *none = Some(Vec::new()),
+    });
+    let Some(code) = code else {
+        return;
+    };
+    let _nobody_to_tell = quietly(code);
+    // At the end of a thread there may be no list any more: then what is nested is dropped in place.
+    if waits.is_ok() {
+        while let Some(code) = WAITING.take().and_then(|mut waiting| {
+            let next = waiting.pop();
+            WAITING.set(next.is_some().then_some(waiting));
+            next
+        }) {
+            let _nobody_to_tell = quietly(code);
         }
     }
 }

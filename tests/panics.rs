@@ -14,8 +14,8 @@ use std::{
 use actix::{fut::wrap_future, prelude::*};
 use futures::stream;
 use resurgam::{
-    EventKind, ExitReason, RestartLimit, ServiceContext, ServiceSpec, SupervisorActor,
-    SupervisorRef, SupervisorSpec, Verdict,
+    EventKind, ExitReason, JoinError, Readiness, RestartLimit, ServiceContext, ServiceSpec,
+    SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
 };
 use tokio::time;
 
@@ -272,16 +272,41 @@ impl Handler<Poison> for Fragile {
     fn handle(&mut self, _: Poison, _: &mut Self::Context) {}
 }
 
-/// Says how it ends, and panics in `stopped`.
-struct Outspoken;
+/// Says how it ends, and panics after that.
+struct Outspoken(Afterthought);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Afterthought {
+    Handler,
+    Stopped,
+    Drop,
+}
+
+impl Outspoken {
+    fn comes_to(&self, place: Afterthought) {
+        assert!(self.0 != place, "an afterthought");
+    }
+}
 
 impl Actor for Outspoken {
     type Context = ServiceContext<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        panic!("an afterthought");
+        self.comes_to(Afterthought::Stopped);
     }
 }
+
+impl Drop for Outspoken {
+    fn drop(&mut self) {
+        self.comes_to(Afterthought::Drop);
+    }
+}
+
+const AFTERTHOUGHTS: [Afterthought; 3] = [
+    Afterthought::Handler,
+    Afterthought::Stopped,
+    Afterthought::Drop,
+];
 
 /// `None` to fail, or a verdict.
 #[derive(Message)]
@@ -294,19 +319,32 @@ impl Handler<Say> for Outspoken {
     fn handle(&mut self, Say(verdict): Say, ctx: &mut Self::Context) {
         match verdict {
             Some(verdict) => ctx.exit(verdict),
-            None => ctx.fail("the disk is full"),
+            None => {
+                ctx.fail("the disk is full");
+                // Consequences, which replace nothing.
+                ctx.fail("nothing can be written");
+                ctx.exit(Verdict::DoNotRestart);
+            }
         }
+        self.comes_to(Afterthought::Handler);
     }
 }
 
 #[actix::test]
-async fn panic_in_stopped_replaces_nothing_that_the_service_has_said() {
+async fn panic_replaces_nothing_that_the_service_has_said_before() {
     time::pause();
+    for place in AFTERTHOUGHTS {
+        nothing_is_replaced_by_a_panic(place).await;
+    }
+}
+
+async fn nothing_is_replaced_by_a_panic(place: Afterthought) {
     let root = root().await;
     let mut events = root.events();
-    let outspoken = root.add(ServiceSpec::new("outspoken", || Outspoken)).await;
-    let outspoken = outspoken.unwrap();
-    outspoken.send(Say(None)).await.unwrap();
+    let outspoken = ServiceSpec::new("outspoken", move || Outspoken(place));
+    let outspoken = root.add(outspoken).await.unwrap();
+    // Whether there is an answer depends on where it panics.
+    let _answer = outspoken.send(Say(None)).await;
     loop {
         let event = events.next().await.unwrap();
         if let EventKind::ServiceFailed { reason, .. } = event.kind() {
@@ -316,10 +354,7 @@ async fn panic_in_stopped_replaces_nothing_that_the_service_has_said() {
         assert!(!event.kind().is_failure(), "{event}");
     }
     // With this verdict an added service is forgotten, and not started again.
-    outspoken
-        .send(Say(Some(Verdict::DoNotRestart)))
-        .await
-        .unwrap();
+    let _answer = outspoken.send(Say(Some(Verdict::DoNotRestart))).await;
     loop {
         let event = events.next().await.unwrap();
         if let EventKind::ServiceRemoved { reason } = event.kind() {
@@ -329,6 +364,55 @@ async fn panic_in_stopped_replaces_nothing_that_the_service_has_said() {
         assert!(!event.kind().is_failure(), "{event}");
     }
     root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn failure_is_fatal_whatever_panics_after_it() {
+    time::pause();
+    for place in AFTERTHOUGHTS {
+        let spec = SupervisorSpec::default().fatal(|error| error.to_string() == "the disk is full");
+        let root = SupervisorActor::new("root", spec).start().await.unwrap();
+        let outspoken = ServiceSpec::new("outspoken", move || Outspoken(place));
+        let outspoken = root.add(outspoken).await.unwrap();
+        outspoken.do_send(Say(None));
+        let ended = root.join().await.unwrap_err();
+        let JoinError::Fatal { path, error, .. } = ended else {
+            panic!("{place:?}: {ended:?}");
+        };
+        assert_eq!(&*path, "root/outspoken");
+        assert_eq!(error.to_string(), "the disk is full");
+    }
+}
+
+/// Fails, and then says that it is ready.
+struct TooLate;
+
+impl Actor for TooLate {
+    type Context = ServiceContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.fail("the disk is full");
+        ctx.ready();
+    }
+}
+
+#[actix::test]
+async fn service_that_has_failed_is_never_ready() {
+    time::pause();
+    for readiness in [Readiness::OnStart, Readiness::Explicit] {
+        let root = root().await;
+        let mut events = root.events();
+        let spec = ServiceSpec::new("late", || TooLate).readiness(readiness);
+        let failed = root.add_and_wait(spec).await.unwrap_err();
+        assert!(
+            format!("{failed:?}").contains("the disk is full"),
+            "{failed:?}"
+        );
+        root.shutdown().await.unwrap();
+        while let Some(event) = events.next().await {
+            assert!(!matches!(event.kind(), EventKind::ServiceReady), "{event}");
+        }
+    }
 }
 
 #[actix::test]

@@ -199,3 +199,17 @@ fn start_where_no_arbiter_runs_is_an_error() {
     let root = system.block_on(start()).unwrap();
     assert!(system.block_on(root.shutdown()).unwrap().is_clean());
 }
+
+#[test]
+fn tree_that_was_never_started_may_be_as_deep_as_anybody_likes() {
+    let mut below = SupervisorActor::with_defaults("sub");
+    let leaf = below.add(ServiceSpec::new("leaf", Leaf::default)).unwrap();
+    for _ in 0..10_000 {
+        let mut above = SupervisorActor::with_defaults("sub");
+        above.add(ServiceSpec::supervisor(below)).unwrap();
+        below = above;
+    }
+    assert!(leaf.connected());
+    drop(below);
+    assert!(!leaf.connected(), "it was forgotten and not dropped");
+}

@@ -17,6 +17,7 @@ use super::{
     panic::drain,
     parent::NoticeKind,
 };
+use crate::user_value::drop_in_turn;
 
 /// The mailbox and the factory of a service whose cell does not run yet: all of it is `Send`.
 ///
@@ -153,21 +154,25 @@ impl<A: Actor> Drop for Seed<A> {
             return;
         };
         let epoch = self.epoch;
-        contents.release(epoch);
-        contents.forget_late(epoch);
-        if let Contents::Owned { mailbox, factory } = contents {
-            drop_contents(Some(mailbox), Some(factory));
-        }
-        // The supervisor is told last: it may then forget the service.
-        if let Some(link) = &self.link {
-            let core = link.core();
-            let kind = if core.is_written_off(epoch) {
-                NoticeKind::ThreadBack { epoch }
-            } else {
-                NoticeKind::Lost
-            };
-            core.parent().notify(core.token(), core.generation(), kind);
-        }
+        let link = self.link.take();
+        // The factory of a supervisor holds the seeds of its services.
+        drop_in_turn(move || {
+            contents.release(epoch);
+            contents.forget_late(epoch);
+            if let Contents::Owned { mailbox, factory } = contents {
+                drop_contents(Some(mailbox), Some(factory));
+            }
+            // The supervisor is told last: it may then forget the service.
+            if let Some(link) = link {
+                let core = link.core();
+                let kind = if core.is_written_off(epoch) {
+                    NoticeKind::ThreadBack { epoch }
+                } else {
+                    NoticeKind::Lost
+                };
+                core.parent().notify(core.token(), core.generation(), kind);
+            }
+        });
     }
 }
 
