@@ -173,3 +173,52 @@ fn start(mut command: Command) -> io::Result<Spawned> {
 /// How long the keeper waits before it looks again for the end of a process that was killed, at first and at most.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Read, process::Stdio};
+
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+    use crate::process::group::retry;
+
+    /// A group whose leader has ended and is not reaped, with a member that runs on and holds its output open.
+    fn leader_that_has_ended() -> (OwnedGroup, File) {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & exit 0"]);
+        command.stdout(Stdio::piped());
+        let spawned = start(command).expect("`sh` runs everywhere");
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        retry(|| waitid(WaitId::Pid(spawned.group.leader()), ended)).expect("not reaped");
+        let output = spawned.outputs.into_iter().next();
+        let (_, pipe) = output.expect("it is piped");
+        (spawned.group, File::from(pipe))
+    }
+
+    /// Whether nobody holds an output open, or will soon.
+    fn is_closed(mut output: File) -> bool {
+        let (tell, told) = channel();
+        thread::spawn(move || {
+            let read = output.read(&mut [0]);
+            let _nobody_waits_any_more = tell.send(read.is_ok_and(|read| read == 0));
+        });
+        told.recv_timeout(Duration::from_secs(10)) == Ok(true)
+    }
+
+    #[test]
+    fn group_is_killed_before_its_leader_is_reaped() {
+        let (group, output) = leader_that_has_ended();
+        drop(group);
+        assert!(
+            is_closed(output),
+            "a member outlives a group that is dropped"
+        );
+        let (mut group, output) = leader_that_has_ended();
+        group.kill_and_reap();
+        assert!(
+            is_closed(output),
+            "a member outlives a group that is killed"
+        );
+    }
+}

@@ -48,6 +48,8 @@
 //! - A descendant that calls `setsid` or `setpgid` leaves the group and is not killed with it. To find such a one, the program would have to be
 //!   a child subreaper (`prctl(PR_SET_CHILD_SUBREAPER)`), which is the program's to decide: it inherits every orphan below it. Orphans
 //!   of the group that the program inherits, as a subreaper or as process 1 of a container, are reaped.
+//! - What such a descendant goes on writing to an output that it has inherited does not hold up the end: once the process has ended, its
+//!   output is read until nothing has come for 100 ms, and for a second at most. Then it is closed, and the descendant gets SIGPIPE.
 //! - If this program itself dies of SIGKILL, or calls [`std::process::exit`], nobody kills the processes; nor, if `main` returns without a
 //!   [`shutdown`](crate::SupervisorRef::shutdown), those of services on other threads than its own
 //!   ([`Placement`](crate::Placement)). On Linux, start them through `setpriv --pdeathsig KILL -- program`: all processes are

@@ -195,14 +195,19 @@ impl LineReader {
 
 /// Decides how long output is read after the process has ended and its group was killed.
 ///
-/// Until the end of the output, unless a process that has left the group holds it open. Then for as long as something comes within each
-/// [`DRAIN`]: a single timeout would cut off what a busy thread has not read from the pipes yet.
+/// Until the end of the output, unless a process that has left the group holds it open. Then until nothing has come for a tenth of a second,
+/// and for a second at most, whoever goes on writing. Looked at in rounds, and twice before it is called quiet: on a busy thread the time
+/// of a round may be over before what is in the pipes was read.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
     /// Bytes since the end of the process.
     total: usize,
     /// Bytes since the last call of `goes_on`.
     latest: usize,
+    /// Calls of `goes_on`.
+    rounds: u32,
+    /// The latest of them between which nothing came.
+    quiet: u32,
 }
 
 impl Drain {
@@ -220,12 +225,18 @@ impl Drain {
     pub(super) fn goes_on(&mut self) -> bool {
         let latest = mem::take(&mut self.latest);
         self.total += latest;
-        latest > 0 && self.total <= MOST_LEFT
+        self.rounds += 1;
+        self.quiet = if latest > 0 { 0 } else { self.quiet + 1 };
+        self.quiet < QUIET_ROUNDS && self.rounds < MOST_ROUNDS && self.total <= MOST_LEFT
     }
 }
 
-/// After this long without output it is taken for granted that another process holds the output open.
-pub(super) const DRAIN: Duration = Duration::from_millis(500);
+/// One round of reading after the end of a process.
+pub(super) const DRAIN: Duration = Duration::from_millis(50);
+/// After so many rounds without output it is taken for granted that another process holds the output open.
+const QUIET_ROUNDS: u32 = 2;
+/// After so many rounds nothing more is read.
+const MOST_ROUNDS: u32 = 20;
 /// More bytes than the two pipes and their buffers hold: what comes after them was written after the end of the process.
 const MOST_LEFT: usize = 256 * 1024;
 
@@ -242,3 +253,43 @@ pub(super) async fn feed(pipe: OwnedFd, bytes: Arc<[u8]>) {
 const LONGEST_LINE: usize = 64 * 1024;
 /// How many lines are read before the reader yields.
 const LINES_BETWEEN_YIELDS: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many rounds are read if each brings so many bytes.
+    fn rounds(mut bytes: impl FnMut(u32) -> usize) -> u32 {
+        let mut drain = Drain::default();
+        drain.read(&[0; 1000]);
+        drain.begin();
+        let mut round = 1;
+        loop {
+            drain.read(&vec![0; bytes(round)]);
+            if !drain.goes_on() {
+                return round;
+            }
+            round += 1;
+        }
+    }
+
+    #[test]
+    fn output_that_another_process_holds_open_is_read_until_it_is_quiet() {
+        assert_eq!(rounds(|_| 0), QUIET_ROUNDS);
+        assert_eq!(rounds(|round| usize::from(round <= 3)), 3 + QUIET_ROUNDS);
+    }
+
+    #[test]
+    fn output_that_goes_on_for_ever_is_read_for_a_second() {
+        assert_eq!(rounds(|_| 1), MOST_ROUNDS);
+        // Quiet for less than a tenth of a second each time.
+        assert_eq!(rounds(|round| round as usize % 2), MOST_ROUNDS);
+        assert_eq!(DRAIN * MOST_ROUNDS, Duration::from_secs(1));
+        assert_eq!(DRAIN * QUIET_ROUNDS, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn output_that_comes_faster_than_pipes_hold_is_read_for_less() {
+        assert_eq!(rounds(|_| 100 * 1024), 3);
+    }
+}

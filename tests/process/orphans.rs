@@ -4,7 +4,7 @@ use std::{fs, io::Write, sync::mpsc, thread, time::Duration};
 
 use futures::future::{self, Future};
 use resurgam::{
-    EventKind, ExitReason, Placement, RestartType, SupervisorActor,
+    EventKind, ExitReason, Placement, RestartType, Shutdown, SupervisorActor,
     process::{Command, Lines},
 };
 
@@ -239,5 +239,42 @@ async fn process_that_has_left_the_group_lives_on_and_does_not_hold_up_the_stop(
         .await
         .unwrap();
     group_is_gone(escaped).await;
+    root.shutdown().await.unwrap();
+}
+
+/// Writes for ever, from a session of its own, to the output that it has inherited.
+const DAEMON: &str =
+    "setsid --fork sh -c 'echo $$; trap \"\" PIPE; while echo on; do sleep 0.02; done'";
+
+#[actix::test]
+async fn end_is_told_while_a_descendant_that_has_left_the_group_goes_on_writing() {
+    let root = root().await;
+    let mut events = root.events();
+    let command = sh(&format!("{DAEMON}; sleep 0.1; exit 0"));
+    let mut lines = command.lines();
+    let spec = command.service("parent").restart(RestartType::Temporary);
+    root.add(spec).await.unwrap();
+    let daemon = number(&mut lines).await;
+    assert_eq!(soon(end(&mut events)).await, ExitReason::Normal);
+    // Nobody reads the output any more, and so it ends.
+    group_is_gone(daemon).await;
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn stop_without_a_limit_is_not_held_up_by_a_descendant_that_goes_on_writing() {
+    let root = root().await;
+    let command = sh(&format!("{DAEMON}; while :; do sleep 0.01; done"));
+    let mut lines = command.lines();
+    let spec = command.service("leader").shutdown(Shutdown::Infinity);
+    let service = root.add(spec).await.unwrap();
+    let daemon = number(&mut lines).await;
+    let reason = soon(root.remove(service.token())).await;
+    assert_eq!(reason, Ok(ExitReason::Shutdown));
+    group_is_gone(daemon).await;
+    let captured = sh(&format!("{DAEMON}; sleep 0.1; exit 0")).capture();
+    let captured = soon(captured).await.unwrap();
+    let daemon = captured.lines().next().unwrap().parse().unwrap();
+    group_is_gone(daemon).await;
     root.shutdown().await.unwrap();
 }
