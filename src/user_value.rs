@@ -80,13 +80,13 @@ pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
 pub(crate) fn drop_in_turn(code: impl FnOnce() + 'static) {
     thread_local! {
         /// What waits for its turn; `None` while nothing is dropped.
-        static WAITING: RefCell<Option<Vec<Box<dyn FnOnce()>>>> = const { RefCell::new(None) };
+        static WAITING: RefCell<Option<Waiting>> = const { RefCell::new(None) };
     }
 
     let mut code = Some(code);
     let waits = WAITING.try_with(|waiting| match &mut *waiting.borrow_mut() {
         Some(waiting) => {
-            waiting.extend(code.take().map(|code| Box::new(code) as Box<dyn FnOnce()>));
+            waiting.extend(code.take().map(|code| Box::new(code) as Box<_>));
         }
         none @ None => *none = Some(Vec::new()),
     });
@@ -105,6 +105,9 @@ pub(crate) fn drop_in_turn(code: impl FnOnce() + 'static) {
         }
     }
 }
+
+/// What is to be dropped when what is being dropped is gone.
+type Waiting = Vec<Box<dyn FnOnce()>>;
 
 /// Tells `tracing`, whose subscriber is the user's code, too, as are the errors that it prints. A panic costs the record and nothing else.
 pub(crate) fn say(record: impl FnOnce()) {

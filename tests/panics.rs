@@ -317,14 +317,13 @@ impl Handler<Say> for Outspoken {
     type Result = ();
 
     fn handle(&mut self, Say(verdict): Say, ctx: &mut Self::Context) {
-        match verdict {
-            Some(verdict) => ctx.exit(verdict),
-            None => {
-                ctx.fail("the disk is full");
-                // Consequences, which replace nothing.
-                ctx.fail("nothing can be written");
-                ctx.exit(Verdict::DoNotRestart);
-            }
+        if let Some(verdict) = verdict {
+            ctx.exit(verdict);
+        } else {
+            ctx.fail("the disk is full");
+            // Consequences, which replace nothing.
+            ctx.fail("nothing can be written");
+            ctx.exit(Verdict::DoNotRestart);
         }
         self.comes_to(Afterthought::Handler);
     }

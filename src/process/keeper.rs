@@ -186,7 +186,7 @@ mod tests {
     /// A group whose leader has ended and is not reaped, with a member that runs on and holds its output open.
     fn leader_that_has_ended() -> (OwnedGroup, File) {
         let mut command = Command::new("sh");
-        command.args(["-c", "sleep 600 & exit 0"]);
+        command.args(["-c", "sleep 600 2>/dev/null & exit 0"]);
         command.stdout(Stdio::piped());
         let spawned = start(command).expect("`sh` runs everywhere");
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
