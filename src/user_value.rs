@@ -65,11 +65,15 @@ impl<T> fmt::Debug for UserValue<T> {
 pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(code)) {
         Ok(value) => Some(value),
-        Err(payload) => {
-            let mut carried = catch_unwind(AssertUnwindSafe(move || drop(payload)));
-            while let Err(next) = carried {
-                carried = catch_unwind(AssertUnwindSafe(move || drop(next)));
+        Err(mut payload) => {
+            for _ in 0..MOST_PAYLOADS {
+                match catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+                    Ok(()) => return None,
+                    Err(next) => payload = next,
+                }
             }
+            // Each has carried the next one, and this may go on for ever.
+            let _never_dropped = Box::leak(payload);
             None
         }
     }
@@ -114,6 +118,9 @@ pub(crate) fn say(record: impl FnOnce()) {
     let _costs_the_record = quietly(record);
 }
 
+/// How many payloads of panics are dropped of which each panics with the next one.
+const MOST_PAYLOADS: u32 = 64;
+
 const PRESENT: &str = "the value leaves only with the wrapper";
 
 #[cfg(test)]
@@ -144,6 +151,24 @@ mod tests {
     #[test]
     fn value_that_is_taken_out_is_not_dropped_by_the_wrapper() {
         assert_eq!(UserValue::new(7).into_inner(), 7);
+    }
+
+    /// Panics with another one of its kind.
+    struct Hydra(Arc<AtomicU32>);
+
+    impl Drop for Hydra {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            std::panic::panic_any(Self(Arc::clone(&self.0)));
+        }
+    }
+
+    #[test]
+    fn payload_that_panics_again_and_again_is_left_alone_at_last() {
+        let drops = Arc::new(AtomicU32::new(0));
+        drop(UserValue::new(Hydra(Arc::clone(&drops))));
+        let seen = drops.load(Ordering::Relaxed);
+        assert!((10..1000).contains(&seen), "{seen}");
     }
 
     #[test]

@@ -25,8 +25,11 @@ use actix::{
 };
 use futures::Stream;
 
-use super::{factory::UserFactory, link::Link, panic::drain};
-use crate::user_value::UserValue;
+use super::{
+    factory::UserFactory,
+    link::Link,
+    panic::{Drained, close, drain},
+};
 
 /// The mailbox and the factory of a service, as its cell has them.
 pub(super) enum Contents<A: Actor> {
@@ -156,7 +159,12 @@ impl<A: Actor> Contents<A> {
     /// Drops what is queued. What a slot holds is dropped altogether, if it belongs to the cell of this epoch: others may hold the slot.
     pub(super) fn release(&mut self, epoch: u32) {
         match self {
-            Self::Owned { mailbox, .. } => drain(mailbox),
+            Self::Owned { mailbox, .. } => {
+                if drain(mailbox) == Drained::Many {
+                    // Closed here, since what is left may not be dropped with the cell.
+                    close(std::mem::replace(mailbox, channel(0).1));
+                }
+            }
             Self::Lent(slot) => slot.release(epoch),
         }
     }
@@ -265,9 +273,8 @@ pub(super) fn drop_contents<A: Actor>(
     mailbox: Option<AddressReceiver<A>>,
     factory: Option<UserFactory<A>>,
 ) {
-    if let Some(mut mailbox) = mailbox {
-        drain(&mut mailbox);
-        drop(UserValue::new(mailbox));
+    if let Some(mailbox) = mailbox {
+        close(mailbox);
     }
     drop(factory);
 }

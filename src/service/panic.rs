@@ -54,15 +54,36 @@ pub(super) fn drop_guarded<T>(first: &mut Option<ExitReason>, value: T) {
 ///
 /// What arrives from here on is dropped with the mailbox itself. Bounded, since the `Drop` of a message may send the next one for as long
 /// as the mailbox is open.
-pub(super) fn drain<A: Actor>(mailbox: &mut AddressReceiver<A>) {
+pub(super) fn drain<A: Actor>(mailbox: &mut AddressReceiver<A>) -> Drained {
     let mut cx = Context::from_waker(Waker::noop());
     // Polled with a waker that does nothing: nobody waits for a message any more.
     for _ in 0..MOST_DRAINED {
         let Poll::Ready(Some(envelope)) = Pin::new(&mut *mailbox).poll_next(&mut cx) else {
-            return;
+            return Drained::All;
         };
         drop(UserValue::new(envelope));
     }
+    Drained::Many
+}
+
+/// Drops what is queued, and closes the mailbox.
+pub(super) fn close<A: Actor>(mut mailbox: AddressReceiver<A>) {
+    let _closed_in_any_case = drain(&mut mailbox);
+    // What is left is dropped by the mailbox itself. If a message panics there, an address that is still there keeps the others from being
+    // dropped while the stack unwinds: a second panic would abort the process.
+    let address = UserValue::new(mailbox.sender());
+    drop(UserValue::new(mailbox));
+    drop(address);
+}
+
+/// How much of a mailbox was drained.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(super) enum Drained {
+    /// All that was there.
+    All,
+    /// As much as is drained at most.
+    Many,
 }
 
 /// Tries what panics if it cannot be done, where nothing else tells whether it can. Nothing is printed of that panic.
@@ -253,7 +274,7 @@ thread_local! {
 /// How many panics are remembered that user code has caught itself, or that others follow while they unwind.
 const MOST_PLACES: usize = 4;
 /// How many messages are dropped one by one before a mailbox is closed.
-const MOST_DRAINED: u32 = 1 << 16;
+const MOST_DRAINED: u32 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -123,7 +123,7 @@ impl<A: Actor> AnySeed for Seed<A> {
     fn refuse(&mut self) {
         // One that is lent has had a cell, and the next one looks for itself.
         if let Some(Contents::Owned { mailbox, .. }) = &mut self.contents {
-            drain(mailbox);
+            let _most_of_it = drain(mailbox);
         }
     }
 

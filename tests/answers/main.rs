@@ -7,5 +7,6 @@
 )]
 
 mod between;
+mod drops;
 mod left;
 mod support;
