@@ -102,7 +102,8 @@
 //!
 //! A service is asked to stop ([`stopping`](actix::Actor::stopping) is called, and may [continue](actix::Running::Continue) until its work is done), and
 //! dropped when its [`Shutdown`] timeout is over. A supervisor asks in reverse start order; who needs more time does not hold up those that
-//! do not depend on it. A service that blocks its thread cannot even be dropped: it is abandoned, and listed in the [`ShutdownReport`].
+//! do not depend on it. A service that blocks its thread cannot even be dropped: it is abandoned a little later, and listed in the
+//! [`ShutdownReport`]. [`shutdown_within`](SupervisorRef::shutdown_within) bounds all that for a whole tree.
 //!
 //! # Trees
 //!

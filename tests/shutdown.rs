@@ -140,7 +140,8 @@ async fn limit_for_the_whole_end_overrules_the_times_of_services_and_subtrees() 
     root.add_and_wait(endless).await.unwrap();
     let before = time::Instant::now();
     let report = root.shutdown_within(Duration::from_secs(2)).await.unwrap();
-    assert_eq!(before.elapsed().as_secs(), 2);
+    let took = before.elapsed().as_millis();
+    assert!((1_900..=2_000).contains(&took), "{took} ms");
     // The one that is late, and not its supervisor.
     let mut paths: Vec<_> = report.failures().iter().map(|(path, _)| &**path).collect();
     paths.sort_unstable();

@@ -17,7 +17,6 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::Waker,
-    time::Instant,
 };
 
 use actix::{Actor, Addr, WeakAddr};
@@ -26,9 +25,10 @@ use super::{
     lane::{Lane, LaterWaker, Taken},
     parent::Parent,
 };
+pub(crate) use crate::state::ServiceKind;
 use crate::{
     policy::{KillCause, Readiness},
-    state::{EndedAs, Mirrored, ServiceState},
+    state::{EndedAs, Mirrored, ServiceState, StopBy},
     token::ServiceToken,
 };
 
@@ -67,7 +67,7 @@ struct Rare {
     /// When the present incarnation is dropped, if it was asked to stop and does not, as far as it is to know that.
     ///
     /// A mutex, since a root may be told by any thread. It is held for one comparison.
-    stop_deadline: Mutex<Option<Instant>>,
+    stop_by: Mutex<Option<StopBy>>,
     later_waker: LaterWaker,
 }
 
@@ -255,7 +255,7 @@ impl LinkCore {
     /// Tells the cell to begin incarnation `generation`.
     pub(crate) fn start(&self, generation: u64) {
         if let Some(rare) = self.rare.get() {
-            *lock(&rare.stop_deadline) = None;
+            *lock(&rare.stop_by) = None;
         }
         self.generation.store(generation, Ordering::Release);
         self.lane.start(self.later_waker());
@@ -268,27 +268,27 @@ impl LinkCore {
     }
 
     /// Asks the present incarnation to stop, and says when it is dropped. Asked again, only an earlier time counts.
-    pub(crate) fn stop_by(&self, deadline: Instant) {
+    pub(crate) fn stop_by(&self, bound: StopBy) {
         // Before the command: whoever sees that finds the time there.
-        self.note_deadline(deadline);
+        self.note_bound(bound);
         self.stop();
     }
 
     /// Tells the present incarnation, which was asked to stop, that it is dropped earlier than it was told.
-    pub(crate) fn hurry(&self, deadline: Instant) {
-        self.note_deadline(deadline);
+    pub(crate) fn hurry(&self, bound: StopBy) {
+        self.note_bound(bound);
         // No command: the cell is only woken, and its supervisor's incarnation finds the time.
         self.give(0);
     }
 
     /// When the present incarnation is dropped, if it was asked to stop and was told that.
-    pub(crate) fn stop_deadline(&self) -> Option<Instant> {
-        *lock(&self.rare.get()?.stop_deadline)
+    pub(crate) fn bound(&self) -> Option<StopBy> {
+        *lock(&self.rare.get()?.stop_by)
     }
 
-    fn note_deadline(&self, deadline: Instant) {
-        let mut noted = lock(&self.rare().stop_deadline);
-        *noted = Some(noted.map_or(deadline, |before| before.min(deadline)));
+    fn note_bound(&self, bound: StopBy) {
+        let mut noted = lock(&self.rare().stop_by);
+        *noted = Some(noted.map_or(bound, |before| before.and(bound)));
     }
 
     /// Has the present incarnation dropped, whether it was asked to stop or not.
@@ -365,7 +365,7 @@ impl Rare {
         Self {
             moved: OnceLock::new(),
             handed: Mutex::default(),
-            stop_deadline: Mutex::default(),
+            stop_by: Mutex::default(),
             later_waker: LaterWaker::new(),
         }
     }
@@ -393,15 +393,6 @@ impl fmt::Debug for dyn AnyLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AnyLink").field(self.core().path()).finish()
     }
-}
-
-/// What a service is, as far as a supervisor treats it differently.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ServiceKind {
-    /// Anything else: an actor, a function, a process.
-    Actor,
-    /// A supervisor, whoever has made it, or a root.
-    Supervisor,
 }
 
 /// Whether anybody has asked for news of changes of a service's state.

@@ -287,7 +287,9 @@ impl<A: Actor> ServiceSpec<A> {
             ServiceKind::Supervisor => UNBOUNDED,
         };
         let (address, seed) = Seed::new(capacity, self.factory, self.grow);
-        (self.rules, self.placement, address, seed)
+        let mut rules = self.rules;
+        rules.kind = kind;
+        (rules, self.placement, address, seed)
     }
 }
 

@@ -179,7 +179,7 @@ pub(super) fn became_ready(state: &mut SupervisorState, slot: u32) -> Next {
     let mut free = state.services.dependents(state.services[slot].name());
     for dependent in &free {
         // One that runs may have looked before this, and say only later that something is missing.
-        state.services[*dependent].requirement_ready = true;
+        state.services[*dependent].set_requirement_ready(true);
     }
     // One that waits for another service as well is woken by that one.
     free.retain(|dependent| {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{report::ShutdownReport, service::Wanted};
+use super::{bounds::StopBy, report::ShutdownReport, service::Wanted};
 use crate::{
     event::EventKind,
     policy::{ExitReason, KillCause, ServiceError, Verdict},
@@ -246,15 +246,18 @@ impl From<Cause> for Ended {
 pub(super) struct Ending {
     /// What is known of it so far.
     pub(super) ended: Ended,
-    /// When everything that still runs is dropped, and how long it was given.
-    deadline: Option<(Instant, Duration)>,
+    /// By when the supervisor is to have stopped, if that was said.
+    limit: Option<StopBy>,
+    /// How long services were given until everything that still runs is dropped; `None` once that was done.
+    given: Option<Duration>,
 }
 
 impl Ending {
     pub(super) const fn new(ended: Ended) -> Self {
         Self {
             ended,
-            deadline: None,
+            limit: None,
+            given: None,
         }
     }
 
@@ -270,23 +273,43 @@ impl Ending {
         report.push_unstopped(Arc::clone(path), token, generation);
     }
 
-    /// When everything that still runs is dropped.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline.map(|(at, _)| at)
+    /// By when the supervisor is to have stopped.
+    pub(super) const fn limit(&self) -> Option<StopBy> {
+        self.limit
     }
 
-    /// Says when everything that still runs is dropped. Only an earlier time than the one before has an effect.
-    pub(super) fn limit(&mut self, at: Instant, within: Duration) {
-        if self.deadline().is_none_or(|before| at < before) {
-            self.deadline = Some((at, within));
+    /// When everything that still runs is dropped, if that is still to be done.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let limit = self.limit.filter(|_| self.given.is_some());
+        limit.map(|limit| limit.drop)
+    }
+
+    /// Says by when the supervisor is to have stopped. Only an earlier time than the one before has an effect.
+    pub(super) fn set_limit(&mut self, limit: StopBy, now: Instant) -> Limited {
+        let both = self.limit.map_or(limit, |before| before.and(limit));
+        if self.limit == Some(both) {
+            return Limited::AsBefore;
         }
+        // Done once: a shorter time that comes after that has nothing left to drop.
+        let dropped = self.limit.is_some() && self.given.is_none();
+        if !dropped {
+            self.given = Some(both.drop.saturating_duration_since(now));
+        }
+        self.limit = Some(both);
+        Limited::Sooner
     }
 
     /// The time is over: takes how long it was.
     pub(super) fn expire(&mut self) -> Option<Duration> {
-        // Taken: it is done once, and a shorter time that comes later has nothing left to kill.
-        self.deadline.take().map(|(_, within)| within)
+        self.given.take()
     }
+}
+
+/// Whether a supervisor that ends has less time than before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Limited {
+    AsBefore,
+    Sooner,
 }
 
 /// With what everything ends that is dropped with its supervisor.

@@ -53,6 +53,7 @@
 //! 4. Every failure is reported before what follows from it.
 //! 5. What follows from one input comes to an end, within a number of steps that grows with the number of services and nothing else.
 
+mod bounds;
 mod dependencies;
 mod end;
 mod error;
@@ -89,11 +90,14 @@ use std::{
 
 pub(crate) use self::waiters::Presence;
 pub(crate) use self::{
+    bounds::StopBy,
     end::{Cause, Ended, Exit},
     machine::SupervisorState,
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
-    rules::{Announces, Binding, OnBlocked, ServiceRules, Significance, SupervisorRules},
+    rules::{
+        Announces, Binding, OnBlocked, ServiceKind, ServiceRules, Significance, SupervisorRules,
+    },
 };
 use self::{
     end::{DROPPED, Lost},
@@ -228,11 +232,11 @@ impl SupervisorState {
         Ok(before)
     }
 
-    /// Stops all services in order, and ends. What still runs at `deadline` is dropped; without it each service has
-    /// its own time. Asked again, only an earlier time has an effect.
-    pub(crate) fn shutdown(&mut self, deadline: Option<Instant>, now: Instant) {
+    /// Stops all services in order, and ends, at the latest by then; without a bound each service has its own time. Asked again, only an
+    /// earlier time has an effect.
+    pub(crate) fn shutdown(&mut self, by: Option<StopBy>, now: Instant) {
         self.set_input(Input::Shutdown, None);
-        let next = stop::shutdown(self, deadline, now);
+        let next = stop::shutdown(self, by, now);
         self.carry_on(next, now);
     }
 

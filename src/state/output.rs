@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use super::{
+    bounds::StopBy,
     end::Ended,
     error::{RemoveError, ResetError, RestartError, StopError},
     mirror::Mirrored,
@@ -30,6 +31,15 @@ pub(crate) enum Effect {
     Stop {
         /// Which service.
         token: ServiceToken,
+        /// By when, if it is a supervisor, which passes that on.
+        by: Option<StopBy>,
+    },
+    /// Tell a supervisor that was asked to stop that it has less time.
+    Hurry {
+        /// Which service.
+        token: ServiceToken,
+        /// By when it is to have stopped.
+        by: StopBy,
     },
     /// Drop the present incarnation.
     Kill {

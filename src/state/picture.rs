@@ -29,16 +29,6 @@ impl SupervisorState {
         Some(self.services[slot].order)
     }
 
-    /// When a service that was asked to stop is dropped, if it has not ended until then.
-    pub(crate) fn stop_deadline(&self, token: ServiceToken) -> Option<Instant> {
-        let own = match self.services[self.services.slot(token)?].phase() {
-            Phase::Stopping { until, .. } => until,
-            _ => None,
-        };
-        // The time of the whole supervisor may be over before the service's own.
-        own.into_iter().chain(self.shutdown_deadline()).min()
-    }
-
     /// The tokens of all services, in start order.
     pub(crate) fn tokens(&self) -> impl DoubleEndedIterator<Item = ServiceToken> {
         self.services

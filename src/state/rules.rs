@@ -100,8 +100,19 @@ pub(crate) struct ServiceRules {
     pub(crate) announces: Announces,
     /// What becomes of it if it blocks its thread and is abandoned.
     pub(crate) on_blocked: OnBlocked,
+    /// What it is.
+    pub(crate) kind: ServiceKind,
     /// Apart, since rules are moved often until their service is there.
     pub(super) rare: Option<Box<RareRules>>,
+}
+
+/// What a service is, as far as a supervisor treats it differently.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ServiceKind {
+    /// Anything else: an actor, a function, a process.
+    Actor,
+    /// A supervisor, whoever has made it, or a root.
+    Supervisor,
 }
 
 /// The rules that few services have.
@@ -130,6 +141,7 @@ impl ServiceRules {
             significance: Significance::default(),
             announces: Announces::default(),
             on_blocked: OnBlocked::default(),
+            kind: ServiceKind::Actor,
             rare: None,
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    rules::{OnBlocked, RareRules, ServiceRules, Significance, name_of},
+    rules::{OnBlocked, RareRules, ServiceKind, ServiceRules, Significance, name_of},
     transitions::{self, Input, Kind},
 };
 use crate::policy::{
@@ -334,10 +334,9 @@ pub(super) struct Service {
     pub(super) restart: RestartType,
     pub(super) origin: Origin,
     pub(super) significance: Significance,
+    pub(super) kind: ServiceKind,
     pub(super) start_report: StartReport,
     pub(super) on_blocked: OnBlocked,
-    /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
-    pub(super) requirement_ready: bool,
 }
 
 /// Whether it was reported that the present incarnation has started.
@@ -358,6 +357,8 @@ pub(super) struct Extras {
     pub(super) limit: Option<OwnLimit>,
     pub(super) requires: Box<[Arc<str>]>,
     pub(super) binds_to: Box<[Arc<str>]>,
+    /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
+    requirement_ready: bool,
 }
 
 /// A limit of one service.
@@ -374,6 +375,7 @@ impl Service {
             shutdown: rules.shutdown,
             restart: rules.restart,
             significance: rules.significance,
+            kind: rules.kind,
             path,
             extras: rules.rare.map(|rare| Box::new(Extras::new(*rare))),
             serial: 0,
@@ -387,7 +389,6 @@ impl Service {
             origin,
             start_report: StartReport::Due,
             on_blocked: rules.on_blocked,
-            requirement_ready: false,
         }
     }
 
@@ -418,6 +419,20 @@ impl Service {
     /// The names that must be ready before it is started, each once.
     pub(super) fn required(&self) -> &[Arc<str>] {
         self.extras.as_ref().map_or(&[], |extras| &extras.requires)
+    }
+
+    /// Reports whether one that it requires has become ready since the present incarnation began.
+    pub(super) fn is_requirement_ready(&self) -> bool {
+        self.extras
+            .as_ref()
+            .is_some_and(|extras| extras.requirement_ready)
+    }
+
+    /// Notes whether one that it requires has become ready since the present incarnation began; one that requires nothing has none.
+    pub(super) fn set_requirement_ready(&mut self, ready: bool) {
+        if let Some(extras) = &mut self.extras {
+            extras.requirement_ready = ready;
+        }
     }
 
     /// Reports whether it is restarted with the service of this name.
@@ -500,6 +515,7 @@ impl Extras {
             }),
             requires: requires.into_boxed_slice(),
             binds_to: rules.binds_to.into_boxed_slice(),
+            requirement_ready: false,
         }
     }
 }

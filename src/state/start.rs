@@ -231,7 +231,7 @@ fn launch(state: &mut SupervisorState, slot: u32, now: Instant) {
     service.starts += 1;
     service.since = Some(now);
     service.start_report = StartReport::Due;
-    service.requirement_ready = false;
+    service.set_requirement_ready(false);
     let generation = service.generation();
     let until = service
         .start_timeout()

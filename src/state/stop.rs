@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    bounds::{LONGEST, StopBy, allowance},
     dependencies,
-    end::{Asked, Cause, End, Ended, Ending, Exit, Lost},
+    end::{Asked, Cause, End, Ended, Ending, Exit, Limited, Lost},
     fatal,
     machine::{Status, SupervisorState, later},
     next::Next,
     outlook,
     output::Effect,
-    rules::OnBlocked,
+    rules::{OnBlocked, ServiceKind},
     service::{Phase, Stage, Wanted},
     waiters::Milestone,
 };
@@ -52,15 +53,33 @@ fn ask(state: &mut SupervisorState, slot: u32, now: Instant) {
         // It is being dropped already, for its start timeout. Its end will be a stop that was wanted, and no failed start.
         return state.set_phase(slot, stopping(Stage::Killed, until));
     }
-    let until = match state.shutdown_of(slot) {
-        Shutdown::BrutalKill => return kill(state, slot, KillCause::Requested, now),
-        Shutdown::Timeout(timeout) => later(now, timeout),
+    let timeout = match state.shutdown_of(slot) {
+        Shutdown::BrutalKill => return kill(state, slot, KillCause::Requested, None, now),
+        Shutdown::Timeout(timeout) => Some(timeout),
         Shutdown::Infinity => None,
+    };
+    let (until, by) = match state.services[slot].kind {
+        ServiceKind::Actor => (timeout.and_then(|timeout| later(now, timeout)), None),
+        // It drops what is below before its time is up, and then tells how that went.
+        ServiceKind::Supervisor => {
+            let own = timeout.and_then(|timeout| StopBy::timeout(timeout, now));
+            divide(state, own)
+        }
     };
     // Before the command, so that nobody who sees the stop takes the service for a running one.
     state.set_phase(slot, stopping(Stage::Asked, until));
     let token = state.services.token(slot);
-    state.output.push(Effect::Stop { token });
+    state.output.push(Effect::Stop { token, by });
+}
+
+/// When a supervisor below is given up, and what it is told, if it has a bound of its own or this one has.
+fn divide(state: &SupervisorState, own: Option<StopBy>) -> (Option<Instant>, Option<StopBy>) {
+    let limit = state.ending.as_ref().and_then(|ending| ending.limit());
+    let both = match (own, limit) {
+        (Some(own), Some(limit)) => Some(own.and(limit)),
+        (own, limit) => own.or(limit),
+    };
+    (both.map(StopBy::given_up), both.map(StopBy::below))
 }
 
 /// The incarnation was asked to stop, and said that it has work to finish.
@@ -80,18 +99,38 @@ pub(super) fn acknowledged(state: &mut SupervisorState, slot: u32) -> Next {
     Next::Settle
 }
 
-/// Drops an incarnation, without asking it any further.
-fn kill(state: &mut SupervisorState, slot: u32, cause: KillCause, now: Instant) {
+/// Drops an incarnation, without asking it any further. `given` is how long it had to stop, if it was asked.
+fn kill(
+    state: &mut SupervisorState,
+    slot: u32,
+    cause: KillCause,
+    given: Option<Duration>,
+    now: Instant,
+) {
     state.sequence.hold(&mut state.services, slot);
-    let until = later(now, ABANDON_AFTER);
+    let token = state.services.token(slot);
+    let (until, effect) = match state.services[slot].kind {
+        ServiceKind::Actor => {
+            let until = later(now, given.map_or(LONGEST, allowance));
+            // What is left after that is for those who have to be told.
+            let limit = state.ending.as_ref().and_then(|ending| ending.limit());
+            let bound = limit.map(|limit| limit.abandoned().max(now));
+            let until = until.into_iter().chain(bound).min();
+            (until, Effect::Kill { token, cause })
+        }
+        // Were it dropped itself, nobody would tell how those below have ended: it drops them, and then it has ended.
+        ServiceKind::Supervisor => {
+            let (until, by) = divide(state, Some(StopBy::at_once(cause, now)));
+            (until, Effect::Stop { token, by })
+        }
+    };
     let phase = match cause {
         // Nobody wants it to stop: it is judged as a start that has failed.
         KillCause::StartTimeout => Phase::Overdue { until },
         _ => stopping(Stage::Killed, until),
     };
     state.set_phase(slot, phase);
-    let token = state.services.token(slot);
-    state.output.push(Effect::Kill { token, cause });
+    state.output.push(effect);
 }
 
 const fn stopping(stage: Stage, until: Option<Instant>) -> Phase {
@@ -104,7 +143,7 @@ pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) ->
         Phase::Starting { .. } => {
             let after = state.services[slot].start_timeout().unwrap_or_default();
             state.report(slot, EventKind::StartTimedOut { after }, now);
-            kill(state, slot, KillCause::StartTimeout, now);
+            kill(state, slot, KillCause::StartTimeout, None, now);
             Next::Settle
         }
         phase if phase.is_killed() => abandon(state, slot, now),
@@ -114,16 +153,21 @@ pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) ->
                 Shutdown::Timeout(timeout) => timeout,
                 Shutdown::BrutalKill | Shutdown::Infinity => Duration::ZERO,
             };
-            overran(state, slot, after, now);
-            Next::Settle
+            overran(state, slot, after, now)
         }
     }
 }
 
-/// Drops an incarnation that did not stop in time.
-fn overran(state: &mut SupervisorState, slot: u32, after: Duration, now: Instant) {
+/// Drops an incarnation that did not stop in time. A supervisor had its time to drop what is below, and is no longer waited for.
+fn overran(state: &mut SupervisorState, slot: u32, after: Duration, now: Instant) -> Next {
     state.report(slot, EventKind::StopTimedOut { after }, now);
-    kill(state, slot, KillCause::StopTimeout, now);
+    match state.services[slot].kind {
+        ServiceKind::Actor => {
+            kill(state, slot, KillCause::StopTimeout, Some(after), now);
+            Next::Settle
+        }
+        ServiceKind::Supervisor => abandon(state, slot, now),
+    }
 }
 
 /// No longer waits for an incarnation that could not be dropped, because it blocks its thread.
@@ -291,24 +335,55 @@ fn is_done(state: &SupervisorState, slot: u32, exit: &Exit) -> bool {
     declined || !state.services[slot].restart.restarts_after(&exit.reason)
 }
 
-/// Stops all services in order, and ends. What still runs at `deadline` is dropped; without it each service has
-/// its own time. Asked again, only an earlier time has an effect.
-pub(super) fn shutdown(
-    state: &mut SupervisorState,
-    deadline: Option<Instant>,
-    now: Instant,
-) -> Next {
+/// Stops all services in order, and ends, at the latest by then; without a bound each service has its own time. Asked again, only an
+/// earlier time has an effect.
+pub(super) fn shutdown(state: &mut SupervisorState, by: Option<StopBy>, now: Instant) -> Next {
     if state.status == Status::Ended {
         return Next::Settle;
     }
     // Without effect on a supervisor that ends already, but for the time.
     end(state, Ended::from(Cause::Stopped));
-    if let Some(at) = deadline
+    if let Some(by) = by
         && let Some(ending) = &mut state.ending
+        && ending.set_limit(by, now) == Limited::Sooner
+        && let Some(limit) = ending.limit()
     {
-        ending.limit(at, at.saturating_duration_since(now));
+        hurry(state, limit, now);
+        // Nobody is asked any more who would be dropped in the same turn.
+        if limit.drop <= now {
+            return expire(state, now);
+        }
     }
     Next::Settle
+}
+
+/// There is less time than those knew that are being stopped or dropped already. The others hear of it when it is their turn.
+fn hurry(state: &mut SupervisorState, limit: StopBy, now: Instant) {
+    let all: Vec<u32> = state.services.in_order().rev().collect();
+    for slot in all {
+        let service = &state.services[slot];
+        let (kind, phase) = (service.kind, service.phase());
+        let ends = match kind {
+            ServiceKind::Actor if phase.is_killed() => limit.abandoned().max(now),
+            ServiceKind::Supervisor => limit.given_up(),
+            // Dropped when the time of the whole stop is over.
+            ServiceKind::Actor => continue,
+        };
+        let sooner = |until: Option<Instant>| Some(until.map_or(ends, |until| until.min(ends)));
+        let phase = match phase {
+            Phase::Stopping { stage, until } => stopping(stage, sooner(until)),
+            Phase::Overdue { until } => Phase::Overdue {
+                until: sooner(until),
+            },
+            _ => continue,
+        };
+        state.set_phase(slot, phase);
+        if kind == ServiceKind::Supervisor {
+            let token = state.services.token(slot);
+            let by = limit.below();
+            state.output.push(Effect::Hurry { token, by });
+        }
+    }
 }
 
 /// Begins to stop all services. What went wrong before that, below the service that is the cause, is kept in any case.
@@ -375,8 +450,11 @@ pub(super) fn drop_all(state: &mut SupervisorState) -> Next {
 
 /// The time of the whole stop is over: drops everything that still runs.
 pub(super) fn expire(state: &mut SupervisorState, now: Instant) -> Next {
-    let ending = state.ending.as_mut();
-    let Some(within) = ending.and_then(|ending| ending.expire()) else {
+    let Some(ending) = &mut state.ending else {
+        return Next::Settle;
+    };
+    let cause = ending.limit().map(|limit| limit.cause);
+    let Some(given) = ending.expire() else {
         return Next::Settle;
     };
     let running: Vec<u32> = state
@@ -390,7 +468,19 @@ pub(super) fn expire(state: &mut SupervisorState, now: Instant) -> Next {
         .collect();
     // In reverse start order, as they would have been asked.
     for slot in running {
-        overran(state, slot, within, now);
+        let service = &state.services[slot];
+        let asked = matches!(service.phase(), Phase::Stopping { .. });
+        match service.kind {
+            // It knows the time, and drops what is below now. Until then it is waited for.
+            ServiceKind::Supervisor if asked => {}
+            ServiceKind::Supervisor => ask(state, slot, now),
+            ServiceKind::Actor if cause == Some(KillCause::StopTimeout) => {
+                state.report(slot, EventKind::StopTimedOut { after: given }, now);
+                kill(state, slot, KillCause::StopTimeout, Some(given), now);
+            }
+            // The supervisor itself is dropped, so to speak, and nobody is late.
+            ServiceKind::Actor => kill(state, slot, KillCause::Requested, None, now),
+        }
     }
     Next::Settle
 }
@@ -416,6 +506,3 @@ pub(super) fn complete(state: &mut SupervisorState, now: Instant) {
     let event = state.own_event(ended.event(), now);
     state.output.push(Effect::End { ended, event });
 }
-
-/// How long an incarnation that is killed may take to be gone, before it is abandoned.
-const ABANDON_AFTER: Duration = Duration::from_secs(1);

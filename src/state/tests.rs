@@ -1,6 +1,7 @@
 //! Tests of the decisions, without a runtime.
 
 mod blocked;
+mod bounds;
 mod dependencies;
 mod failures;
 mod for_good;
@@ -339,7 +340,10 @@ impl Bench {
                 self.actions
                     .push(format!("start {} {generation}", self.name(token)));
             }
-            Effect::Stop { token } => self.actions.push(format!("stop {}", self.name(token))),
+            Effect::Hurry { token, .. } => {
+                self.actions.push(format!("hurry {}", self.name(token)));
+            }
+            Effect::Stop { token, .. } => self.actions.push(format!("stop {}", self.name(token))),
             Effect::Abandon { token } => {
                 self.actions.push(format!("abandon {}", self.name(token)));
             }
@@ -394,4 +398,13 @@ fn default_service_is_small() {
 fn state_can_be_sent_to_another_thread() {
     fn sendable<T: Send>() {}
     sendable::<SupervisorState>();
+}
+
+/// A bound at which what still runs is dropped.
+fn dropping(at: Instant) -> StopBy {
+    StopBy {
+        drop: at,
+        end: at + millis(100),
+        cause: KillCause::StopTimeout,
+    }
 }

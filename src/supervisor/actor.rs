@@ -6,12 +6,7 @@
 //! 2. The core outlives the incarnations of its supervisor, and with it the cells, their mailboxes and addresses; when it is dropped,
 //!    every cell that is left is released.
 
-use std::{
-    any::TypeId,
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{any::TypeId, fmt, sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext};
 
@@ -31,10 +26,8 @@ use crate::{
     event::Event,
     policy::{ServiceError, SpecError, check_name},
     registry::ServiceSummary,
-    service::{
-        AnyLink, Notice, NoticeKind, ServiceContext, ServiceKind, ServiceRef, ServiceSpec, guard,
-    },
-    state::{AddError, Counts, Effect, Ended, Mirrored, Reporting, ServiceState, SupervisorState},
+    service::{AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, guard},
+    state::{AddError, Counts, Effect, Ended, Mirrored, Reporting, StopBy, SupervisorState},
     token::{ServiceToken, SupervisorId},
     tree::Tree,
 };
@@ -207,7 +200,7 @@ impl Core {
         self.requests = Requests::Served;
         // Asked for while there was no incarnation, or of one that was killed.
         if self.ending.is_requested() {
-            return self.shutdown(None, now);
+            return self.state.shutdown(None, now);
         }
         let Self {
             builder,
@@ -335,7 +328,8 @@ impl Core {
                 Effect::Start { token, generation } => {
                     self.cells.start(token, generation, &self.state);
                 }
-                Effect::Stop { token } => self.stop(token),
+                Effect::Stop { token, by } => self.stop(token, by),
+                Effect::Hurry { token, by } => self.hurry(token, by),
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Moved { token, place } => self.cells.set_position(token, place),
                 Effect::Abandon { token } => self.cells.abandon(token),
@@ -409,50 +403,19 @@ impl Core {
         }
     }
 
-    fn stop(&self, token: ServiceToken) {
+    fn stop(&self, token: ServiceToken, by: Option<StopBy>) {
         let Some(link) = self.cells.link(token) else {
             return;
         };
-        match self.limit_of(link) {
-            Some(deadline) => link.core().stop_by(deadline),
+        match by {
+            Some(by) => link.core().stop_by(by),
             None => link.core().stop(),
         }
     }
 
-    /// When a supervisor below is to have stopped, a little earlier than it is dropped itself: so that it kills whoever is late, and says who
-    /// that was.
-    fn limit_of(&self, link: &Arc<dyn AnyLink>) -> Option<Instant> {
-        let core = link.core();
-        // An actor or a function needs no limit of its own: it is killed when its time is up, and has nobody to report.
-        if core.kind() != ServiceKind::Supervisor {
-            return None;
-        }
-        let deadline = self.state.stop_deadline(core.token())?;
-        let left = deadline.saturating_duration_since(now());
-        let margin = (left / 10).min(LONGEST_MARGIN);
-        Some(deadline.checked_sub(margin).unwrap_or(deadline))
-    }
-
-    /// Ends the supervisor, at the latest at `deadline`; asked again, only an earlier one counts.
-    pub(super) fn shutdown(&mut self, deadline: Option<Instant>, now: Instant) {
-        self.state.shutdown(deadline, now);
-        // Those below that stop already were told another time, or none.
-        if deadline.is_some() {
-            self.pass_on_limits();
-        }
-    }
-
-    /// Tells all supervisors below that there is less time than they were told.
-    fn pass_on_limits(&self) {
-        if self.cells.supervisors() == 0 {
-            return;
-        }
-        // The others run on until it is their turn, and are told their limit then.
-        let links = self.cells.links();
-        for link in links.filter(|link| link.core().state() == ServiceState::Stopping) {
-            if let Some(deadline) = self.limit_of(link) {
-                link.core().hurry(deadline);
-            }
+    fn hurry(&self, token: ServiceToken, by: StopBy) {
+        if let Some(link) = self.cells.link(token) {
+            link.core().hurry(by);
         }
     }
 }
@@ -490,6 +453,3 @@ pub(super) enum Start {
     First,
     Again,
 }
-
-/// How much earlier than its own supervisor a supervisor kills those that are late, at the most.
-const LONGEST_MARGIN: Duration = Duration::from_millis(50);

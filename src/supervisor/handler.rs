@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     service::{ServiceContext, ServiceRef, StartError},
-    state::{AddError, Answer, ShutdownReport, Unready},
+    state::{AddError, Answer, ShutdownReport, StopBy, Unready},
     tree::ShutdownError,
 };
 
@@ -112,7 +112,8 @@ impl Handler<message::Shutdown> for SupervisorActor {
         self.turn(ctx, |core| {
             // Also if the supervisor ends already: any number may ask, and all get the same report.
             let deferred = core.answers.await_end(&mut core.state);
-            core.be_shut_down(msg.within);
+            let within = || StopBy::within(msg.within?, now());
+            core.be_shut_down(msg.by.or_else(within));
             deferred
         })
     }

@@ -8,7 +8,7 @@
 //! 1. Whoever asks a supervisor that is down until somebody starts it is refused: the reply channel closes, as that of an actor that is gone.
 //! 2. One that is shut down while it has no incarnation is removed by the supervisor above, and whoever has asked for that is told so.
 
-use std::{task::Context, time::Duration};
+use std::task::Context;
 
 use actix::dev::EnvelopeProxy;
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     service::{AnyLink, NoticeKind, ServiceContext, guard},
-    state::ShutdownReport,
+    state::{ShutdownReport, StopBy},
     user_value::UserValue,
 };
 
@@ -78,14 +78,12 @@ impl Core {
     }
 
     /// Somebody shuts the supervisor down: at once, or by having it removed.
-    pub(super) fn be_shut_down(&mut self, within: Option<Duration>) {
+    pub(super) fn be_shut_down(&mut self, by: Option<StopBy>) {
         self.ending.request();
         if self.state.is_idle() {
             return self.take_requests(Requests::Refused);
         }
-        let now = now();
-        let deadline = within.and_then(|within| now.checked_add(within));
-        self.shutdown(deadline, now);
+        self.state.shutdown(by, now());
     }
 
     /// Asks the supervisor above to remove this one, once in each time without an incarnation.

@@ -4,7 +4,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
 };
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Running};
@@ -16,9 +15,9 @@ use super::{
     upward::Upward,
 };
 use crate::{
-    policy::{ExitReason, ServiceError, Verdict},
+    policy::{ExitReason, KillCause, ServiceError, Verdict},
     service::{AnyLink, ServiceContext},
-    state::{Cause, Exit},
+    state::{Cause, Ended, Exit, StopBy},
 };
 
 impl Actor for SupervisorActor {
@@ -51,8 +50,8 @@ impl Actor for SupervisorActor {
     fn stopping(&mut self, ctx: &mut Self::Context) -> Running {
         // Asked to stop from above, or by the context. If the end is set, all services have ended, and this is the state's own stop.
         if !self.core.ending.is_set() {
-            let deadline = ctx.link().core().stop_deadline();
-            self.turn(ctx, |core| core.shutdown(deadline, now()));
+            let by = ctx.link().core().bound();
+            self.turn(ctx, |core| core.state.shutdown(by, now()));
         }
         if self.core.ending.is_set() {
             Running::Stop
@@ -68,10 +67,18 @@ impl Actor for SupervisorActor {
         let Some(ended) = self.core.ending.take() else {
             return;
         };
+        let bound = ctx.link().core().bound();
+        let dropped = bound.and_then(|bound| dropped_by(&ended, bound.cause));
+        if dropped.is_some() {
+            self.core.scope.drop_run();
+        }
         let (run, error) = self.core.scope.take(&ended);
         let on_request = ended.cause == Cause::Stopped && !ctx.was_asked_to_stop();
         let report = ended.report.clone();
         let mut exit = Exit::from(ended);
+        if let Some(cause) = dropped {
+            exit.reason = ExitReason::Killed(cause);
+        }
         if on_request || self.core.ending.is_requested() {
             // A user has shut this supervisor down, not the supervisor above, which would take that for an end by itself and start it again.
             exit.verdict.get_or_insert(Verdict::Uninstall);
@@ -89,11 +96,16 @@ impl Actor for SupervisorActor {
     }
 }
 
+/// Why a supervisor was dropped that was not asked to stop, but has dropped all that was below and ended with that.
+fn dropped_by(ended: &Ended, cause: KillCause) -> Option<KillCause> {
+    (ended.cause == Cause::Stopped && cause != KillCause::StopTimeout).then_some(cause)
+}
+
 /// Runs inside the supervisor for as long as its incarnation does: hands it the notices of cells, and says when time is up.
 #[derive(Default)]
 struct Drive {
     /// By when the supervisor was last told that it is to have stopped.
-    told: Option<Instant>,
+    told: Option<StopBy>,
 }
 
 impl Drive {
@@ -103,10 +115,10 @@ impl Drive {
         if !ctx.was_asked_to_stop() || actor.core.ending.is_set() {
             return;
         }
-        let deadline = ctx.link().core().stop_deadline();
-        if deadline != self.told {
-            self.told = deadline;
-            actor.turn(ctx, |core| core.shutdown(deadline, now()));
+        let by = ctx.link().core().bound();
+        if by != self.told {
+            self.told = by;
+            actor.turn(ctx, |core| core.state.shutdown(by, now()));
         }
     }
 }

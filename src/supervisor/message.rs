@@ -42,7 +42,9 @@ use crate::{
     policy::{ExitReason, SpecError},
     registry::ServiceSummary,
     service::{ServiceRef, ServiceSpec, StartError},
-    state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    state::{
+        AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopBy, StopError,
+    },
     token::ServiceToken,
     tree::ShutdownError,
 };
@@ -151,6 +153,8 @@ impl Message for Services {
 #[non_exhaustive]
 pub struct Shutdown {
     pub(super) within: Option<Duration>,
+    /// The same, from the time when somebody began to wait.
+    pub(super) by: Option<StopBy>,
 }
 
 impl Shutdown {
@@ -163,6 +167,7 @@ impl Shutdown {
     pub fn within(limit: Duration) -> Self {
         Self {
             within: Some(limit),
+            by: None,
         }
     }
 }

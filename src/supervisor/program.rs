@@ -1,12 +1,13 @@
 //! A tree as a program, which ends when the operating system says so.
 
-use std::{future::Future, process::ExitCode, sync::Arc};
+use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use actix::Addr;
 
 use super::{actor::SupervisorActor, clock::now, message, reference::SupervisorRef};
 use crate::{
     service::{AnyLink, downcast},
+    state::StopBy,
     tree::signal,
 };
 
@@ -135,7 +136,9 @@ impl signal::Root for Root {
 
     fn kill_what_runs(&self) {
         // A root whose arbiter is blocked does not see it, for which there is the third signal.
-        self.0.core().stop_by(now());
+        if let Some(at_once) = StopBy::within(Duration::ZERO, now()) {
+            self.0.core().stop_by(at_once);
+        }
     }
 
     fn answers(&self) -> impl Future<Output = bool> + Send {

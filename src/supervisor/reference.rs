@@ -13,7 +13,9 @@ use crate::{
     policy::ExitReason,
     registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings},
     service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
-    state::{AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopError},
+    state::{
+        AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopBy, StopError,
+    },
     token::ServiceToken,
     tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle, result},
 };
@@ -282,17 +284,22 @@ impl SupervisorRef {
         }
     }
 
-    /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree.
+    /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree, abandoning included; 10 ms if it is shorter.
+    ///
+    /// What still runs is dropped a tenth of `limit` before its end, at most 100 ms, at any depth, and what is still there in the middle of
+    /// that time is abandoned. Who that was is in the report, with its path from the root. Of several limits the shortest counts.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
             // A command and not a message: the time holds for what runs now, and overtakes all that is queued for the root.
-            match now().checked_add(limit) {
-                Some(deadline) => self.link.core().stop_by(deadline),
+            match StopBy::within(limit, now()) {
+                Some(by) => self.link.core().stop_by(by),
                 None => self.link.core().stop(),
             }
             self.tree.ended().await.map(|ended| ended.report.clone())
         } else {
-            self.shutdown_below(message::Shutdown::within(limit)).await
+            let mut message = message::Shutdown::within(limit);
+            message.by = StopBy::within(limit, now());
+            self.shutdown_below(message).await
         }
     }
 

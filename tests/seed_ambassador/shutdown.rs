@@ -137,7 +137,7 @@ async fn service_without_a_stop_timeout_may_take_as_long_as_it_likes() {
 }
 
 #[actix::test]
-async fn shutdown_that_is_bounded_drops_what_is_left_at_the_end() {
+async fn shutdown_that_is_bounded_drops_what_is_left_before_the_end() {
     time::pause();
     let log = Log::default();
     let root = root().await;
@@ -145,7 +145,8 @@ async fn shutdown_that_is_bounded_drops_what_is_left_at_the_end() {
     add(&root, slow.shutdown(Shutdown::Infinity)).await;
     let asked = Instant::now();
     let report = root.shutdown_within(SECOND).await.unwrap();
-    assert_eq!(rounded(asked.elapsed()), 1_000);
+    // A tenth of the time is kept for those that could not even be dropped.
+    assert_eq!(rounded(asked.elapsed()), 900);
     assert_eq!(report.failures().len(), 1);
 }
 

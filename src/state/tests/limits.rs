@@ -480,7 +480,7 @@ fn huge_durations_never_end_and_never_overflow() {
     assert_eq!(bench.state.next_timeout(), None);
     bench
         .state
-        .shutdown(bench.now.checked_add(Duration::MAX), bench.now);
+        .shutdown(StopBy::within(Duration::MAX, bench.now), bench.now);
     bench.run();
     assert!(bench.ended.is_some());
 }

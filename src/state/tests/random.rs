@@ -87,7 +87,7 @@ impl World {
                     };
                     self.started.push(*token);
                 }
-                Effect::Stop { token } => {
+                Effect::Stop { token, .. } => {
                     let cell = self.cells.get_mut(token).expect("stop of nobody");
                     assert!(cell.live.is_some() && !cell.asked, "asked in vain");
                     cell.asked = true;
@@ -528,7 +528,7 @@ fn check_that_all_ends_well(mut world: World, seed: u64) {
     let within = world.random.chance(2).then(|| seconds(3));
     world
         .state()
-        .shutdown(within.map(|within| now + within), now);
+        .shutdown(within.map(|within| dropping(now + within)), now);
     world.carry_out();
     for _ in 0..20 {
         world.obey();
@@ -549,7 +549,9 @@ fn restarted_supervisors_keep_their_accounts() {
                 world.step();
             }
             let now = world.bench.now;
-            world.state().shutdown(Some(now + seconds(3)), now);
+            world
+                .state()
+                .shutdown(Some(dropping(now + seconds(3))), now);
             world.carry_out();
             world.pass(seconds(10));
             assert!(

@@ -171,13 +171,13 @@ fn infinity_is_cut_short_by_a_shutdown_within_only() {
     assert_eq!(bench.actions(), ["stop patient"]);
     bench
         .state
-        .shutdown(Some(bench.now + seconds(9)), bench.now);
+        .shutdown(Some(dropping(bench.now + seconds(9))), bench.now);
     bench
         .state
-        .shutdown(Some(bench.now + seconds(5)), bench.now);
+        .shutdown(Some(dropping(bench.now + seconds(5))), bench.now);
     bench
         .state
-        .shutdown(Some(bench.now + seconds(7)), bench.now);
+        .shutdown(Some(dropping(bench.now + seconds(7))), bench.now);
     assert_eq!(
         bench.state.shutdown_deadline(),
         Some(bench.now + seconds(5))
@@ -191,7 +191,7 @@ fn shutdown_within_drops_also_those_that_were_not_asked_yet() {
     let mut bench = Bench::running(strategy(Strategy::RestForOne), four());
     bench
         .state
-        .shutdown(Some(bench.now + seconds(1)), bench.now);
+        .shutdown(Some(dropping(bench.now + seconds(1))), bench.now);
     bench.run();
     bench.pass(seconds(1));
     assert_eq!(
@@ -293,7 +293,7 @@ fn hub_that_many_services_require_is_stopped_after_all_of_them() {
     let mut ended = 0;
     while let Some(effect) = bench.state.next_effect() {
         match effect {
-            Effect::Stop { token } => stops.push(token),
+            Effect::Stop { token, .. } => stops.push(token),
             Effect::End { .. } => ended += 1,
             _ => {}
         }

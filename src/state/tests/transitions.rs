@@ -13,11 +13,11 @@ use super::{
 
 /// Begins random walks that together with the directed ones take every transition. Any others would do that take as many: after a
 /// change of the rules or of the generator, the failing test says which transitions are missing, and what to do.
-const SEEDS: [u64; 58] = [
-    1, 2, 3, 9, 18, 20, 21, 22, 30, 35, 39, 53, 72, 84, 106, 132, 183, 196, 217, 246, 250, 375,
-    473, 474, 493, 521, 634, 698, 953, 1279, 1588, 1813, 2128, 2172, 2406, 2570, 2790, 2878, 3699,
-    4484, 5052, 6558, 6876, 7942, 9477, 10791, 10950, 20211, 33875, 46401, 11024, 14161, 39548,
-    6509, 12274, 12546, 20451, 21954,
+const SEEDS: [u64; 54] = [
+    1, 2, 3, 9, 18, 20, 21, 22, 30, 39, 72, 84, 106, 132, 183, 196, 217, 250, 375, 493, 634, 698,
+    953, 1279, 1588, 1813, 2128, 2172, 2406, 2570, 2790, 3699, 4484, 5052, 6558, 6876, 7942, 9477,
+    10791, 20211, 33875, 46401, 11024, 39548, 6509, 12274, 20451, 21954, 1433, 4724, 5212, 6427,
+    7725, 34680,
 ];
 
 #[test]
@@ -104,7 +104,9 @@ fn walk(seed: u64) -> BTreeSet<Transition> {
         } else if temper.chance(restarts) {
             let now = world.bench.now;
             if temper.chance(2) {
-                world.state().shutdown(Some(now + seconds(1)), now);
+                world
+                    .state()
+                    .shutdown(Some(dropping(now + seconds(1))), now);
                 world.carry_out();
                 if temper.chance(2) {
                     world.pass(seconds(3));
