@@ -160,10 +160,12 @@ pub use crate::{
     observe::Events,
     policy::{
         AutoShutdown, Backoff, ExitReason, IntoServiceError, KillCause, OnLimit, Readiness,
-        RestartLimit, RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict,
+        RestartLimit, RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict, WhileDown,
     },
     registry::{LookupError, RegistryActor, ServiceKey, ServiceSummary},
-    service::{Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
+    service::{
+        Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError, WhyClosed,
+    },
     state::{
         AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ServiceState,
         ShutdownReport, StopError, UnstoppedService,

@@ -186,6 +186,7 @@ async fn group_and_what_is_bound_do_not_wait_for_one_that_was_abandoned() {
         assert_eq!(soon(sibling.send(Which)).await.unwrap().0, 2);
 
         drop(hold);
+        soon(async { while root.counts().await.unwrap().ready < 3 {} }).await;
         assert_eq!(soon(stuck.send(Which)).await.unwrap().0, 1);
         assert!(soon(root.shutdown()).await.unwrap().is_clean());
     }
@@ -210,6 +211,8 @@ async fn service_on_a_shared_thread_has_failed_until_that_is_back() {
         assert!(soon(root.reset(stuck.token())).await.is_err());
         assert_eq!(root.counts().await.unwrap().failed, 1);
         assert_eq!(root.abandoned_threads(), 1);
+        // Refused meanwhile, and not left to wait for the thread.
+        assert_eq!(soon(stuck.send(Which)).await, Err(MailboxError::Closed));
 
         let mut events = root.events();
         drop(hold);

@@ -101,6 +101,8 @@ pub enum EventKind {
         /// What is the matter with that one.
         why: Blocked,
     },
+    /// The first message was refused since a service is down, see [`WhileDown`](crate::WhileDown). Others may follow, and are not told.
+    MessagesRefused,
     /// A service was forgotten, and its name is free.
     ServiceRemoved {
         /// Why it ended.
@@ -191,6 +193,7 @@ impl EventKind {
                 ..
             } => Severity::Info,
             Self::BackoffStarted { .. }
+            | Self::MessagesRefused
             | Self::ServicePaused { .. }
             | Self::ServiceBlocked { .. }
             | Self::EventsLost { .. } => Severity::Warn,
@@ -259,6 +262,7 @@ impl fmt::Display for EventKind {
             Self::ServiceStopped { reason } => write!(f, "stopped: {reason:#}"),
             Self::StopTimedOut { after } => write!(f, "did not stop within {after:?}"),
             Self::StartTimedOut { after } => write!(f, "was not ready within {after:?}"),
+            Self::MessagesRefused => f.write_str("refused messages, because it is down"),
             Self::ServiceAbandoned => f.write_str("abandoned: it blocks its thread"),
             Self::ServiceGaveUp { reason } => write!(f, "gave up: {reason:#}"),
             Self::ServicePaused { lasting, count } => {

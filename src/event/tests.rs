@@ -42,6 +42,10 @@ fn every_kind_prints_as_one_line_that_says_something() {
         ),
         (EventKind::ServiceResumed, "pause is over"),
         (
+            EventKind::MessagesRefused,
+            "refused messages, because it is down",
+        ),
+        (
             EventKind::StopTimedOut { after: second },
             "did not stop within 1s",
         ),

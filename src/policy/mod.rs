@@ -24,6 +24,7 @@ mod strategy;
 mod tests;
 mod told;
 mod verdict;
+mod while_down;
 
 pub use self::{
     backoff::Backoff,
@@ -37,6 +38,7 @@ pub use self::{
     shutdown::Shutdown,
     strategy::{AutoShutdown, Strategy},
     verdict::Verdict,
+    while_down::WhileDown,
 };
 pub(crate) use self::{
     limit::{LimitCounter, Tally},

@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     policy::Readiness,
     service::{Link, Parent, ServiceKind},
-    state::{EndedAs, Mirrored},
+    state::{EndedAs, Mirrored, Senders},
 };
 
 struct Worker;
@@ -136,6 +136,7 @@ fn end_of_a_supervisor_is_told_to_those_who_wait_for_services_below() {
     let gave_up = Mirrored {
         state: ServiceState::Failed,
         ended: Some(EndedAs::GaveUp),
+        senders: Senders::Refused,
     };
     // The supervisor above is told that somebody waits.
     assert!(supervisor.core().set_state(gave_up) == crate::service::Watched::Yes);

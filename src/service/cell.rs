@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! 1. User code runs only inside [`guard`]: a panic never leaves a cell.
-//! 2. The mailbox is read only while an actor is there to handle its messages; that of a supervisor also by its factory, which keeps what
+//! 2. The mailbox is read only while an actor is there to handle its messages, or while they are refused; that of a supervisor also by its factory, which keeps what
 //!    the actor works on.
 //! 3. Everything of an incarnation is dropped before its end is told to the supervisor.
 //! 4. Between the end of an incarnation and the start of the next one the cell returns to the runtime.
@@ -25,12 +25,12 @@ use actix::{Actor, dev::Envelope};
 use super::{
     contents::Contents,
     factory::{Building, Factory, Making, StartContext, UserFactory},
-    host::{Host, Step},
+    host::{BUDGET, Host, Step},
     link::{AnyLink, Commands, Link, ServiceKind},
     panic::{drop_guarded, guard},
     parent::NoticeKind,
 };
-use crate::{policy::ExitReason, state::Exit};
+use crate::{policy::ExitReason, state::Exit, user_value::UserValue};
 
 /// The future that runs a service, from the first start until the service is forgotten, or the cell is written off.
 pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
@@ -44,6 +44,10 @@ enum CellState<A, I> {
     /// The incarnation and all messages are dropped. Nothing runs any more.
     Released,
     Running(I),
+    /// There is no incarnation. Messages are refused, and none was yet.
+    Refusing,
+    /// There is no incarnation. Messages are refused, and the supervisor was told that.
+    RefusingTold,
     /// There is no incarnation. Messages wait.
     Vacant,
 }
@@ -63,6 +67,9 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
             let _nobody_to_tell = self.tear_down();
             let generation = self.host.link().core().generation();
             self.host.begin(generation);
+        }
+        if commands.looks() {
+            self.look();
         }
         if let Some(cause) = commands.kills() {
             // A start that came with the kill must be answered with an end, too, or the supervisor would wait for one.
@@ -112,8 +119,53 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
             CellState::Building(_) => self.end(Exit::from(ExitReason::Shutdown)),
             CellState::Running(incarnation) => self.host.ask_to_stop(incarnation),
             // The incarnation has ended by itself, and that notice and this command have crossed.
-            CellState::Vacant | CellState::Released => {}
+            CellState::Refusing
+            | CellState::RefusingTold
+            | CellState::Released
+            | CellState::Vacant => {}
         }
+    }
+
+    /// Looks what becomes of messages while there is no incarnation. A supervisor's factory sees to that itself.
+    fn look(&mut self) {
+        let core = self.host.link().core();
+        if core.kind() == ServiceKind::Supervisor {
+            return;
+        }
+        match (&self.state, core.refuses()) {
+            (CellState::Vacant, true) => self.state = CellState::Refusing,
+            (CellState::Refusing | CellState::RefusingTold, false) => {
+                self.state = CellState::Vacant;
+            }
+            _ => {}
+        }
+    }
+
+    /// Drops messages, a bounded number of them: their senders get `Closed`.
+    fn refuse(&mut self, cx: &mut Context<'_>) {
+        let mut refused = 0;
+        while refused < BUDGET && !self.is_overruled() {
+            let Poll::Ready(Some(message)) = self.host.poll_next(cx) else {
+                break;
+            };
+            // Counted first: whoever sent it may look as soon as it is dropped.
+            refused += 1;
+            self.host.link().core().count_refused(1);
+            drop(UserValue::new(message));
+        }
+        if refused == BUDGET {
+            // There may be more, perhaps because the `Drop` of one sends another.
+            cx.waker().wake_by_ref();
+        }
+        if refused > 0 && matches!(self.state, CellState::Refusing) {
+            self.state = CellState::RefusingTold;
+            self.host.notify_supervisor(NoticeKind::Refused);
+        }
+    }
+
+    fn is_overruled(&self) -> bool {
+        let core = self.host.link().core();
+        core.is_overruled(self.host.epoch())
     }
 
     /// Without an incarnation, a supervisor still answers.
@@ -183,6 +235,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         {
             exit.reason = panic;
         }
+        self.host.link().core().note_exit(&exit.reason);
         self.host.notify_supervisor(NoticeKind::Exited(exit));
     }
 
@@ -205,7 +258,10 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
                 first = first.or(caught);
             }
             CellState::Building(future) => drop_guarded(&mut first, future),
-            CellState::Vacant | CellState::Released => {}
+            CellState::Refusing
+            | CellState::RefusingTold
+            | CellState::Released
+            | CellState::Vacant => {}
         }
         first
     }
@@ -265,6 +321,9 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
                     this.end(exit);
                 }
             }
+        }
+        if matches!(this.state, CellState::Refusing | CellState::RefusingTold) {
+            this.refuse(cx);
         }
         // Also after an incarnation that has begun and ended in this poll, and has read no message.
         this.idle(cx);

@@ -1,6 +1,9 @@
 //! What a cell needs from the kind of actix context that its actor runs in.
 
-use std::{sync::Arc, task::Context};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use actix::{Actor, dev::Envelope};
 
@@ -66,6 +69,9 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
         incarnation: Self::Incarnation,
         take_back: impl FnOnce(&mut Self, A),
     ) -> Option<ExitReason>;
+
+    /// Looks into the mailbox.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>>;
 
     /// Takes the factory for one call. `None` if it is lost, or the cell is written off.
     fn take_factory(&mut self) -> Option<UserFactory<A>>;

@@ -59,8 +59,12 @@ impl Lane {
     pub(super) const STOP: u8 = 1 << 1;
     pub(super) const KILL: u8 = 1 << 2;
     pub(super) const RELEASE: u8 = 1 << 3;
-    /// All commands; the bits above them are the cause of a kill.
-    pub(super) const FLAGS: u8 = 0x0f;
+    /// What becomes of messages while there is no incarnation may have changed.
+    pub(super) const LOOK: u8 = 1 << 4;
+    /// The commands that end an incarnation, or let another one take its place.
+    pub(super) const ENDS: u8 = 0x0f;
+    /// Where the cause of a kill begins, above the commands.
+    pub(super) const CAUSE_SHIFT: u32 = 5;
 
     pub(super) fn new() -> Self {
         Self {
@@ -85,7 +89,7 @@ impl Lane {
         let bits = u32::from(Self::KILL | cause);
         let mut before = self.word.load(Ordering::Relaxed);
         loop {
-            let after = before & !u32::from(!Self::FLAGS) | bits;
+            let after = before & !CAUSE | bits;
             let exchanged =
                 self.word
                     .compare_exchange(before, after, Ordering::AcqRel, Ordering::Relaxed);
@@ -224,6 +228,9 @@ impl LaterWaker {
 
 /// Where the epoch begins in the word.
 const EPOCH_SHIFT: u32 = 8;
+
+/// The bits of the cause.
+const CAUSE: u32 = 0xff & !((1 << Lane::CAUSE_SHIFT) - 1);
 
 /// The bits of the epoch.
 const EPOCH: u32 = !0xff;

@@ -27,8 +27,8 @@ use super::{
 };
 pub(crate) use crate::state::ServiceKind;
 use crate::{
-    policy::{KillCause, Readiness},
-    state::{EndedAs, Mirrored, ServiceState, StopBy},
+    policy::{ExitReason, KillCause, Readiness},
+    state::{EndedAs, Mirrored, Senders, ServiceState, StopBy},
     token::ServiceToken,
 };
 
@@ -69,6 +69,10 @@ struct Rare {
     /// A mutex, since a root may be told by any thread. It is held for one comparison.
     stop_by: Mutex<Option<StopBy>>,
     later_waker: LaterWaker,
+    /// How many messages were refused while the service was down. Counts, and orders nothing.
+    refused: AtomicU64,
+    /// How the latest incarnation ended, if one has ended in another way than a clean one.
+    latest_exit: Mutex<Option<ExitReason>>,
 }
 
 /// What a supervisor leaves for the next start.
@@ -252,6 +256,44 @@ impl LinkCore {
         self.rare.get_or_init(|| Box::new(Rare::new()))
     }
 
+    /// Reports whether messages are refused while there is no incarnation.
+    pub(crate) fn refuses(&self) -> bool {
+        self.mirrored().senders == Senders::Refused
+    }
+
+    /// Counts messages that were refused.
+    pub(super) fn count_refused(&self, messages: u32) {
+        let refused = &self.rare().refused;
+        refused.fetch_add(u64::from(messages), Ordering::Relaxed);
+    }
+
+    /// How many messages were refused while the service was down.
+    pub(crate) fn refused(&self) -> u64 {
+        let rare = self.rare.get();
+        rare.map_or(0, |rare| rare.refused.load(Ordering::Relaxed))
+    }
+
+    /// Keeps how an incarnation has ended.
+    pub(super) fn note_exit(&self, reason: &ExitReason) {
+        // Most services only ever end cleanly, and need no room for that.
+        if reason.is_abnormal() || self.rare.get().is_some() {
+            let before = lock(&self.rare().latest_exit).replace(reason.clone());
+            // An error of the user's, which must not be dropped under the lock.
+            drop(before);
+        }
+    }
+
+    /// How the latest incarnation ended, if that was kept.
+    pub(super) fn latest_exit(&self) -> Option<ExitReason> {
+        let kept = &self.rare.get()?.latest_exit;
+        lock(kept).clone()
+    }
+
+    /// Reports whether the service was told to close its mailbox for ever.
+    pub(super) fn is_released(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & RELEASED != 0
+    }
+
     /// Tells the cell to begin incarnation `generation`.
     pub(crate) fn start(&self, generation: u64) {
         if let Some(rare) = self.rare.get() {
@@ -299,13 +341,14 @@ impl LinkCore {
 
     /// Has the cell drop all it holds, and close the mailbox.
     pub(crate) fn release(&self) {
+        self.state.fetch_or(RELEASED, Ordering::SeqCst);
         // Kept through a later start, so that the cell cannot miss it.
         self.give(Lane::RELEASE);
     }
 
-    /// Has the cell look at the state, which it does on each poll, if it does anything about it at all.
+    /// Has the cell look at the state, which says what becomes of messages while there is no incarnation.
     pub(crate) fn look(&self) {
-        self.lane.give(0, self.later_waker());
+        self.give(Lane::LOOK);
     }
 
     /// Writes the present cell off: it finds that with its next look, if its thread ever comes back. Returns the epoch of its heir.
@@ -342,7 +385,7 @@ impl LinkCore {
 
     /// Reports whether the present incarnation was asked to stop or is to be dropped, and its cell has not looked yet.
     pub(crate) fn is_told_to_end(&self, epoch: u32) -> bool {
-        self.lane.is_told(epoch, Lane::FLAGS, Ordering::Acquire)
+        self.lane.is_told(epoch, Lane::ENDS, Ordering::Acquire)
     }
 
     /// Says whom to wake for a command. The first call of an epoch counts, by the first poll of its cell.
@@ -367,6 +410,8 @@ impl Rare {
             handed: Mutex::default(),
             stop_by: Mutex::default(),
             later_waker: LaterWaker::new(),
+            refused: AtomicU64::new(0),
+            latest_exit: Mutex::default(),
         }
     }
 
@@ -408,8 +453,6 @@ pub(crate) enum Watched {
 pub(crate) struct Commands(u8);
 
 impl Commands {
-    const CAUSE_SHIFT: u32 = 4;
-
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -422,19 +465,24 @@ impl Commands {
         self.0 & Lane::STOP != 0
     }
 
+    /// Whether what becomes of messages may have changed.
+    pub(crate) fn looks(self) -> bool {
+        self.0 & Lane::LOOK != 0
+    }
+
     pub(crate) fn releases(self) -> bool {
         self.0 & Lane::RELEASE != 0
     }
 
     /// The cause, if the incarnation is to be killed.
     pub(crate) fn kills(self) -> Option<KillCause> {
-        (self.0 & Lane::KILL != 0).then(|| Self::decode(self.0 >> Self::CAUSE_SHIFT))
+        (self.0 & Lane::KILL != 0).then(|| Self::decode(self.0 >> Lane::CAUSE_SHIFT))
     }
 
-    /// The bits of a cause. All of [`CAUSES`] fit into the four bits above the flags.
+    /// The bits of a cause. All of [`CAUSES`] fit into the three bits above the commands.
     fn encode(cause: KillCause) -> u8 {
         let index = CAUSES.iter().position(|known| *known == cause);
-        u8::try_from(index.unwrap_or(0)).unwrap_or(0) << Self::CAUSE_SHIFT
+        u8::try_from(index.unwrap_or(0)).unwrap_or(0) << Lane::CAUSE_SHIFT
     }
 
     fn decode(index: u8) -> KillCause {
@@ -444,6 +492,9 @@ impl Commands {
             .unwrap_or(KillCause::Requested)
     }
 }
+
+/// A bit beside what is mirrored of the state: the mailbox is closed for ever, or about to be.
+const RELEASED: u8 = 1 << 7;
 
 /// The causes of a kill, by the number that stands for them in [`Commands`].
 const CAUSES: [KillCause; 5] = [

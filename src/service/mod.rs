@@ -32,7 +32,7 @@ pub use self::{
     error::StartError,
     factory::StartContext,
     hosted::ServiceContext,
-    reference::ServiceRef,
+    reference::{ServiceRef, WhyClosed},
     spec::{Placement, ServiceSpec},
 };
 pub(crate) use self::{

@@ -82,6 +82,8 @@ pub(crate) enum NoticeKind {
     Started,
     /// The cell of this epoch was written off, and its thread has come back, or is gone.
     ThreadBack { epoch: u32 },
+    /// There is no incarnation, and the first message since then was refused.
+    Refused,
     /// The incarnation was asked to stop, and its `stopping` answered that it has work left to do.
     StopAcknowledged,
     /// The service is a supervisor that somebody has shut down while it had no incarnation: it is to be removed.

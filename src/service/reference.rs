@@ -4,8 +4,8 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use actix::{Actor, Addr};
 
-use super::link::{AnyLink, Link, LinkCore};
-use crate::token::ServiceToken;
+use super::link::{AnyLink, Link, LinkCore, ServiceKind};
+use crate::{policy::ExitReason, state::EndedAs, token::ServiceToken};
 
 /// An address of a service, with the token and path that name it.
 ///
@@ -43,6 +43,83 @@ impl<A: Actor> ServiceRef<A> {
     /// Before its supervisor is part of a tree, the path begins with that supervisor.
     pub fn path(&self) -> &str {
         self.core().path()
+    }
+
+    /// How many messages were refused while the service was down, in all its life: see [`WhileDown`](crate::WhileDown).
+    ///
+    /// Counts those of `try_send` and `do_send` as well, whose senders cannot tell.
+    pub fn refused(&self) -> u64 {
+        self.core().refused()
+    }
+
+    /// Why a sender may have got [`MailboxError::Closed`](actix::MailboxError::Closed), as far as is known at present; `None` if nothing that
+    /// closes is known.
+    ///
+    /// Read from what any thread can read, without waiting. It is about the service and not about one message: of several reasons the
+    /// one that lasts comes first, and a panic is told until the next incarnation has ended, whoever's message has caused it. A message
+    /// that was dropped by the actor itself, or whose reply was, is no reason that is known here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use resurgam::{ServiceContext, ServiceSpec, SupervisorActor, WhyClosed};
+    ///
+    /// struct Parser;
+    ///
+    /// impl Actor for Parser {
+    ///     type Context = ServiceContext<Self>;
+    /// }
+    ///
+    /// #[derive(Message)]
+    /// #[rtype(result = "()")]
+    /// struct Line(&'static str);
+    ///
+    /// impl Handler<Line> for Parser {
+    ///     type Result = ();
+    ///     fn handle(&mut self, line: Line, _: &mut Self::Context) {
+    ///         line.0.parse::<u32>().expect("a number");
+    ///     }
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let parser = root.add_and_wait(ServiceSpec::new("parser", || Parser)).await?;
+    /// assert!(parser.send(Line("seven")).await.is_err());
+    /// let Some(WhyClosed::Panicked { message, .. }) = parser.why_closed() else {
+    ///     panic!("it has panicked with this message");
+    /// };
+    /// assert!(message.starts_with("a number"));
+    /// root.remove(parser.token()).await?;
+    /// assert_eq!(parser.why_closed(), Some(WhyClosed::Removed));
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn why_closed(&self) -> Option<WhyClosed> {
+        let core = self.core();
+        if core.is_released() || self.link.address().is_none() {
+            return Some(WhyClosed::Removed);
+        }
+        let latest = core.latest_exit();
+        let down = core.kind() == ServiceKind::Supervisor && core.state().is_down();
+        if down || core.refuses() {
+            return Some(match core.ended() {
+                Some(how) => WhyClosed::Ended {
+                    how,
+                    reason: latest.unwrap_or(ExitReason::Normal),
+                },
+                None => WhyClosed::Down,
+            });
+        }
+        match latest? {
+            ExitReason::Panicked { message, location } => {
+                Some(WhyClosed::Panicked { message, location })
+            }
+            reason if reason.is_abnormal() => Some(WhyClosed::Interrupted { reason }),
+            _ => None,
+        }
     }
 
     pub(crate) fn link(&self) -> &Arc<Link<A>> {
@@ -85,5 +162,48 @@ impl<A: Actor> fmt::Debug for ServiceRef<A> {
             .field("token", &self.token())
             .field("path", &self.path())
             .finish_non_exhaustive()
+    }
+}
+
+/// Why a sender may have got [`MailboxError::Closed`](actix::MailboxError::Closed), see [`ServiceRef::why_closed`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum WhyClosed {
+    /// The service was removed, or its supervisor has ended for good: every message fails from now on.
+    Removed,
+    /// The service has ended for good, and refuses messages until it is started again.
+    Ended {
+        /// How.
+        how: EndedAs,
+        /// Why its latest incarnation ended.
+        reason: ExitReason,
+    },
+    /// The service is down and refuses messages meanwhile, as [`WhileDown`](crate::WhileDown) says.
+    Down,
+    /// The latest incarnation that has ended has panicked. The message that it was handling is lost.
+    Panicked {
+        /// What the panic said.
+        message: String,
+        /// Where it happened.
+        location: String,
+    },
+    /// The latest incarnation that has ended has failed or was dropped. Messages that it was still working on are lost.
+    Interrupted {
+        /// Why it ended.
+        reason: ExitReason,
+    },
+}
+
+impl fmt::Display for WhyClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => f.write_str("the service was removed"),
+            Self::Ended { how, reason } => write!(f, "the service {how}: {reason}"),
+            Self::Down => f.write_str("the service is down and refuses messages"),
+            Self::Panicked { message, location } => {
+                write!(f, "the service panicked: {message} (at {location})")
+            }
+            Self::Interrupted { reason } => write!(f, "the service was interrupted: {reason}"),
+        }
     }
 }

@@ -16,7 +16,10 @@ use super::{
     seed::{Seed, grow},
 };
 use crate::{
-    policy::{Backoff, IntoServiceError, OnLimit, Readiness, RestartLimit, RestartType, Shutdown},
+    policy::{
+        Backoff, IntoServiceError, OnLimit, Readiness, RestartLimit, RestartType, Shutdown,
+        WhileDown,
+    },
     state::{Announces, ServiceRules, Significance},
     user_value::UserValue,
 };
@@ -266,6 +269,12 @@ impl<A: Actor> ServiceSpec<A> {
     /// unbounded whatever is said here: a request is in it, and will be done, once it was sent.
     pub fn mailbox_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
+        self
+    }
+
+    /// Sets what becomes of messages while the service is down. [`WhileDown::RefuseWhenEnded`] by default.
+    pub fn while_down(mut self, while_down: WhileDown) -> Self {
+        self.rules.rare().while_down = while_down;
         self
     }
 

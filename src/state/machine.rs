@@ -175,9 +175,16 @@ impl SupervisorState {
         // incarnation, even if the one before was starting as well.
         let untold = matches!(before, Phase::Undecided) || matches!(phase, Phase::Starting { .. });
         let shown = !matches!(phase, Phase::Undecided);
-        let state = Mirrored::from(phase);
-        if shown && (untold || Mirrored::from(before) != state) {
+        let state = self.mirrored(slot, phase);
+        if shown && (untold || self.mirrored(slot, before) != state) {
             self.mirror(slot, state);
+        }
+    }
+
+    fn mirrored(&self, slot: u32, phase: Phase) -> Mirrored {
+        Mirrored {
+            senders: self.services[slot].senders(phase),
+            ..Mirrored::from(phase)
         }
     }
 

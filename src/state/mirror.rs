@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::service::{Phase, ServiceState};
+use super::service::{Phase, Senders, ServiceState};
 
 /// What is mirrored of a service's phase: more than users see of its state, and less than decisions need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -10,6 +10,7 @@ pub(crate) struct Mirrored {
     pub(crate) state: ServiceState,
     /// How it has ended for good, if it has. `None` once it is started again, and for one that was stopped on request.
     pub(crate) ended: Option<EndedAs>,
+    pub(crate) senders: Senders,
 }
 
 /// How a service has ended for good: nothing but a request, or a restart of its group or its supervisor, starts it again.
@@ -33,18 +34,27 @@ impl Mirrored {
             Some(EndedAs::GaveUp) => 2,
             Some(EndedAs::Lost) => 3,
         };
-        self.state.to_bits() | ended << ENDED_SHIFT
+        let senders = match self.senders {
+            Senders::Wait => 0,
+            Senders::Refused => REFUSED,
+        };
+        self.state.to_bits() | ended << ENDED_SHIFT | senders
     }
 
-    /// What has the number that [`to_bits`](Self::to_bits) has returned.
+    /// What has the number that [`to_bits`](Self::to_bits) has returned. The highest bit is somebody else's.
     pub(crate) fn from_bits(bits: u8) -> Self {
         Self {
             state: ServiceState::from_bits(bits & STATE),
-            ended: match bits >> ENDED_SHIFT {
+            ended: match bits >> ENDED_SHIFT & 3 {
                 1 => Some(EndedAs::Finished),
                 2 => Some(EndedAs::GaveUp),
                 3 => Some(EndedAs::Lost),
                 _ => None,
+            },
+            senders: if bits & REFUSED == 0 {
+                Senders::Wait
+            } else {
+                Senders::Refused
             },
         }
     }
@@ -52,7 +62,11 @@ impl Mirrored {
 
 impl From<ServiceState> for Mirrored {
     fn from(state: ServiceState) -> Self {
-        Self { state, ended: None }
+        Self {
+            state,
+            ended: None,
+            senders: Senders::Wait,
+        }
     }
 }
 
@@ -67,6 +81,7 @@ impl From<Phase> for Mirrored {
         Self {
             state: phase.public(),
             ended,
+            senders: Senders::Wait,
         }
     }
 }
@@ -84,6 +99,7 @@ impl fmt::Display for EndedAs {
 /// The bits of the state; those above say how the service has ended.
 const STATE: u8 = 0x0f;
 const ENDED_SHIFT: u32 = 4;
+const REFUSED: u8 = 1 << 6;
 
 #[cfg(test)]
 mod tests {
@@ -95,8 +111,15 @@ mod tests {
         let endings = endings.into_iter().map(Some).chain([None]);
         for ended in endings {
             for state in ServiceState::ALL {
-                let mirrored = Mirrored { state, ended };
-                assert_eq!(Mirrored::from_bits(mirrored.to_bits()), mirrored);
+                for senders in [Senders::Wait, Senders::Refused] {
+                    let mirrored = Mirrored {
+                        state,
+                        ended,
+                        senders,
+                    };
+                    assert_eq!(Mirrored::from_bits(mirrored.to_bits()), mirrored);
+                    assert_eq!(Mirrored::from_bits(mirrored.to_bits() | 0x80), mirrored);
+                }
             }
         }
     }

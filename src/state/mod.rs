@@ -88,7 +88,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::waiters::Presence;
 pub(crate) use self::{
     bounds::StopBy,
     end::{Cause, Ended, Exit},
@@ -112,7 +111,9 @@ pub use self::{
     report::{ShutdownReport, UnstoppedService},
     service::ServiceState,
 };
+pub(crate) use self::{service::Senders, waiters::Presence};
 use crate::{
+    event::EventKind,
     policy::{ExitReason, ServiceError, SpecError},
     token::ServiceToken,
 };
@@ -305,6 +306,13 @@ impl SupervisorState {
         if let Some(slot) = self.services.slot(token) {
             let next = judge::lost(self, slot, Lost::Factory, now);
             self.carry_on(next, now);
+        }
+    }
+
+    /// The first message since a service is down was refused.
+    pub(crate) fn refused(&mut self, token: ServiceToken, now: Instant) {
+        if let Some(slot) = self.services.slot(token) {
+            self.report(slot, EventKind::MessagesRefused, now);
         }
     }
 

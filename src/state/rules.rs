@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::policy::{
     AutoShutdown, Backoff, OnLimit, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
-    SpecError, Strategy, check_name,
+    SpecError, Strategy, WhileDown, check_name,
 };
 
 /// Says whether an error ends the whole tree.
@@ -128,6 +128,8 @@ pub(crate) struct RareRules {
     pub(crate) requires: Vec<Arc<str>>,
     /// The names that it is restarted with; each is required as well.
     pub(crate) binds_to: Vec<Arc<str>>,
+    /// What becomes of messages while it is down.
+    pub(crate) while_down: WhileDown,
 }
 
 impl ServiceRules {

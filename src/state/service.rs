@@ -11,7 +11,7 @@ use super::{
     transitions::{self, Input, Kind},
 };
 use crate::policy::{
-    Backoff, ExitReason, LimitCounter, OnLimit, RestartLimit, RestartType, Shutdown,
+    Backoff, ExitReason, LimitCounter, OnLimit, RestartLimit, RestartType, Shutdown, WhileDown,
 };
 
 /// Where a service is in its life.
@@ -271,6 +271,16 @@ impl Phase {
     }
 }
 
+/// What becomes of messages to a service that is down.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Senders {
+    /// They wait in the mailbox.
+    #[default]
+    Wait,
+    /// They are dropped, and counted.
+    Refused,
+}
+
 /// What is to become of a service once its present incarnation has ended. Says nothing while there is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Wanted {
@@ -359,6 +369,7 @@ pub(super) struct Extras {
     pub(super) binds_to: Box<[Arc<str>]>,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
     requirement_ready: bool,
+    pub(super) while_down: WhileDown,
 }
 
 /// A limit of one service.
@@ -461,6 +472,25 @@ impl Service {
         self.extras.as_ref()?.start_timeout
     }
 
+    /// What becomes of messages to it in this phase.
+    pub(super) fn senders(&self, phase: Phase) -> Senders {
+        let while_down = self.extras.as_ref().map(|extras| extras.while_down);
+        let refused = match while_down.unwrap_or_default() {
+            WhileDown::RefuseWhenEnded => phase.is_over() && !matches!(phase, Phase::Stopped),
+            // Before its first start it is not down, but not up yet.
+            WhileDown::Refuse if self.starts == 0 => {
+                !matches!(phase, Phase::Registered(_) | Phase::InLine) && !phase.is_live()
+            }
+            WhileDown::Refuse => !phase.is_live(),
+            WhileDown::Queue => false,
+        };
+        if refused {
+            Senders::Refused
+        } else {
+            Senders::Wait
+        }
+    }
+
     /// Keeps why it ended.
     pub(super) fn remember_exit(&mut self, reason: &ExitReason) {
         self.last_exit = match reason {
@@ -516,6 +546,7 @@ impl Extras {
             requires: requires.into_boxed_slice(),
             binds_to: rules.binds_to.into_boxed_slice(),
             requirement_ready: false,
+            while_down: rules.while_down,
         }
     }
 }

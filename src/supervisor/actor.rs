@@ -261,6 +261,7 @@ impl Core {
                     self.state.factory_lost(token, now());
                 }
             }
+            NoticeKind::Refused => self.state.refused(token, now()),
             NoticeKind::ThreadBack { epoch } => {
                 if self.cells.thread_back(token, epoch) {
                     self.state.thread_back(token, now());

@@ -19,7 +19,7 @@ use crate::{
         AnyLink, AnySeed, Link, Notice, NoticeKind, Parent, Placement, ServiceKind, ServiceRef,
         ServiceSpec, StartError, Watched,
     },
-    state::{AddError, Exit, Mirrored, OnBlocked, SupervisorState},
+    state::{AddError, Exit, Mirrored, OnBlocked, Senders, SupervisorState},
     token::ServiceToken,
     tree::Tree,
 };
@@ -307,14 +307,34 @@ impl Cells {
         let Some(link) = self.link(token) else {
             return;
         };
-        let refuses = state.state.is_down() && link.core().kind() == ServiceKind::Supervisor;
+        let supervisor = link.core().kind() == ServiceKind::Supervisor;
+        let changed = link.core().refuses() != (state.senders == Senders::Refused);
         if link.core().set_state(state) == Watched::Yes
             && let Some(tree) = self.tree()
         {
             tree.registry.do_send(Changed(token));
         }
-        if refuses {
+        if supervisor && state.state.is_down() {
             self.refuse(token);
+        } else if changed && !supervisor {
+            self.look(token);
+        }
+    }
+
+    /// Has a cell refuse messages from now on, or no longer. It runs for that, if it does not yet.
+    fn look(&mut self, token: ServiceToken) {
+        let Some(Some(entry)) = self.entries.get_mut(token.slot() as usize) else {
+            return;
+        };
+        // Before the launch, as with a start.
+        entry.link.core().look();
+        if entry.link.core().refuses()
+            && let Some(seed) = entry.seed.take()
+        {
+            match self.elsewhere.get_mut(&token.slot()) {
+                Some(elsewhere) => elsewhere.park(seed),
+                None => seed.launch_here(),
+            }
         }
     }
 

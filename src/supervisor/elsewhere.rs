@@ -120,6 +120,13 @@ impl Elsewhere {
         awaited
     }
 
+    /// Runs the cell on the supervisor's arbiter, where it looks after the mailbox until the service is started.
+    pub(super) fn park(&mut self, mut seed: Box<dyn AnySeed>) {
+        self.slot = seed.lend();
+        self.cell = Cell::Parked;
+        seed.launch_here();
+    }
+
     /// Takes the mailbox back from the cell on the supervisor's arbiter, if that has it: for a cell where the service is placed.
     pub(super) fn unpark(&mut self, link: &Arc<dyn AnyLink>) -> Option<Box<dyn AnySeed>> {
         if self.cell != Cell::Parked {

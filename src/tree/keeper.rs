@@ -55,6 +55,7 @@ impl Keeper {
                 | NoticeKind::Started
                 | NoticeKind::StopAcknowledged
                 | NoticeKind::FactoryLost
+                | NoticeKind::Refused
                 | NoticeKind::ThreadBack { .. }
                 | NoticeKind::Uninstall => {}
                 NoticeKind::Exited(exit) => return self.ended(exit),

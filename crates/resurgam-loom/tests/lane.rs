@@ -186,10 +186,10 @@ fn kill_and_stop_against_a_poll() {
             move || world.poll(0)
         });
         world.lane.give(Lane::STOP, world.later());
-        world.lane.kill(3 << 4, world.later());
+        world.lane.kill(3 << 5, world.later());
         let first = cell.join().unwrap();
         let taken = both(first, world.poll_if_woken(0));
-        assert_eq!(taken, Lane::STOP | Lane::KILL | 3 << 4);
+        assert_eq!(taken, Lane::STOP | Lane::KILL | 3 << 5);
     });
 }
 

@@ -176,6 +176,10 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         first
     }
 
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>> {
+        self.queue.contents.borrow_mut().poll_next(self.epoch, cx)
+    }
+
     fn take_factory(&mut self) -> Option<UserFactory<A>> {
         self.queue.contents.borrow_mut().take_factory(self.epoch)
     }

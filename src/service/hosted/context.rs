@@ -346,6 +346,10 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
         incarnation.tear_down(self, take_back)
     }
 
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>> {
+        self.contents.poll_next(self.epoch, cx)
+    }
+
     fn take_factory(&mut self) -> Option<UserFactory<A>> {
         self.contents.take_factory(self.epoch)
     }
