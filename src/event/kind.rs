@@ -353,6 +353,9 @@ pub enum Blocked {
         /// How long that still takes.
         after: Duration,
     },
+    /// It has said with [`Verdict::Missing`](crate::Verdict::Missing) that something is missing, and waits until one that it requires becomes
+    /// ready anew.
+    Parked,
     /// It has ended for good, or was stopped on request.
     Stopped,
     /// It failed, and nothing starts it again.
@@ -365,6 +368,7 @@ impl fmt::Display for Blocked {
             Self::Missing => f.write_str("does not exist"),
             Self::NotReady => f.write_str("is not ready"),
             Self::Delayed { after } => write!(f, "starts again in {after:?}"),
+            Self::Parked => f.write_str("misses something that it requires"),
             Self::Stopped => f.write_str("is stopped"),
             Self::Failed => f.write_str("has failed"),
         }

@@ -35,7 +35,7 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, O
     let mut seen = BTreeSet::from([slot]);
     let mut work = vec![slot];
     while let Some(slot) = work.pop() {
-        // Also through requirements that are gated themselves: a chain of services that wait is broken by any link that will never be ready.
+        // Also through requirements that wait themselves, for whatever: a chain of them is broken by any link that will never be ready.
         for name in state.services[slot].required() {
             let Some(required) = state.services.named(name) else {
                 return Some((Arc::clone(name), Obstacle::Missing));
@@ -54,13 +54,25 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, O
             {
                 found = Some((Arc::clone(name), why));
             }
-            let gated = state.services[required].phase() == Phase::Gated;
-            if gated && seen.insert(required) {
+            let phase = state.services[required].phase();
+            if phase == Phase::Parked && has_all(state, required) {
+                return Some((Arc::clone(name), Obstacle::Parked));
+            }
+            if phase.waits() && seen.insert(required) {
                 work.push(required);
             }
         }
     }
     found
+}
+
+/// Reports whether all is ready that a service requires.
+fn has_all(state: &SupervisorState, slot: u32) -> bool {
+    let ready = |name: &Arc<str>| {
+        let required = state.services.named(name);
+        required.is_some_and(|required| obstacle(state, required).is_none())
+    };
+    state.services[slot].required().iter().all(ready)
 }
 
 /// Why a service is not ready to be required.
@@ -130,8 +142,25 @@ pub(super) fn ended_requirement(state: &SupervisorState, slot: u32) -> Option<Ex
     None
 }
 
-/// Has a service wait for what it requires. Returns with what it ends if that will not become ready by itself.
+/// Has a service wait for what it requires, and those that wait for it learn that this is in vain, if it is. Returns with what it ends then.
 pub(super) fn block(
+    state: &mut SupervisorState,
+    slot: u32,
+    on: Arc<str>,
+    why: Obstacle,
+    now: Instant,
+) -> ExitReason {
+    let name: Arc<str> = Arc::from(state.services[slot].name());
+    let reason = gate(state, slot, on, why, now);
+    // They may have waited for the end of its delay until now.
+    if !why.resolves_itself() && waits_may_be_in_vain(state) {
+        block_dependents(state, name, now);
+    }
+    reason
+}
+
+/// Has one service wait for what it requires.
+fn gate(
     state: &mut SupervisorState,
     slot: u32,
     on: Arc<str>,
@@ -322,14 +351,18 @@ fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
             let Some(service) = state.services.get(dependent) else {
                 continue;
             };
-            if service.phase() != Phase::Gated || !seen.insert(service.serial) {
+            if !service.phase().waits() || !seen.insert(service.serial) {
                 continue;
             }
+            let gated = service.phase() == Phase::Gated;
             let name = Arc::from(service.name());
             if let Some((on, why)) = blocker(state, dependent)
                 && !why.resolves_itself()
             {
-                block(state, dependent, on, why, now);
+                // One that waits for something else first, as the end of its delay, is told when that is over.
+                if gated {
+                    gate(state, dependent, on, why, now);
+                }
                 work.push(name);
             }
         }

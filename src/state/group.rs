@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    machine::{SupervisorState, later},
+    machine::{Status, SupervisorState, later},
     next::Next,
     service::{Phase, Wanted},
 };
@@ -22,7 +22,12 @@ pub(super) fn revive(
     if !delay.is_zero() {
         state.report(slot, EventKind::RestartScheduled { after: delay }, now);
     }
-    match state.rules.strategy {
+    // While the supervisor starts, one that the start does not need is restarted alone: the group is not there yet.
+    let strategy = match state.status {
+        Status::Starting => Strategy::OneForOne,
+        _ => state.rules.strategy,
+    };
+    match strategy {
         Strategy::OneForOne if delay.is_zero() => return Next::Begin(slot),
         Strategy::OneForOne => {
             let until = later(now, delay);

@@ -13,6 +13,7 @@
 //! Rules 1 to 3 are in [`exited`] and [`ended`], rules 4 to 7 and 9 in [`judge`]. Rule 8 is [`group`](super::group)'s.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -104,7 +105,8 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
         return conclude(state, slot, Judgement::Fatal(error), end, now);
     }
     // A service of the start that declines is judged at once, like any that ends later: nobody waits for it to become ready.
-    if state.status != Status::Starting || (in_line && end.declines()) {
+    // So is one that the start does not need: it was added later, or was down in the life before.
+    if !state.is_needed(slot) || (in_line && end.declines()) {
         return Next::Judge { slot, end };
     }
     if in_line {
@@ -114,8 +116,19 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
     }
     // The service was ready before the one that is being started now. If it were restarted at once and that start failed after all, it would
     // have to be stopped again; and each of its failures would count, while the supervisor does not run yet.
+    if end.ready_for.is_none() {
+        // Somebody has asked for this start.
+        state.tell(slot, Milestone::Failed(&end.exit.reason));
+    }
     state.mirror(slot, Phase::Undecided.into());
     state.deferred.push((state.services.token(slot), end));
+    // One that is restarted by hand and fails again leaves an entry each time: they must not pile up while another one takes its time.
+    if state.deferred.len() > 2 * state.services.len() + 16 {
+        let mut seen = BTreeSet::new();
+        state.deferred.reverse();
+        state.deferred.retain(|(token, _)| seen.insert(*token));
+        state.deferred.reverse();
+    }
     Next::Settle
 }
 
@@ -242,7 +255,10 @@ fn apply(
             return with_report(dependencies::auto_shutdown(state, significance), report);
         }
         Judgement::Bounce(delay) => return limits::bounce(state, slot, delay, now),
-        Judgement::Park => state.set_phase(slot, Phase::Parked),
+        Judgement::Park => {
+            state.set_phase(slot, Phase::Parked);
+            dependencies::became_unavailable(state, slot, now);
+        }
         Judgement::GiveUp => {
             state.set_phase(slot, Phase::Failed);
             state.report(slot, EventKind::ServiceGaveUp { reason }, now);
@@ -258,6 +274,7 @@ fn apply(
         Judgement::Queue => limits::wait_for_resume(state, slot),
         Judgement::Restart(delay) => return Next::Revive { slot, delay },
         Judgement::StayStopped => {
+            state.services[slot].spare();
             state.set_phase(slot, Phase::Stopped);
             dependencies::became_unavailable(state, slot, now);
         }
@@ -355,7 +372,7 @@ pub(super) fn tell_loss(state: &mut SupervisorState, slot: u32, loss: Loss, now:
     }
     state.tell(slot, Milestone::Ended);
     state.tell(slot, Milestone::Failed(&reason));
-    if state.status == Status::Starting && loss.starting && state.is_static(slot) {
+    if loss.starting && state.is_needed(slot) {
         return fatal::start_failed(state, slot, Exit::from(reason));
     }
     dependencies::became_unavailable(state, slot, now);

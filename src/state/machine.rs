@@ -290,7 +290,24 @@ impl SupervisorState {
 
     /// Reports whether a service was there before its supervisor was started.
     pub(super) fn is_static(&self, slot: u32) -> bool {
-        self.services[slot].origin == Origin::Static
+        self.services[slot].origin != Origin::Dynamic
+    }
+
+    /// Notes where each service was when its supervisor ended. A start that has failed was no life, and changes nothing.
+    pub(super) fn note_ends(&mut self) {
+        if self.status != Status::Running {
+            return;
+        }
+        let all: Vec<u32> = self.services.in_order().collect();
+        for slot in all {
+            self.services[slot].note_end();
+        }
+    }
+
+    /// Reports whether the supervisor is starting, and does not start without this service: it was there before the first start, and is not
+    /// spared because it was down in the life before.
+    pub(super) fn is_needed(&self, slot: u32) -> bool {
+        self.status == Status::Starting && self.services[slot].origin == Origin::Static
     }
 
     /// The path of a service of this name.

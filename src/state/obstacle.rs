@@ -13,6 +13,8 @@ pub(crate) enum Obstacle {
     Delayed(Option<Instant>),
     /// It does not exist.
     Missing,
+    /// It has said that something is missing, and all that it requires is ready: nothing wakes it by itself.
+    Parked,
     /// It has ended for good, or was stopped on request.
     Stopped,
     /// It failed, and nothing starts it again.
@@ -33,6 +35,7 @@ impl Obstacle {
                 after: until.map_or(Duration::MAX, |at| at.saturating_duration_since(now)),
             },
             Self::Missing => Blocked::Missing,
+            Self::Parked => Blocked::Parked,
             Self::Stopped => Blocked::Stopped,
             Self::Failed => Blocked::Failed,
         }
@@ -43,6 +46,7 @@ impl Obstacle {
         // Without a time in it, which would be of no use to them.
         match self {
             Self::Missing => Blocked::Missing,
+            Self::Parked => Blocked::Parked,
             Self::Stopped => Blocked::Stopped,
             Self::Failed => Blocked::Failed,
             Self::NotReady | Self::Delayed(_) => Blocked::NotReady,

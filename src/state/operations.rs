@@ -86,6 +86,7 @@ pub(super) fn stop(
 
 /// Stops a service from waiting for its start.
 fn stop_waiting(state: &mut SupervisorState, slot: u32, now: Instant) {
+    state.services[slot].spare();
     state.set_phase(slot, Phase::Stopped);
     let reason = state.services[slot].last_exit();
     state.report(slot, EventKind::ServiceStopped { reason }, now);
@@ -213,6 +214,8 @@ pub(super) fn reconfigure(
 
 /// Starts a service that has no incarnation, unless its turn will come with the start of its supervisor.
 fn start_now(state: &mut SupervisorState, slot: u32) -> Next {
+    // A delay from the life before of a supervisor that is down is cut short, too.
+    state.services[slot].forget_resumes();
     match state.services[slot].phase() {
         Phase::Registered(_) => {}
         // It is started in its turn, after those that come before it; in a pause the line stands still, and only a request helps.

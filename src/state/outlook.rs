@@ -5,7 +5,11 @@
 
 use std::time::Duration;
 
-use super::{dependencies, machine::SupervisorState, obstacle::Obstacle};
+use super::{
+    dependencies,
+    machine::{Status, SupervisorState},
+    obstacle::Obstacle,
+};
 use crate::{event::Restarting, policy::Strategy};
 
 /// Of one that is started by itself after this delay, without its turn.
@@ -23,6 +27,8 @@ pub(super) fn of_start(state: &SupervisorState, slot: u32, delay: Duration) -> R
 /// Of one that is started after this delay as the strategy says.
 pub(super) fn of_revival(state: &SupervisorState, slot: u32, delay: Duration) -> Restarting {
     match state.rules.strategy {
+        // The group is not there yet.
+        _ if state.status == Status::Starting => of_start(state, slot, delay),
         Strategy::OneForOne => of_start(state, slot, delay),
         Strategy::OneForAll | Strategy::RestForOne if delay.is_zero() => of_turn(state, slot),
         Strategy::OneForAll | Strategy::RestForOne => Restarting::After(delay),

@@ -226,6 +226,21 @@ impl Phase {
         )
     }
 
+    /// Reports whether it waits to be started without a request, whatever for.
+    pub(super) const fn waits(self) -> bool {
+        matches!(
+            self,
+            Self::Gated
+                | Self::Parked
+                | Self::InLine
+                | Self::Delayed { .. }
+                | Self::Held
+                | Self::BackingOff { .. }
+                | Self::Resting { .. }
+                | Self::Queued
+        )
+    }
+
     /// For what it waits in the line, if it has a place there.
     pub(super) const fn waits_in_line(self) -> Option<Waits> {
         match self {
@@ -313,12 +328,15 @@ pub(super) enum Member {
     Yielding,
 }
 
-/// Whether a service was there before its supervisor was started.
+/// Whether a service was there before its supervisor was started, and what the next start of that makes of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Origin {
-    /// It was there: it is kept when it has ended for good.
+    /// It was there: it is kept when it has ended for good, and the supervisor does not start without it.
     Static,
-    /// It was added later: it is forgotten when it has ended for good.
+    /// It was there, and was down when the life before ended: a restart of the supervisor is never stricter than that life, in which others ran
+    /// on without it. Until it is ready again.
+    Spared,
+    /// It was added later: it is forgotten when it has ended for good, and no start depends on it.
     Dynamic,
 }
 
@@ -365,6 +383,8 @@ pub(super) struct Extras {
     /// Failures in a row, for the backoff.
     pub(super) failures: u32,
     pub(super) limit: Option<OwnLimit>,
+    /// What it waits for when its supervisor is started again, if it has waited for the end of a delay or a pause of its own.
+    pub(super) resumes: Option<Phase>,
     pub(super) requires: Box<[Arc<str>]>,
     pub(super) binds_to: Box<[Arc<str>]>,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
@@ -462,6 +482,58 @@ impl Service {
         }
     }
 
+    /// Notes that it is down, and that the next start of its supervisor is not to depend on it.
+    pub(super) fn spare(&mut self) {
+        if self.origin == Origin::Static {
+            self.origin = Origin::Spared;
+        }
+    }
+
+    /// Notes where it was when its supervisor ended, for the next start of that.
+    pub(super) fn note_end(&mut self) {
+        match self.phase {
+            Phase::Registered(_)
+            | Phase::Undecided
+            | Phase::Starting { .. }
+            | Phase::Overdue { .. }
+            | Phase::Ready
+            | Phase::Stopping { .. }
+            // One that was stopped on request is spared already; the one whose end has ended the supervisor is not.
+            | Phase::Stopped => return,
+            _ => {}
+        }
+        self.spare();
+        let resumes = match self.phase {
+            Phase::BackingOff { until } | Phase::Delayed { until } => Phase::BackingOff { until },
+            Phase::Resting { until } => Phase::Resting { until },
+            _ => return,
+        };
+        if self.origin == Origin::Dynamic
+            && let Some(extras) = &mut self.extras
+        {
+            extras.resumes = Some(resumes);
+        }
+    }
+
+    /// Reports whether it goes on waiting with the next start of its supervisor.
+    pub(super) fn resumes(&self) -> bool {
+        let resumes = |extras: &Extras| extras.resumes.is_some();
+        self.extras.as_deref().is_some_and(resumes)
+    }
+
+    /// Forgets what it was waiting for when its supervisor ended.
+    pub(super) fn forget_resumes(&mut self) {
+        if let Some(extras) = &mut self.extras {
+            extras.resumes = None;
+        }
+    }
+
+    /// Takes what it waits for, as it did when its supervisor ended, if that is not over.
+    pub(super) fn take_resumes(&mut self, now: Instant) -> Option<Phase> {
+        let phase = self.extras.as_mut()?.resumes.take()?;
+        phase.deadline().is_none_or(|at| at > now).then_some(phase)
+    }
+
     /// Its own limit, if it has one.
     pub(super) fn own_limit(&mut self) -> Option<&mut OwnLimit> {
         self.extras.as_mut()?.limit.as_mut()
@@ -543,6 +615,7 @@ impl Extras {
                 on_limit,
                 counter: LimitCounter::default(),
             }),
+            resumes: None,
             requires: requires.into_boxed_slice(),
             binds_to: rules.binds_to.into_boxed_slice(),
             requirement_ready: false,

@@ -1,6 +1,6 @@
 //! Takes services in, starts them, and starts their supervisor. Says when it has started.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
     dependencies,
@@ -90,22 +90,53 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
     state.origin = Origin::Dynamic;
     state.starts += 1;
     // Others may have been stopped by hand before the start, and stay so.
-    let registered: Vec<u32> = state
+    let mut registered: Vec<u32> = state
         .services
         .in_order()
         .filter(|slot| matches!(state.services[*slot].phase(), Phase::Registered(_)))
         .collect();
     // Looked for before anybody is started: a requirement that nobody fulfils would be seen only when it is its turn.
-    let missing = registered.iter().find_map(|slot| {
-        let on = dependencies::missing_requirement(state, *slot)?;
-        Some((*slot, on))
-    });
+    let missing = registered
+        .iter()
+        .filter(|slot| must_start(state, **slot))
+        .find_map(|slot| {
+            let on = dependencies::missing_requirement(state, *slot)?;
+            Some((*slot, on))
+        });
+    if state.starts > 1 {
+        registered.retain(|slot| resume(state, *slot, now) == Resumed::No);
+    }
     state.line_up(&registered);
     let Some((slot, on)) = missing else {
         return Next::Settle;
     };
     let reason = dependencies::block(state, slot, on, Obstacle::Missing, now);
     fatal::start_failed(state, slot, Exit::from(reason))
+}
+
+/// Reports whether the start of the supervisor fails if what a service requires will not become ready by itself.
+///
+/// One that has run before waits instead: it may have lost its requirement since, and ran on without it.
+fn must_start(state: &SupervisorState, slot: u32) -> bool {
+    state.is_needed(slot) && state.services[slot].starts == 0
+}
+
+/// Whether a service goes on with what it was waiting for when its supervisor ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Resumed {
+    No,
+    Yes,
+}
+
+/// Has a service that was added later go on waiting for the end of its own delay or pause.
+fn resume(state: &mut SupervisorState, slot: u32, now: Instant) -> Resumed {
+    match state.services[slot].take_resumes(now) {
+        Some(phase) => {
+            state.set_phase(slot, phase);
+            Resumed::Yes
+        }
+        None => Resumed::No,
+    }
 }
 
 /// The services could not even be built: ends the start before it began.
@@ -123,6 +154,8 @@ pub(super) fn refuse(state: &mut SupervisorState, reason: ExitReason) -> Next {
 /// Temporary services that were added after the first start are forgotten. An incarnation that is still there is
 /// dropped, and its late end ignored.
 pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
+    // Of a supervisor that was killed: another one has noted it when it began to end.
+    state.note_ends();
     // A fresh limit, as its own supervisor expects that has counted this restart itself.
     state.counter.reset();
     state.pause = None;
@@ -161,15 +194,25 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     // Whoever still waits asked the incarnation that was killed, and nobody carries on with what was asked of that one.
     state.tell(slot, Milestone::Ended);
     state.tell(slot, Milestone::ShuttingDown);
-    state.services[slot].forget_failures();
-    let service = &state.services[slot];
+    let service = &mut state.services[slot];
+    // What was there at the first start begins anew, as in OTP; what was added later goes on where it was.
+    let goes_on = service.origin == Origin::Dynamic
+        && (service.phase() == Phase::Failed || service.resumes());
+    if !goes_on {
+        service.forget_failures();
+    }
     if service.phase() == Phase::Lost {
         return Reopened::Kept;
     }
     // A removal that was under way is complete with the end of the incarnation.
     let temporary = service.restart == RestartType::Temporary;
-    let forgotten = removed || (temporary && service.origin == Origin::Dynamic);
-    state.set_phase(slot, Phase::Registered(Registered::Before));
+    let dynamic = service.origin == Origin::Dynamic;
+    let forgotten = removed || (temporary && dynamic);
+    // One that was added later and has given up stays so, as it would have without the restart.
+    let gave_up = dynamic && service.phase() == Phase::Failed;
+    if forgotten || !gave_up {
+        state.set_phase(slot, Phase::Registered(Registered::Before));
+    }
     if forgotten {
         Reopened::Forgotten
     } else {
@@ -189,6 +232,9 @@ pub(super) fn ready(state: &mut SupervisorState, slot: u32, now: Instant) -> Nex
         return Next::Settle;
     }
     state.services[slot].since = Some(now);
+    if state.services[slot].origin == Origin::Spared {
+        state.services[slot].origin = Origin::Static;
+    }
     state.set_phase(slot, Phase::Ready);
     report_start(state, slot, now);
     state.report(slot, EventKind::ServiceReady, now);
@@ -263,7 +309,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
         }
         let begun = match begin(state, slot, now) {
             // A requirement that ended during the start is judged after it. To wait for it would be to wait for ever.
-            Begun::Waits if state.status == Status::Starting => {
+            Begun::Waits if must_start(state, slot) => {
                 dependencies::ended_requirement(state, slot).map_or(Begun::Waits, Begun::Blocked)
             }
             begun => begun,
@@ -273,9 +319,13 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
             Some(slot),
             "whoever had its turn has left the line"
         );
+        // The slot is free if somebody awaited the first start of the service, which is forgotten then.
+        let is_there = state.services.get(slot).is_some();
         match begun {
+            // The start of a supervisor does not wait for one that it does not need: that may take its time, as it did before.
+            Begun::Started if state.status == Status::Starting && !state.is_needed(slot) => {}
             Begun::Started => state.line.current = Some(slot),
-            Begun::Blocked(reason) if state.status == Status::Starting => {
+            Begun::Blocked(reason) if is_there && must_start(state, slot) => {
                 return Some(fatal::start_failed(state, slot, Exit::from(reason)));
             }
             // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
@@ -321,5 +371,11 @@ fn complete(state: &mut SupervisorState, now: Instant) -> Next {
     state.status = Status::Running;
     state.report_self(EventKind::SupervisorStarted, now);
     state.output.push(Effect::Started);
-    Next::JudgeAll(std::mem::take(&mut state.deferred).into_iter())
+    // One that was started by a request and has ended again is judged by its last end.
+    let mut seen = BTreeSet::new();
+    let mut all = std::mem::take(&mut state.deferred);
+    all.reverse();
+    all.retain(|(token, _)| seen.insert(*token));
+    all.reverse();
+    Next::JudgeAll(all.into_iter())
 }

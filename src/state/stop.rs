@@ -13,7 +13,7 @@ use super::{
     output::Effect,
     rules::{OnBlocked, ServiceKind},
     service::{Phase, Stage, Wanted},
-    waiters::Milestone,
+    waiters::{Milestone, Want},
 };
 use crate::{
     event::{EventKind, Restarting},
@@ -280,6 +280,9 @@ pub(super) fn become_wanted(
         Becomes::InLine => state.set_phase(slot, Phase::InLine),
         Becomes::Started => return Next::Begin(slot),
         Becomes::Stopped => {
+            if wanted == Wanted::Stop {
+                state.services[slot].spare();
+            }
             state.set_phase(slot, Phase::Stopped);
             dependencies::became_unavailable(state, slot, now);
         }
@@ -306,6 +309,8 @@ enum Becomes {
 fn what_becomes(state: &SupervisorState, slot: u32, wanted: Wanted, end: &End) -> Becomes {
     let done = end.asked == Asked::NotYet && is_done(state, slot, &end.exit);
     let temporary = state.services[slot].restart == RestartType::Temporary;
+    let serial = state.services[slot].serial;
+    let asked = state.waiters.has(serial, Want::Restarted);
     match wanted {
         // Whoever asked for the removal gets the reason, also from a supervisor that ends.
         Wanted::Removal => Becomes::Forgotten,
@@ -313,7 +318,8 @@ fn what_becomes(state: &SupervisorState, slot: u32, wanted: Wanted, end: &End) -
         // A supervisor that somebody has shut down while it was stopped for another reason: whoever wanted a stop has it.
         _ if is_shut_down(&end.exit) => Becomes::Forgotten,
         // It had ended for good before it was asked, or is not restarted with others: the group goes on without it.
-        Wanted::GroupRestart | Wanted::Bounce if done || temporary => Becomes::Over,
+        // Unless somebody has asked for a restart meanwhile.
+        Wanted::GroupRestart | Wanted::Bounce if (done || temporary) && !asked => Becomes::Over,
         Wanted::GroupRestart => Becomes::InLine,
         Wanted::Bounce | Wanted::Restart => Becomes::Started,
         // `Nothing` does not come here: an end that nobody wanted is judged.
@@ -395,6 +401,7 @@ pub(super) fn end(state: &mut SupervisorState, ended: Ended) {
     if state.is_ending() {
         return;
     }
+    state.note_ends();
     state.status = Status::Ending;
     state.ending = Some(Box::new(Ending::new(ended)));
     // Nothing is started from here on, so nothing waits for it either.

@@ -1,5 +1,6 @@
 //! Tests of the decisions, without a runtime.
 
+mod again;
 mod blocked;
 mod bounds;
 mod dependencies;
@@ -7,6 +8,7 @@ mod failures;
 mod for_good;
 mod generate;
 mod limits;
+mod liveness;
 mod operations;
 mod random;
 mod scope;

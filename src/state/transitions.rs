@@ -71,7 +71,7 @@ const TRANSITIONS: &[Row] = {
     &[
         // It is added, or its supervisor is started, the first time or again.
         (&[Registered], &[Add], &[Starting, Gated]),
-        (&[Registered], &[Start], &[InLine]),
+        (&[Registered], &[Start], &[BackingOff, InLine, Resting]),
         (&[BackingOff, Delayed, Failed, Finished, Gated, Held, InLine, Parked, Queued, Resting, Stopped, Undecided], &[Reopen], &[Registered]),
         (&[Registered], &[Reopen], &[Forgotten]),
 
@@ -117,6 +117,7 @@ const TRANSITIONS: &[Row] = {
         (&[Parked], &[Restart, Reset], &[Gated]),
         (&[Finished], &[Restart], &[Starting, Gated]),
         (&[Stopped], &[Restart], &[Starting, Gated, Registered]),
+        (&[Failed], &[Restart, Reset], &[Registered]),
         (&[Stopped], &[Other], &[InLine]),
 
         // Its arbiter is gone.

@@ -12,8 +12,10 @@ use crate::{
 impl ServiceSpec<SupervisorActor> {
     /// A supervisor as a service of another one.
     ///
-    /// It is ready when all its services are, stops them all when it is stopped ([`Shutdown::Infinity`] by default), and keeps
-    /// them, with their addresses, when it is restarted itself. Those that were added after its first start and are
+    /// It is ready when all services are that it was given before its first start, stops all when it is stopped ([`Shutdown::Infinity`] by
+    /// default), and keeps them, with their addresses, when it is restarted itself. Such a restart is never stricter than the life before: one
+    /// that was added later, or was down, does not fail the start. Those of the first start begin anew, also if they had given up or were
+    /// stopped; what was added later goes on waiting for what it requires or for its own delay, or stays given up. Those that were added after its first start and are
     /// [`Temporary`](crate::RestartType::Temporary) end with the life that they were added to.
     pub fn supervisor(supervisor: SupervisorActor) -> Self {
         let name = Arc::clone(supervisor.core.name());

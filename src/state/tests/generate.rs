@@ -99,3 +99,51 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
     }
     rules
 }
+
+/// Rules under which a supervisor hardly ever ends by itself, so that there is time for much to happen.
+pub(super) fn lasting_rules(random: &mut Random) -> SupervisorRules {
+    SupervisorRules {
+        on_limit: OnLimit::Pause,
+        auto_shutdown: AutoShutdown::Never,
+        binding: Binding::Loose,
+        ..random_rules(random)
+    }
+}
+
+/// A service that requires others, mostly such that come before it in the alphabet, and has a delay.
+pub(super) fn entangled_service(random: &mut Random) -> ServiceRules {
+    let own = random.below(6);
+    let mut rules = named(NAMES[usize::try_from(own).unwrap()]);
+    rules.restart = random.pick(&[
+        RestartType::Permanent,
+        RestartType::Permanent,
+        RestartType::Permanent,
+        RestartType::Transient,
+        RestartType::Temporary,
+    ]);
+    if random.chance(2) {
+        rules.rare().backoff = Backoff::constant(seconds(3));
+    }
+    if random.chance(4) {
+        rules.rare().start_timeout = Some(seconds(2));
+    }
+    if random.chance(6) {
+        let on_limit = random.pick(&[OnLimit::GiveUp, OnLimit::Pause]);
+        rules.rare().limit = Some((RestartLimit::window(1, seconds(4)), on_limit));
+    }
+    for _ in 0..=random.below(2) {
+        let below = if random.chance(10) { 6 } else { own.max(1) };
+        let name = NAMES[usize::try_from(random.below(below)).unwrap()];
+        if name != &*rules.name {
+            let binds = random.chance(4);
+            let rare = rules.rare();
+            let list = if binds {
+                &mut rare.binds_to
+            } else {
+                &mut rare.requires
+            };
+            list.push(Arc::from(name));
+        }
+    }
+    rules
+}

@@ -8,7 +8,7 @@ use super::{
         fatal::is_bound,
         service::{Member, Wanted},
     },
-    generate::{Random, random_rules, random_service},
+    generate::{Random, entangled_service, lasting_rules, random_rules, random_service},
     *,
 };
 
@@ -25,17 +25,28 @@ struct Cell {
     abandoned: bool,
 }
 
+/// How much services have to do with each other, and users with them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Temper {
+    /// A little of everything.
+    Mixed,
+    /// They require each other, and have delays; somebody waits for nearly every start.
+    Entangled,
+}
+
 /// A supervisor, its cells, and everything that must hold of them.
 pub(super) struct World {
     pub(super) random: Random,
     pub(super) bench: Bench,
     cells: BTreeMap<ServiceToken, Cell>,
     released: BTreeSet<ServiceToken>,
-    waiting: BTreeSet<Waiter>,
+    /// Who waits for an answer, and for what service.
+    pub(super) waiting: BTreeMap<Waiter, ServiceToken>,
     waiters: u64,
     /// What the last effects have started.
     started: Vec<ServiceToken>,
     threads: Threads,
+    pub(super) temper: Temper,
 }
 
 /// On which threads services run.
@@ -49,17 +60,26 @@ enum Threads {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
+        Self::with_temper(seed, Temper::Mixed)
+    }
+
+    pub(super) fn with_temper(seed: u64, temper: Temper) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let bench = Bench::new(random_rules(&mut random));
+        let rules = match temper {
+            Temper::Mixed => random_rules(&mut random),
+            Temper::Entangled => lasting_rules(&mut random),
+        };
+        let bench = Bench::new(rules);
         Self {
             random,
             bench,
             cells: BTreeMap::new(),
             released: BTreeSet::new(),
-            waiting: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             waiters: 0,
             started: Vec::new(),
             threads: Threads::Own,
+            temper,
         }
     }
 
@@ -106,7 +126,8 @@ impl World {
                     self.released.insert(*token);
                 }
                 Effect::Answer { waiter, .. } => {
-                    assert!(self.waiting.remove(waiter), "answered twice: {effect:?}");
+                    let waited = self.waiting.remove(waiter).is_some();
+                    assert!(waited, "answered twice: {effect:?}");
                 }
                 Effect::Event(event) if *event.kind() == EventKind::ServiceAbandoned => {
                     let token = event.token().expect("a service is abandoned");
@@ -191,6 +212,10 @@ impl World {
     }
 
     fn some_token(&mut self) -> Option<ServiceToken> {
+        if self.temper == Temper::Entangled && !self.random.chance(10) {
+            let present: Vec<ServiceToken> = self.bench.state.tokens().collect();
+            return (!present.is_empty()).then(|| self.random.pick(&present));
+        }
         // Also those that are gone: nothing may come of them.
         let known: Vec<ServiceToken> = self.bench.names.keys().copied().collect();
         (!known.is_empty()).then(|| self.random.pick(&known))
@@ -202,7 +227,10 @@ impl World {
     }
 
     pub(super) fn step(&mut self) {
+        // There is to be somebody who can be in the way.
+        let few = self.temper == Temper::Entangled && self.bench.state.services.len() < 6;
         match self.random.below(20) {
+            _ if few && self.random.chance(2) => self.add(),
             0 | 1 => self.add(),
             2 => {
                 let now = self.bench.now;
@@ -218,7 +246,10 @@ impl World {
                 self.pass(millis(wait));
             }
             _ if self.random.chance(3) => {
-                let rules = random_rules(&mut self.random);
+                let rules = match self.temper {
+                    Temper::Mixed => random_rules(&mut self.random),
+                    Temper::Entangled => lasting_rules(&mut self.random),
+                };
                 let now = self.bench.now;
                 self.state().reconfigure(rules, now).unwrap();
             }
@@ -229,7 +260,12 @@ impl World {
     }
 
     pub(super) fn add(&mut self) {
-        let mut rules = random_service(&mut self.random);
+        let entangled = self.temper == Temper::Entangled;
+        let mut rules = if entangled {
+            entangled_service(&mut self.random)
+        } else {
+            random_service(&mut self.random)
+        };
         if self.threads == Threads::Shared {
             rules.on_blocked = self.random.pick(&[
                 OnBlocked::AwaitThread,
@@ -245,9 +281,9 @@ impl World {
         };
         assert!(!self.released.contains(&token), "a token was issued again");
         self.bench.names.insert(token, name);
-        if self.random.chance(3) {
+        if self.random.chance(3) || (entangled && self.random.chance(2)) {
             let waiter = self.waiter();
-            self.waiting.insert(waiter);
+            self.waiting.insert(waiter, token);
             self.state().await_ready(token, waiter, now);
         }
     }
@@ -276,11 +312,16 @@ impl World {
         else {
             return;
         };
-        let verdict = match self.random.below(30) {
+        let verdicts = match self.temper {
+            Temper::Mixed => 30,
+            Temper::Entangled => 10,
+        };
+        let verdict = match self.random.below(verdicts) {
             0 => Some(Verdict::Bounce),
             1 => Some(Verdict::Missing),
             2 => Some(Verdict::DoNotRestart),
             3 => Some(Verdict::Uninstall),
+            4 | 5 if self.temper == Temper::Entangled => Some(Verdict::Missing),
             _ => None,
         };
         let reason = self.random.pick(&[
@@ -366,7 +407,11 @@ impl World {
         };
         let waiter = self.waiter();
         let now = self.bench.now;
-        let which = self.random.below(4);
+        let kinds = match self.temper {
+            Temper::Mixed => 4,
+            Temper::Entangled => 8,
+        };
+        let which = self.random.below(kinds);
         let ends = self.random.below(30);
         let state = self.state();
         if is_bound(state) && ends < 2 {
@@ -378,11 +423,11 @@ impl World {
         let accepted = match which {
             0 => state.remove(token, waiter, now).is_ok(),
             1 => state.stop(token, waiter, now).is_ok(),
-            2 => state.restart(token, waiter, now).is_ok(),
+            2 | 4..8 => state.restart(token, waiter, now).is_ok(),
             _ => state.reset(token, waiter, now).is_ok(),
         };
         if accepted {
-            self.waiting.insert(waiter);
+            self.waiting.insert(waiter, token);
         }
     }
 
@@ -432,6 +477,48 @@ impl World {
             assert!(rounds < 10_000, "timers without end");
         }
         self.bench.now = until;
+    }
+
+    /// Lets all cells behave, but those that do not say that they are ready, until nothing happens any more.
+    pub(super) fn settle(&mut self, speaks: impl Fn(&SupervisorState, ServiceToken) -> bool) {
+        let until = self.bench.now + seconds(1000);
+        loop {
+            let mut acted = false;
+            let tokens: Vec<ServiceToken> = self.cells.keys().copied().collect();
+            for token in tokens {
+                let cell = self.cells.get(&token).copied().unwrap_or_default();
+                let Some(generation) = cell.live.filter(|_| !cell.abandoned) else {
+                    continue;
+                };
+                let now = self.bench.now;
+                let starts = self
+                    .bench
+                    .state
+                    .service(token)
+                    .is_some_and(|view| view.state == ServiceState::Starting);
+                if cell.asked || cell.killed {
+                    self.cells.get_mut(&token).unwrap().live = None;
+                    let exit = Exit::from(ExitReason::Shutdown);
+                    self.state().exited(token, generation, exit, now);
+                } else if starts && speaks(&self.bench.state, token) {
+                    self.state().ready(token, generation, now);
+                } else {
+                    continue;
+                }
+                acted = true;
+                self.carry_out();
+            }
+            if acted {
+                continue;
+            }
+            match self.bench.state.next_timeout() {
+                Some(at) if at <= until => {
+                    let wait = at.saturating_duration_since(self.bench.now);
+                    self.pass(wait);
+                }
+                _ => return,
+            }
+        }
     }
 
     /// Lets all cells behave, until nothing happens any more.
