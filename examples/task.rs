@@ -92,7 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     sleep(Duration::from_millis(100)).await;
 
-    // A program ends with `root.run_until_signal().await` instead.
+    // A program that runs on calls `root.run().await` instead of `start`, and returns what that says.
     println!("{}", root.shutdown().await?);
     Ok(())
 }

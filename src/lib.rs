@@ -40,7 +40,7 @@
 //!   supervisors form trees.
 //! - [`ServiceSpec::task`] makes a service of an async function, and [`ServiceSpec::blocking`] of one that blocks; a [`TaskContext`] is what it
 //!   gets instead of an actor's context. [`ServiceSpec::actor`] takes an actor that was written for actix's own context, as it is.
-//!   [`SupervisorRef::run_until_signal`] makes a program of a tree.
+//!   [`SupervisorActor::run`] makes a program of a tree.
 //! - With the feature `process`, a `process::Command` makes a service of a process of the operating system.
 //! - [`SupervisorRef`] is what you hold of a running supervisor, [`ServiceRef`] what you hold of a service. Begin with these two.
 //! - A [`Scope`](scope::Scope) binds the lives of services and futures: the first failure ends all of them.

@@ -1,5 +1,10 @@
 //! A process group: signals to it, and reaping it.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use rustix::{
     io::Errno,
     process::{Pid, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid},
@@ -28,7 +33,8 @@ pub(super) enum Reaped {
 
 impl Group {
     /// The group of a process that leads it and has not been waited for.
-    pub(super) const fn new(leader: Pid) -> Self {
+    pub(super) fn new(leader: Pid) -> Self {
+        unreaped().insert(leader.as_raw_pid());
         Self {
             leader,
             reaped: Reaped::Nothing,
@@ -39,11 +45,14 @@ impl Group {
     pub(super) fn reap(&mut self) -> Reaped {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         if self.reaped == Reaped::Nothing {
+            // Locked from before its number may be given to another process until it is off the list.
+            let mut unreaped = unreaped();
             match retry(|| waitid(WaitId::Pid(self.leader), options)) {
                 Ok(None) => return Reaped::Nothing,
                 // An error: something else in this program has reaped it.
                 Ok(Some(_)) | Err(_) => self.reaped = Reaped::Leader,
             }
+            unreaped.remove(&self.leader.as_raw_pid());
         }
         while self.reaped == Reaped::Leader {
             // As long as there is a member, ended or not, the system keeps the number for this group.
@@ -101,6 +110,26 @@ impl Group {
             Err(Errno::PERM) => Err(SignalError::Forbidden),
             Err(_) => Err(SignalError::Ended),
         }
+    }
+}
+
+/// The numbers of all groups of this program whose leader is not reaped.
+// A lock, since groups live on any thread. It is held for one system call that does not block, or for as many as there are groups, when the
+// program ends.
+static UNREAPED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn unreaped() -> MutexGuard<'static, BTreeSet<i32>> {
+    UNREAPED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills all groups of this program, which is about to end without dropping anything.
+pub(super) fn kill_all() {
+    let unreaped = unreaped();
+    for leader in unreaped.iter().copied().filter_map(Pid::from_raw) {
+        let kill = rustix::process::Signal::KILL;
+        // What cannot be signalled has ended or is another user's.
+        let _ended_or_forbidden = kill_process_group(leader, kill);
+        let _ended_or_forbidden = kill_process(leader, kill);
     }
 }
 

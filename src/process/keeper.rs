@@ -19,9 +19,10 @@ use rustix::process::Pid;
 use tokio::sync::oneshot;
 
 use super::{
-    group::{Group, Reaped},
+    group::{Group, Reaped, kill_all},
     output::Output,
 };
+use crate::service::before_abrupt_exit;
 
 /// A process that was started, with the ends of its pipes.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(super) struct OwnedGroup(Group);
 
 impl OwnedGroup {
     /// Takes over a process that leads a group of its own and has not been waited for.
-    const fn new(leader: Pid) -> Self {
+    fn new(leader: Pid) -> Self {
         Self(Group::new(leader))
     }
 
@@ -99,7 +100,10 @@ fn send(order: Order) -> io::Result<()> {
             .name(String::from("resurgam-process"))
             .spawn(move || keep(&queue))?;
         // Two threads may get here at the same time. The sender of the second one is dropped, and the thread that it has started ends.
-        KEEPER.get_or_init(|| orders)
+        KEEPER.get_or_init(|| {
+            before_abrupt_exit(kill_all);
+            orders
+        })
     };
     keeper.send(order).map_err(|_| gone())
 }

@@ -14,6 +14,7 @@
 //! 2. Commands do not go through the mailbox: they overtake whatever is queued there, also from another thread.
 //! 3. A cell yields after a bounded amount of work, and between the end of an incarnation and the next start.
 
+mod abrupt;
 mod cell;
 mod contents;
 mod error;
@@ -28,17 +29,20 @@ mod reference;
 mod seed;
 mod spec;
 
+#[cfg(all(unix, feature = "process"))]
+pub(crate) use self::abrupt::before_abrupt_exit;
+pub(crate) use self::{
+    abrupt::bid_farewell,
+    factory::{Factory, Idle, Making},
+    link::{AnyLink, Link, ServiceKind, Watched, downcast},
+    panic::{guard, probe},
+    parent::{Above, Notice, NoticeKind, Parent},
+    seed::{AnySeed, AnySlot},
+};
 pub use self::{
     error::StartError,
     factory::StartContext,
     hosted::ServiceContext,
     reference::{ServiceRef, WhyClosed},
     spec::{Placement, ServiceSpec},
-};
-pub(crate) use self::{
-    factory::{Factory, Idle, Making},
-    link::{AnyLink, Link, ServiceKind, Watched, downcast},
-    panic::{guard, probe},
-    parent::{Above, Notice, NoticeKind, Parent},
-    seed::{AnySeed, AnySlot},
 };

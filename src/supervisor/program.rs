@@ -8,8 +8,95 @@ use super::{actor::SupervisorActor, clock::now, message, reference::SupervisorRe
 use crate::{
     service::{AnyLink, downcast},
     state::StopBy,
-    tree::signal,
+    tree::signal::{self, Listener},
 };
+
+impl SupervisorActor {
+    /// Starts the supervisor as the root of a tree, and makes a program of it: waits until it has ended, ends it on a signal, and says what
+    /// the program is to exit with.
+    ///
+    /// As [`start`](Self::start) and then [`run_until_signal`](SupervisorRef::run_until_signal), but signals are listened to from the first
+    /// poll, before there is any service or process: one that comes during the start stops what was started, in order, and no process is
+    /// left behind. A start that fails is an exit code of 1. What went wrong is logged, or printed to standard error if nothing listens
+    /// to `tracing`.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the call is dropped the tree is shut down, and no signal is obeyed any more.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::process::ExitCode;
+    ///
+    /// use resurgam::{ServiceSpec, SupervisorActor};
+    ///
+    /// #[actix::main]
+    /// async fn main() -> ExitCode {
+    ///     let mut root = SupervisorActor::with_defaults("root");
+    ///     root.add(ServiceSpec::task("poller", |cx| async move {
+    ///         cx.shutdown().await;
+    ///         Ok::<_, std::io::Error>(())
+    ///     }))
+    ///     .expect("no other service has this name");
+    ///     root.run().await
+    /// }
+    /// ```
+    pub async fn run(self) -> ExitCode {
+        self.run_as(None).await
+    }
+
+    /// As [`run`](Self::run), and the stop that the first signal begins takes at most `limit`, whatever is blocked: see
+    /// [`run_until_signal_within`](SupervisorRef::run_until_signal_within).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run).
+    pub async fn run_within(self, limit: Duration) -> ExitCode {
+        self.run_as(Some(limit)).await
+    }
+
+    async fn run_as(self, limit: Option<Duration>) -> ExitCode {
+        match self.listen_and_launch(limit) {
+            Ok((root, listener)) => signal::run(root.tree(), listener).await,
+            Err(code) => code,
+        }
+    }
+
+    /// As [`run`](Self::run), and tells systemd meanwhile how the tree is, as
+    /// [`run_under_systemd`](SupervisorRef::run_under_systemd) does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run); systemd is not told any more.
+    #[cfg(feature = "sd-notify")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sd-notify")))]
+    pub async fn run_under_systemd(self) -> ExitCode {
+        match self.listen_and_launch(None) {
+            Ok((root, listener)) => {
+                crate::tree::systemd::run(root.tree(), root.root(), listener).await
+            }
+            Err(code) => code,
+        }
+    }
+
+    /// Listens to signals, and then begins the start, whose failure is an end of the tree like any other.
+    fn listen_and_launch(
+        self,
+        limit: Option<Duration>,
+    ) -> Result<(SupervisorRef, Option<Listener<Root>>), ExitCode> {
+        let mut listener = Listener::start(limit);
+        let launched = self.launch();
+        let (root, _started) = launched.map_err(|error| {
+            signal::fail(&error, "the tree was not started");
+            ExitCode::FAILURE
+        })?;
+        if let (Some(listener), Some(root)) = (&mut listener, root.root()) {
+            listener.obey_for(root);
+        }
+        Ok((root, listener))
+    }
+}
 
 impl SupervisorRef {
     /// Waits until the tree has ended, ends it on a signal, and says what the program is to exit with.
@@ -20,14 +107,15 @@ impl SupervisorRef {
     /// |-|-|
     /// | first | the whole tree stops in order, as by [`shutdown`](Self::shutdown) |
     /// | second | everything that still runs is dropped, as by [`shutdown_within`](Self::shutdown_within) of no time |
-    /// | third | the process exits at once, with 130 after SIGINT and 143 after SIGTERM, also if every arbiter is stuck |
+    /// | third | the groups of all processes are killed, and the program exits at once, with 130 after SIGINT and 143 after SIGTERM, also if every arbiter is stuck |
     ///
     /// | exit code | when |
     /// |-|-|
     /// | 0 | the tree has ended, by a signal or otherwise, and nothing went wrong |
-    /// | 1 | it ended with what [`join`](Self::join) returns as an error, or a service failed or was dropped while it stopped; both are logged |
+    /// | 1 | it ended with what [`join`](Self::join) returns as an error, or a service failed or was dropped while it stopped; both are logged, or printed to standard error if nothing listens to `tracing` |
     ///
-    /// Meant for the end of `main`, with the reference of a root; any other reference of the tree does the same. Signals are listened to from the first poll
+    /// A signal that comes before, while the tree is started, ends the program as it always does, and orphans its processes:
+    /// [`SupervisorActor::run`] starts the tree as well, and listens before. This is meant for the end of `main`, with the reference of a root; any other reference of the tree does the same. Signals are listened to from the first poll
     /// until this returns. After that they do nothing: tokio, once it handles a signal, never gives it back to the system. Signals that
     /// come in quick succession may be seen as one. On systems other than Unix only Ctrl-C counts.
     ///
@@ -55,7 +143,21 @@ impl SupervisorRef {
     /// }
     /// ```
     pub async fn run_until_signal(&self) -> ExitCode {
-        signal::run(self.tree(), self.root()).await
+        signal::run(self.tree(), self.listen(None)).await
+    }
+
+    /// As [`run_until_signal`](Self::run_until_signal), and the stop that the first signal begins takes at most `limit`, as by
+    /// [`shutdown_within`](Self::shutdown_within).
+    ///
+    /// The program keeps that bound, a tenth of a second more at most, also if the thread that this runs on is blocked: then the thread that
+    /// listens to signals kills the groups of all processes that were started, says so on standard error, and exits with 1. Nothing is
+    /// dropped then.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run_until_signal`](Self::run_until_signal).
+    pub async fn run_until_signal_within(&self, limit: Duration) -> ExitCode {
+        signal::run(self.tree(), self.listen(Some(limit))).await
     }
 
     /// As [`run_until_signal`](Self::run_until_signal), and tells systemd meanwhile how the tree is, if the program was started by it.
@@ -79,8 +181,8 @@ impl SupervisorRef {
     /// Does no more than `run_until_signal` if `NOTIFY_SOCKET` is not set, and on systems other than Unix. A message that cannot be sent is
     /// logged, and nothing else. Sockets in the abstract namespace of Linux, which systemd no longer uses, are not supported.
     ///
-    /// The variables of systemd stay in the environment, since no safe code can remove them. Messages of processes that inherit them are
-    /// ignored by systemd, unless the unit says `NotifyAccess=all`.
+    /// The variables of systemd stay in the environment, since no safe code can remove them. Processes that are services do not inherit them.
+    /// Messages of others that do are ignored by systemd, unless the unit says `NotifyAccess=all`.
     ///
     /// # Cancel safety
     ///
@@ -114,7 +216,15 @@ impl SupervisorRef {
     #[cfg(feature = "sd-notify")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sd-notify")))]
     pub async fn run_under_systemd(&self) -> ExitCode {
-        crate::tree::systemd::run(self.tree(), self.root()).await
+        crate::tree::systemd::run(self.tree(), self.root(), self.listen(None)).await
+    }
+
+    /// Listens to signals for the root of the tree, unless that is being stopped.
+    fn listen(&self, limit: Option<Duration>) -> Option<Listener<Root>> {
+        let root = self.root()?;
+        let mut listener = Listener::start(limit)?;
+        listener.obey_for(root);
+        Some(listener)
     }
 
     /// The root of the tree, unless that is being stopped.
@@ -132,6 +242,14 @@ struct Root(Arc<dyn AnyLink>);
 impl signal::Root for Root {
     fn link(&self) -> &Arc<dyn AnyLink> {
         &self.0
+    }
+
+    fn stop_within(&self, limit: Duration) {
+        match StopBy::within(limit, now()) {
+            Some(by) => self.0.core().stop_by(by),
+            // As long as it likes.
+            None => self.0.core().stop(),
+        }
     }
 
     fn kill_what_runs(&self) {

@@ -3,6 +3,7 @@
 use std::{future::ready, sync::Arc};
 
 use actix::{Addr, System};
+use tokio::sync::oneshot;
 
 use super::{actor::SupervisorActor, reference::SupervisorRef, upward::Upward};
 use crate::{
@@ -28,7 +29,18 @@ impl SupervisorActor {
     /// # Cancel safety
     ///
     /// If the call is dropped before it returns the tree is shut down again.
-    pub async fn start(mut self) -> Result<SupervisorRef, StartError> {
+    pub async fn start(self) -> Result<SupervisorRef, StartError> {
+        let (reference, started) = self.launch()?;
+        match started.await {
+            Ok(Ok(())) => Ok(reference),
+            Ok(Err(error)) => Err(error),
+            // The system stops, and has dropped the keeper.
+            Err(_) => Err(StartError::SupervisorGone),
+        }
+    }
+
+    /// Begins the start, which goes on when this thread's arbiter comes to it. Returns the only reference, and what says how it has gone.
+    pub(super) fn launch(mut self) -> Result<(SupervisorRef, Started), StartError> {
         self.core.validate()?;
         // Before the start: a root that fails to start ends for the last time, too.
         self.core.ending.expect_last();
@@ -51,13 +63,7 @@ impl SupervisorActor {
         let reference = SupervisorRef::new(address, link, tree);
         // From here on the reference alone holds the handle: if this call is dropped the tree is stopped.
         drop(handle);
-
-        match started.await {
-            Ok(Ok(())) => Ok(reference),
-            Ok(Err(error)) => Err(error),
-            // The system stops, and has dropped the keeper.
-            Err(_) => Err(StartError::SupervisorGone),
-        }
+        Ok((reference, started))
     }
 
     /// Starts the supervisor as [`start`](Self::start) does, and waits until it ends.
@@ -73,6 +79,9 @@ impl SupervisorActor {
         }
     }
 }
+
+/// Says how the start of a root has gone.
+pub(super) type Started = oneshot::Receiver<Result<(), StartError>>;
 
 /// Opens the root's mailbox and runs its cell here.
 fn launch_root(

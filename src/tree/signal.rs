@@ -3,25 +3,41 @@
 //! Signals are awaited on a thread of their own, so that the third one ends the program even when every arbiter is stuck.
 
 use std::{
+    error::Error,
     future::{Future, pending},
-    io,
+    io::{self, Write},
+    iter,
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
-use futures::future::select;
+use futures::future::{Either, select};
 use tokio::{
     runtime::{self, Runtime},
     sync::oneshot,
+    time::sleep,
 };
+use tracing::level_filters::LevelFilter;
 
-use super::{Tree, error::result};
-use crate::{service::AnyLink, user_value::say};
+use super::{
+    Tree,
+    error::{ShutdownError, result},
+};
+use crate::{
+    service::{AnyLink, bid_farewell},
+    state::Ended,
+    user_value::say,
+};
 
 /// The root of a tree, as far as whoever makes a program of the tree has to reach it.
 pub(crate) trait Root: Clone + Send + Sync + 'static {
     fn link(&self) -> &Arc<dyn AnyLink>;
+
+    /// Has the root stop, and everything below it, within a limit.
+    fn stop_within(&self, limit: Duration);
 
     /// Has the root kill everything that still runs.
     fn kill_what_runs(&self);
@@ -36,42 +52,92 @@ pub(crate) trait Root: Clone + Send + Sync + 'static {
 
 /// Waits until the tree has ended, ends it on a signal, and says what the program is to exit with.
 ///
-/// There is no `root` once the tree is being stopped, and then no signal to wait for.
-pub(crate) async fn run(tree: &Tree, root: Option<impl Root>) -> ExitCode {
-    // Held until the outcome is there: dropped, it listens no more, and neither does it if this call is dropped.
-    let listener = root.map(Listener::start).transpose();
-    if let Err(error) = &listener {
-        say(|| tracing::error!(target: "resurgam", %error, "cannot listen to signals"));
-    }
-    match tree.ended().await {
-        Err(error) => {
-            say(|| tracing::error!(target: "resurgam", "{error}"));
+/// There is no `listener` if signals cannot be listened to, or if the tree is being stopped: then there is none to wait for.
+pub(crate) async fn run<R: Root>(tree: &Tree, listener: Option<Listener<R>>) -> ExitCode {
+    let ended = pin!(tree.ended());
+    let passed = pin!(async {
+        // Held until the end is there: dropped, it listens no more, and neither does it if this call is dropped.
+        match listener {
+            Some(listener) => listener.bound_has_passed().await,
+            None => pending().await,
+        }
+    });
+    match select(ended, passed).await {
+        Either::Left((ended, _)) => exit_code(ended),
+        Either::Right((report, _)) => {
+            // The tree's thread is another one, and blocked.
+            bid_farewell();
+            complain(&report);
             ExitCode::FAILURE
         }
+    }
+}
+
+fn exit_code(ended: Result<Arc<Ended>, ShutdownError>) -> ExitCode {
+    match ended {
+        Err(error) => complain(&error.to_string()),
         Ok(ended) => {
             if let Err(error) = result(&ended) {
-                let error: &dyn std::error::Error = &error;
-                say(|| tracing::error!(target: "resurgam", error, "the tree has failed"));
+                fail(&error, "the tree has failed");
             } else if !ended.report.is_clean() {
-                say(
-                    || tracing::error!(target: "resurgam", report = %ended.report, "the tree did not stop cleanly"),
-                );
+                complain(&format!("the tree did not stop cleanly: {}", ended.report));
             } else {
                 return ExitCode::SUCCESS;
             }
-            ExitCode::FAILURE
         }
+    }
+    ExitCode::FAILURE
+}
+
+/// Logs an error with its sources.
+pub(crate) fn fail(error: &(dyn Error + 'static), what: &str) {
+    if LevelFilter::current() == LevelFilter::OFF {
+        let sources = iter::successors(Some(error), |&error| error.source());
+        let texts: Vec<_> = sources.take(64).map(ToString::to_string).collect();
+        print(&format!("{what}: {}", texts.join(": ")));
+    } else {
+        say(|| tracing::error!(target: "resurgam", error, "{what}"));
     }
 }
 
+/// Logs what has gone wrong; prints it if nobody listens, since a program that fails without a word is of no use.
+fn complain(what: &str) {
+    if LevelFilter::current() == LevelFilter::OFF {
+        print(what);
+    } else {
+        say(|| tracing::error!(target: "resurgam", "{what}"));
+    }
+}
+
+/// Prints to standard error, which may be closed.
+fn print(text: &str) {
+    let _nobody_reads_it = writeln!(io::stderr(), "{text}");
+}
+
 /// Listens to signals until it is dropped.
-struct Listener {
+pub(crate) struct Listener<R> {
+    /// Where the root is told.
+    root: Option<oneshot::Sender<R>>,
+    /// Says that the bound of the stop has passed, with what is to be told.
+    passed: oneshot::Receiver<String>,
     _stop: oneshot::Sender<()>,
 }
 
-impl Listener {
-    /// Listens from here on: no signal that comes later is missed.
-    fn start(root: impl Root) -> io::Result<Self> {
+impl<R: Root> Listener<R> {
+    /// Listens from here on: no signal that comes later is missed. What it does it does to the root that it is given then.
+    ///
+    /// With a limit, that is what the stop may take that the first signal begins.
+    pub(crate) fn start(limit: Option<Duration>) -> Option<Self> {
+        match Self::try_start(limit) {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                complain(&format!("cannot listen to signals: {error}"));
+                None
+            }
+        }
+    }
+
+    fn try_start(limit: Option<Duration>) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -80,10 +146,37 @@ impl Listener {
         let signals = runtime.enter(Signals::new)?;
         // Nothing is ever sent: the thread ends when the sender is dropped.
         let (stop, stopped) = oneshot::channel();
+        let (root, given) = oneshot::channel();
+        let (pass, passed) = oneshot::channel();
+        let obey = obey(given, signals, limit, pass);
         thread::Builder::new()
             .name(String::from("resurgam-signals"))
-            .spawn(move || runtime.run(select(stopped, Box::pin(obey(root, signals)))))?;
-        Ok(Self { _stop: stop })
+            .spawn(move || runtime.run(select(stopped, Box::pin(obey))))?;
+        Ok(Self {
+            root: Some(root),
+            passed,
+            _stop: stop,
+        })
+    }
+
+    /// Says which root is stopped by a signal, also by one that has come already.
+    pub(crate) fn obey_for(&mut self, root: R) {
+        if let Some(given) = self.root.take() {
+            let _listens = given.send(root);
+        }
+    }
+
+    /// Waits until the bound of the stop has passed, and says what is to be told; for ever if there is none.
+    async fn bound_has_passed(self) -> String {
+        let Self {
+            root: _no_other,
+            passed,
+            _stop,
+        } = self;
+        match passed.await {
+            Ok(report) => report,
+            Err(_) => pending().await,
+        }
     }
 }
 
@@ -112,13 +205,34 @@ impl Drop for Background {
     }
 }
 
-/// Stops, kills and exits, with one signal after the other.
-async fn obey(root: impl Root, mut signals: Signals) {
+/// Stops, kills and exits, with one signal after the other, or with the end of the limit.
+async fn obey<R: Root>(
+    root: oneshot::Receiver<R>,
+    mut signals: Signals,
+    limit: Option<Duration>,
+    pass: oneshot::Sender<String>,
+) {
+    // Signals that come before are seen after it: nothing runs yet that could be stopped.
+    let Ok(root) = root.await else {
+        return;
+    };
     let name = signals.next().await.name;
     say(|| tracing::info!(target: "resurgam", signal = name, "stopping in order"));
-    // A command, which overtakes whatever is queued for the root.
-    root.link().core().stop();
+    // Commands, which overtake whatever is queued for the root.
+    let Some(limit) = limit else {
+        root.link().core().stop();
+        return hurry(&root, &mut signals).await;
+    };
+    root.stop_within(limit);
+    let hurried = pin!(hurry(&root, &mut signals));
+    let over = pin!(sleep(limit));
+    if let Either::Right(_) = select(hurried, over).await {
+        give_up(&root, limit, pass).await;
+    }
+}
 
+/// Kills and exits, with two more signals.
+async fn hurry(root: &impl Root, signals: &mut Signals) {
     let name = signals.next().await.name;
     say(|| tracing::warn!(target: "resurgam", signal = name, "dropping what still runs"));
     root.kill_what_runs();
@@ -126,9 +240,29 @@ async fn obey(root: impl Root, mut signals: Signals) {
     // A root whose arbiter is blocked has read neither of the two. This thread is not blocked.
     let signal = signals.next().await;
     say(|| tracing::error!(target: "resurgam", signal = signal.name, "exiting at once"));
+    bid_farewell();
     #[expect(clippy::exit, reason = "what a third signal is for")]
     std::process::exit(signal.exit_code);
 }
+
+/// The tree has not stopped within the limit. Whoever waits for it says so and returns; if that thread is blocked, too, the program ends here.
+async fn give_up(root: &impl Root, limit: Duration, pass: oneshot::Sender<String>) {
+    let path = root.link().core().path();
+    let report = format!("the tree `{path}` did not stop within {limit:?}");
+    // If it takes this, it drops the listener, and this thread ends while it sleeps.
+    let _waits = pass.send(report.clone());
+    sleep(PATIENCE).await;
+    bid_farewell();
+    print(&report);
+    #[expect(
+        clippy::exit,
+        reason = "a bound was given, and nobody else can keep it"
+    )]
+    std::process::exit(1);
+}
+
+/// How long the thread that waits for the tree has to take note that the bound has passed.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A signal that was caught.
 #[derive(Clone, Copy)]
@@ -167,10 +301,6 @@ impl Signals {
     }
 
     async fn next(&mut self) -> Caught {
-        use std::pin::pin;
-
-        use futures::future::Either;
-
         let interrupt = pin!(caught(self.interrupt.recv()));
         let terminate = pin!(caught(self.terminate.recv()));
         // One of the two is dropped. It has taken nothing: a signal that came meanwhile is noted in its stream, and seen next time.

@@ -2,14 +2,24 @@
 
 use std::process::ExitCode;
 
-use super::{Tree, signal::Root};
+use super::{
+    Tree,
+    signal::{Listener, Root},
+};
 
 /// As [`signal::run`](super::signal::run), and tells systemd meanwhile how the tree is, if the program was started by it.
-pub(crate) async fn run(tree: &Tree, root: Option<impl Root>) -> ExitCode {
+pub(crate) async fn run<R: Root>(
+    tree: &Tree,
+    root: Option<R>,
+    listener: Option<Listener<R>>,
+) -> ExitCode {
     #[cfg(unix)]
-    let code = unix::run(tree, root).await;
+    let code = unix::run(tree, root, listener).await;
     #[cfg(not(unix))]
-    let code = super::signal::run(tree, root).await;
+    let code = {
+        drop(root);
+        super::signal::run(tree, listener).await
+    };
     code
 }
 
@@ -25,7 +35,7 @@ mod unix {
         tree::{
             Tree,
             error::result,
-            signal::{self, Root},
+            signal::{self, Listener, Root},
         },
         user_value::say,
     };
@@ -37,11 +47,15 @@ mod unix {
         Untold,
     }
 
-    pub(super) async fn run(tree: &Tree, root: Option<impl Root>) -> ExitCode {
+    pub(super) async fn run<R: Root>(
+        tree: &Tree,
+        root: Option<R>,
+        listener: Option<Listener<R>>,
+    ) -> ExitCode {
         let mut stopping = Stopping::Untold;
         let code = {
             // Polled first, so that signals are listened to before `READY=1` is told: whoever is told may answer with a signal at once.
-            let run = pin!(signal::run(tree, root.clone()));
+            let run = pin!(signal::run(tree, listener));
             let tell = pin!(tell(tree, root.as_ref(), &mut stopping));
             match select(run, tell).await {
                 Either::Left((code, _)) => code,

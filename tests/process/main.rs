@@ -10,6 +10,7 @@ mod capture;
 mod ending;
 mod orphans;
 mod output;
+mod program;
 mod readiness;
 mod stopping;
 mod support;
