@@ -64,8 +64,9 @@
 //! The mailbox belongs to the service and not to the incarnation. A panic loses the message that was being handled, and its sender gets
 //! [`MailboxError::Closed`](actix::MailboxError::Closed); everything that is queued waits for the next incarnation, and every
 //! [`Addr`](actix::Addr), [`WeakAddr`](actix::WeakAddr) and [`Recipient`](actix::Recipient) stays valid. While the service is down `do_send` queues, and
-//! `send` and `try_send` feel the mailbox capacity. Timers, spawned futures and replies that were still being computed end with the
-//! incarnation. When the service is removed, or its supervisor ends, queued and later messages fail at once.
+//! `send` and `try_send` feel the mailbox capacity; once it has ended for good, messages are refused until it is started again, see
+//! [`WhileDown`]. Timers, spawned futures and replies that were still being computed end with the incarnation. When the service is removed,
+//! or its supervisor ends, queued and later messages fail at once. [`ServiceRef::why_closed`] says which of all that it was.
 //!
 //! A panic is printed once, by the hook that was installed when the first supervisor was started; its message and place are in the event.
 //! `panic = "abort"` is not supported: the process ends, as ever.

@@ -265,7 +265,8 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// Sets how many messages [`Addr::send`] and [`Addr::try_send`] may queue, 16 by default, as in actix; 0 is unbounded.
     ///
-    /// [`Addr::do_send`] ignores the capacity. While the service is down the queue fills and is kept. The mailbox of a supervisor is
+    /// [`Addr::do_send`] ignores the capacity. While the service is down the queue fills and is kept, as
+    /// [`while_down`](Self::while_down) says. The mailbox of a supervisor is
     /// unbounded whatever is said here: a request is in it, and will be done, once it was sent.
     pub fn mailbox_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;

@@ -21,7 +21,7 @@ pub enum EndedAs {
     Finished,
     /// It failed too often, and was given up.
     GaveUp,
-    /// Its arbiter is gone, and it with it.
+    /// Its arbiter is gone, and it with it; or it is out of reach on a thread that is blocked, for ever or until that is back.
     Lost,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Display for EndedAs {
         f.write_str(match self {
             Self::Finished => "has finished",
             Self::GaveUp => "was given up",
-            Self::Lost => "was lost with its arbiter",
+            Self::Lost => "is lost with its thread",
         })
     }
 }

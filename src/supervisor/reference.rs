@@ -130,7 +130,8 @@ impl SupervisorRef {
             .unwrap_or(Err(RemoveError::SupervisorGone))
     }
 
-    /// Stops a service and keeps it: its address stays valid and its mailbox goes on queueing.
+    /// Stops a service and keeps it: its address stays valid and its mailbox goes on queueing, unless its
+    /// [`while_down`](ServiceSpec::while_down) says otherwise.
     ///
     /// [`restart`](Self::restart) starts it again.
     ///

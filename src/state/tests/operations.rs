@@ -1,6 +1,7 @@
 //! Operations in every state.
 
 use super::{super::output::Unready, *};
+use crate::policy::WhileDown;
 
 /// A bench whose service `a` is in a state.
 fn in_state(state: ServiceState) -> Bench {
@@ -373,4 +374,53 @@ fn counts_follow_the_services() {
         failed: 0,
     };
     assert_eq!(bench.state.counts(), expected);
+}
+
+/// What becomes of messages to a service in each of these states.
+#[test]
+fn senders_are_refused_as_the_rules_of_the_service_say() {
+    let senders = |while_down| {
+        let mut rules = named("a");
+        rules.rare().while_down = while_down;
+        rules.rare().backoff = Backoff::constant(seconds(5));
+        rules.rare().limit = Some((RestartLimit::window(1, seconds(60)), OnLimit::GiveUp));
+        let mut bench = Bench::running(unlimited(), vec![rules]);
+        let mut seen = Vec::new();
+        let mut look = |bench: &Bench| {
+            let slot = bench.state.services.named("a").unwrap();
+            let service = &bench.state.services[slot];
+            seen.push(service.senders(service.phase()) == Senders::Refused);
+        };
+        look(&bench);
+        bench.fail("a");
+        assert_eq!(bench.state_of("a"), ServiceState::BackingOff);
+        look(&bench);
+        let token = bench.token("a");
+        bench.state.stop(token, Waiter(1), bench.now).unwrap();
+        bench.run();
+        assert_eq!(bench.state_of("a"), ServiceState::Stopped);
+        look(&bench);
+        bench.state.restart(token, Waiter(2), bench.now).unwrap();
+        bench.run();
+        bench.ready("a");
+        bench.fail("a");
+        assert_eq!(bench.state_of("a"), ServiceState::Failed);
+        look(&bench);
+        bench.state.lost(token, bench.now);
+        bench.run();
+        look(&bench);
+        seen
+    };
+    // Ready, backing off, stopped, given up, lost.
+    let expected = [
+        (
+            WhileDown::RefuseWhenEnded,
+            [false, false, false, true, true],
+        ),
+        (WhileDown::Refuse, [false, true, true, true, true]),
+        (WhileDown::Queue, [false; 5]),
+    ];
+    for (while_down, expected) in expected {
+        assert_eq!(senders(while_down), expected, "{while_down:?}");
+    }
 }
