@@ -244,16 +244,16 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         let mut first = None;
         match mem::replace(&mut self.state, CellState::Vacant) {
             CellState::Running(incarnation) => {
+                let supervisor = self.host.link().core().kind() == ServiceKind::Supervisor;
                 let mut caught = None;
                 first = self.host.tear_down(incarnation, |host, actor| {
-                    // Not there for a cell that is written off.
-                    let Some(mut factory) = host.take_factory() else {
-                        return drop(actor);
-                    };
-                    let rest = guard(|| factory.take_back(actor));
-                    host.put_factory(factory);
-                    // Dropped by itself: the actor may take its time, and its factory is not to be lost with it.
-                    rest.map_or_else(|panic| caught = Some(panic), drop);
+                    // What a supervisor works on is kept by its factory, which is not there for a cell that is written off. Any other actor is
+                    // dropped without one: it may take its time, and its factory is not to be lost with it.
+                    if supervisor && let Some(mut factory) = host.take_factory() {
+                        let rest = guard(|| factory.take_back(actor));
+                        host.put_factory(factory);
+                        rest.map_or_else(|panic| caught = Some(panic), drop);
+                    }
                 });
                 first = first.or(caught);
             }

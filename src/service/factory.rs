@@ -21,6 +21,7 @@ pub(crate) trait Factory<A: Actor>: Send {
     fn make(&mut self, context: StartContext) -> Making<A>;
 
     /// Called with the actor of an incarnation that is over, however it ended. Returns it to be dropped, unless the factory keeps it.
+    /// For supervisors alone: others are dropped without asking.
     ///
     /// Futures and timers of the incarnation are dropped by then, and its end is not told yet. Not called for an actor in actix's own
     /// context, which keeps its actor.
