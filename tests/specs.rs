@@ -133,6 +133,77 @@ async fn refused_change_of_a_running_supervisor_changes_nothing() {
 }
 
 #[actix::test]
+async fn supervisor_whose_spec_makes_no_sense_is_refused_when_it_is_added() {
+    time::pause();
+    let second = Duration::from_secs(1);
+    let specs = [
+        (
+            SupervisorSpec::default().on_limit(OnLimit::GiveUp),
+            ("on_limit", "GiveUp"),
+        ),
+        (
+            SupervisorSpec::default().limit(RestartLimit::window(1, Duration::ZERO)),
+            ("limit.within", "0ns"),
+        ),
+        (
+            SupervisorSpec::default().limit(RestartLimit::window(1, second).jitter(0.5)),
+            ("limit.jitter", "0.5"),
+        ),
+        (
+            SupervisorSpec::default().more_important(|_, _| true),
+            ("more_important", "a function"),
+        ),
+    ];
+    let root = SupervisorActor::with_defaults("root");
+    let root = root.start().await.unwrap();
+    for (spec, (field, value)) in specs {
+        let nested = || {
+            let below = SupervisorActor::new("below", spec.clone());
+            ServiceSpec::supervisor(below)
+        };
+        let names = |refused: &AddError| {
+            let AddError::Spec(SpecError::InvalidValue {
+                field: f, value: v, ..
+            }) = refused
+            else {
+                panic!("{refused}");
+            };
+            assert_eq!((*f, &**v), (field, value));
+        };
+        names(&root.add(nested()).await.unwrap_err());
+        match root.add_and_wait(nested()).await.unwrap_err() {
+            StartError::Refused(refused) => names(&refused),
+            other => panic!("{other}"),
+        }
+        names(
+            &SupervisorActor::with_defaults("other")
+                .add(nested())
+                .unwrap_err(),
+        );
+    }
+    assert!(root.services().await.unwrap().is_empty());
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn build_function_is_refused_by_a_supervisor_that_runs() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root");
+    let root = root.start().await.unwrap();
+    let spec = SupervisorSpec::default().build(|_| Ok::<_, AddError>(()));
+    let refused = root.reconfigure(spec).await.unwrap_err();
+    assert!(
+        matches!(
+            &refused,
+            ReconfigureError::Spec(SpecError::InvalidValue { field: "build", value, .. })
+                if value == "a function"
+        ),
+        "{refused}"
+    );
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
 async fn operation_on_a_token_of_another_supervisor_is_a_typed_error() {
     time::pause();
     let one = SupervisorActor::with_defaults("one").start().await.unwrap();

@@ -37,7 +37,7 @@ impl Backoff {
         }
     }
 
-    /// A delay that starts with `base`, doubles each time, and stays at `max`.
+    /// A delay that starts with `base`, which is above zero, doubles each time, and stays at `max`.
     pub const fn exponential(base: Duration, max: Duration) -> Self {
         Self {
             base,
@@ -81,6 +81,14 @@ impl Backoff {
                 "backoff.factor",
                 &self.factor,
                 "a finite number of at least 1",
+            ));
+        }
+        let plain = Self::none();
+        if self.base.is_zero() && *self != plain {
+            return Err(SpecError::value(
+                "backoff.base",
+                &"0ns",
+                "a duration above zero, or `Backoff::none` as it is",
             ));
         }
         if self.max < self.base {

@@ -39,6 +39,9 @@ pub enum RestartLimit {
     },
     /// No limit.
     Unlimited,
+    /// A limit with a setting that has no meaning for it: refused by whoever is given it.
+    #[doc(hidden)]
+    Refused(Box<SpecError>),
 }
 
 impl RestartLimit {
@@ -70,22 +73,38 @@ impl RestartLimit {
         Self::Unlimited
     }
 
-    /// Sets up to which fraction of itself a pause is prolonged at random: 0.0 by default. Failure decay only.
+    /// Sets up to which fraction of itself a pause is prolonged at random: 0.0 by default. Failure decay only; another limit with this is
+    /// refused.
     #[must_use]
     pub fn jitter(mut self, fraction: f64) -> Self {
-        if let Self::Decay { jitter, .. } = &mut self {
-            *jitter = fraction;
+        match &mut self {
+            Self::Decay { jitter, .. } => *jitter = fraction,
+            _ => self = self.refuse("limit.jitter", &fraction),
         }
         self
     }
 
-    /// Sets how long a pause may last in all: by default for as long as failures prolong it. Failure decay only.
+    /// Sets how long a pause may last in all: by default for as long as failures prolong it. Failure decay only; another limit with this is
+    /// refused.
     #[must_use]
     pub fn max_pause(mut self, longest: Duration) -> Self {
-        if let Self::Decay { max_pause, .. } = &mut self {
-            *max_pause = Some(longest);
+        match &mut self {
+            Self::Decay { max_pause, .. } => *max_pause = Some(longest),
+            _ => self = self.refuse("limit.max_pause", &format_args!("{longest:?}")),
         }
         self
+    }
+
+    /// This limit with a setting that is of failure decay alone. The first of several counts.
+    fn refuse(self, field: &'static str, value: &impl ToString) -> Self {
+        match self {
+            refused @ Self::Refused(_) => refused,
+            _ => Self::Refused(Box::new(SpecError::value(
+                field,
+                value,
+                "none, because only a limit by failure decay has it",
+            ))),
+        }
     }
 
     /// Refuses what makes no sense.
@@ -95,9 +114,13 @@ impl RestartLimit {
                 decay,
                 threshold,
                 jitter,
+                max_pause,
                 ..
             } => {
                 not_zero("limit.decay", *decay)?;
+                if let Some(longest) = max_pause {
+                    not_zero("limit.max_pause", *longest)?;
+                }
                 fraction("limit.jitter", *jitter)?;
                 if threshold.is_nan() || *threshold < 0.0 {
                     return Err(SpecError::value(
@@ -110,6 +133,7 @@ impl RestartLimit {
             }
             Self::Window { within, .. } => not_zero("limit.within", *within),
             Self::Unlimited => Ok(()),
+            Self::Refused(error) => Err((**error).clone()),
         }
     }
 }
@@ -166,7 +190,7 @@ impl LimitCounter {
                 self.count > threshold
             }
             RestartLimit::Window { max, within } => self.slide(max, within, now),
-            RestartLimit::Unlimited => false,
+            RestartLimit::Unlimited | RestartLimit::Refused(_) => false,
         };
         if exceeded {
             Tally::Exceeded
@@ -186,7 +210,7 @@ impl LimitCounter {
                 Some(oldest) => within.saturating_sub(now.saturating_duration_since(*oldest)),
                 None => within,
             },
-            RestartLimit::Unlimited => Duration::ZERO,
+            RestartLimit::Unlimited | RestartLimit::Refused(_) => Duration::ZERO,
         }
     }
 
@@ -212,7 +236,7 @@ impl LimitCounter {
                     .partition_point(|at| now.saturating_duration_since(*at) >= within);
                 (self.recent.len() - expired) as f64
             }
-            RestartLimit::Unlimited => 0.0,
+            RestartLimit::Unlimited | RestartLimit::Refused(_) => 0.0,
         }
     }
 

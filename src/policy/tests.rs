@@ -498,3 +498,60 @@ fn name_that_would_forge_a_line_or_is_endless_is_refused_and_printed_on_one_line
         "name `a\\n'b'` is refused: it contains a control character"
     );
 }
+
+#[test]
+fn setting_that_would_be_ignored_is_refused_with_its_field_and_value() {
+    let (ms, second) = (Duration::from_millis(1), Duration::from_secs(1));
+    let limits = [
+        (
+            RestartLimit::window(1, second).jitter(0.5),
+            "limit.jitter",
+            "0.5",
+        ),
+        (
+            RestartLimit::unlimited().max_pause(second),
+            "limit.max_pause",
+            "1s",
+        ),
+        // The first of several counts.
+        (
+            RestartLimit::window(1, second).max_pause(ms).jitter(0.5),
+            "limit.max_pause",
+            "1ms",
+        ),
+        (
+            RestartLimit::decay(second, 1.0, second).max_pause(Duration::ZERO),
+            "limit.max_pause",
+            "0ns",
+        ),
+    ];
+    for (limit, field, value) in limits {
+        assert_refused(limit.validate(), field, value);
+    }
+    let backoffs = [
+        Backoff::exponential(Duration::ZERO, second),
+        Backoff::exponential(Duration::ZERO, Duration::ZERO),
+        Backoff::none().jitter(0.5),
+        Backoff::none().factor(3.0),
+        Backoff::constant(Duration::ZERO).reset_after(second),
+    ];
+    for backoff in backoffs {
+        assert_refused(backoff.validate(), "backoff.base", "0ns");
+    }
+    Backoff::none().validate().unwrap();
+    Backoff::constant(Duration::ZERO).validate().unwrap();
+    Backoff::exponential(ms, second)
+        .jitter(0.5)
+        .validate()
+        .unwrap();
+    let decay = RestartLimit::decay(second, 1.0, second);
+    decay.jitter(0.5).max_pause(second).validate().unwrap();
+}
+
+fn assert_refused(checked: Result<(), SpecError>, field: &str, value: &str) {
+    let refused = checked.unwrap_err();
+    assert!(
+        matches!(&refused, SpecError::InvalidValue { field: f, value: v, .. } if *f == field && v == value),
+        "{refused}"
+    );
+}

@@ -47,6 +47,13 @@ impl SupervisorRules {
                 "Pause or Escalate, because only a service can give up",
             ));
         }
+        if self.more_important.is_some() && self.fatal.is_none() && self.binding == Binding::Loose {
+            return Err(SpecError::value(
+                "more_important",
+                &"a function",
+                "`fatal` as well, without which no error is ranked",
+            ));
+        }
         self.limit.validate()
     }
 }
@@ -128,6 +135,8 @@ pub(crate) struct RareRules {
     pub(crate) requires: Vec<Arc<str>>,
     /// The names that it is restarted with; each is required as well.
     pub(crate) binds_to: Vec<Arc<str>>,
+    /// What is wrong with what the service is made of, to be said when it is added.
+    pub(crate) refused: Option<SpecError>,
     /// What becomes of messages while it is down.
     pub(crate) while_down: WhileDown,
 }
@@ -216,6 +225,9 @@ impl RareRules {
     }
 
     fn validate(&self) -> Result<(), SpecError> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
+        }
         self.backoff.validate()?;
         if let Some((limit, _)) = &self.limit {
             limit.validate()?;

@@ -167,6 +167,11 @@ impl Core {
         &self.name
     }
 
+    /// What is wrong with the spec, if anything is.
+    pub(super) const fn refused(&self) -> Option<&SpecError> {
+        self.refused.as_ref()
+    }
+
     /// Checks the name and the spec, whose setters accept anything.
     pub(super) fn validate(&self) -> Result<(), AddError> {
         check_name(&self.name)?;

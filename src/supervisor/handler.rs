@@ -78,6 +78,7 @@ request!(message::Report, ask_now, |core, _| core.report());
 request!(message::Services, ask_now, |core, _| core.summaries());
 // The rules before are dropped with the closures of users that are in them, each in its guard.
 request!(message::Reconfigure, ask_now, |core, msg| {
+    msg.0.check_running()?;
     core.state.reconfigure(msg.0.rules, now()).map(drop)
 });
 

@@ -6,7 +6,6 @@ use super::actor::{Core, SupervisorActor};
 use crate::{
     policy::{Readiness, ServiceError, Shutdown},
     service::{Factory, Idle, Making, ServiceContext, ServiceSpec, StartContext, StartError},
-    state::AddError,
 };
 
 impl ServiceSpec<SupervisorActor> {
@@ -15,36 +14,37 @@ impl ServiceSpec<SupervisorActor> {
     /// It is ready when all services are that it was given before its first start, stops all when it is stopped ([`Shutdown::Infinity`] by
     /// default), and keeps them, with their addresses, when it is restarted itself. Such a restart is never stricter than the life before: one
     /// that was added later, or was down, does not fail the start. Those of the first start begin anew, also if they had given up or were
-    /// stopped; what was added later goes on waiting for what it requires or for its own delay, or stays given up. Those that were added after its first start and are
-    /// [`Temporary`](crate::RestartType::Temporary) end with the life that they were added to.
+    /// stopped; what was added later goes on waiting for what it requires or for its own delay, or stays given up. Those that were
+    /// added after its first start and are [`Temporary`](crate::RestartType::Temporary) end with the life that they were added to.
+    ///
+    /// If its [`SupervisorSpec`](crate::SupervisorSpec) makes no sense, [`add`](crate::SupervisorRef::add) refuses it.
     pub fn supervisor(supervisor: SupervisorActor) -> Self {
         let name = Arc::clone(supervisor.core.name());
-        // Checked here and told by the factory, since this cannot fail: the service that fails to start says what is wrong.
+        // Said by whoever it is added to, since this cannot fail.
+        let refused = supervisor.core.refused().cloned();
         let factory = SupervisorFactory {
-            refused: supervisor.core.validate().err(),
             core: Some(supervisor.core),
         };
         // No limit by default: each of its services has one, and the supervisor ends when they have.
-        Self::with_factory(name, Box::new(factory))
+        let mut spec = Self::with_factory(name, Box::new(factory))
             .readiness(Readiness::Explicit)
-            .shutdown(Shutdown::Infinity)
+            .shutdown(Shutdown::Infinity);
+        if refused.is_some() {
+            spec.rules.rare().refused = refused;
+        }
+        spec
     }
 }
 
 /// The factory of a supervisor below another one: keeps the core between two incarnations.
 struct SupervisorFactory {
-    /// What is wrong with the spec. Such a supervisor fails at each start.
-    refused: Option<AddError>,
     /// `None` while an incarnation has it, and after a panic of [`Core::end_incarnation`].
     core: Option<Box<Core>>,
 }
 
 impl Factory<SupervisorActor> for SupervisorFactory {
     fn make(&mut self, _: StartContext) -> Making<SupervisorActor> {
-        let core = match &self.refused {
-            Some(error) => Err(StartError::Refused(error.clone())),
-            None => self.core.take().ok_or(StartError::SupervisorGone),
-        };
+        let core = self.core.take().ok_or(StartError::SupervisorGone);
         let actor = core.map(|core| SupervisorActor { core });
         Making::Done(actor.map_err(ServiceError::new))
     }

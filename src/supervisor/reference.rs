@@ -249,7 +249,7 @@ impl SupervisorRef {
     ///
     /// # Errors
     ///
-    /// The value that was refused, and its field; everything is then as it was.
+    /// The value that was refused, and its field, as a [`build`](SupervisorSpec::build) function, which belongs to the start; everything is then as it was.
     ///
     /// # Cancel safety
     ///

@@ -8,7 +8,9 @@ use std::{
 
 use super::builder::{Build, BuildFn};
 use crate::{
-    policy::{AutoShutdown, IntoServiceError, OnLimit, RestartLimit, ServiceError, Strategy},
+    policy::{
+        AutoShutdown, IntoServiceError, OnLimit, RestartLimit, ServiceError, SpecError, Strategy,
+    },
     service::guard,
     state::SupervisorRules,
     user_value::UserValue,
@@ -110,7 +112,7 @@ impl SupervisorSpec {
 
     /// Ranks fatal errors: reports whether the first argument outweighs the second, which is kept so far.
     ///
-    /// By default the first fatal error is the one that [`join`](crate::SupervisorRef::join) returns.
+    /// By default the first fatal error is the one that [`join`](crate::SupervisorRef::join) returns. Refused without [`fatal`](Self::fatal).
     pub fn more_important(
         mut self,
         outweighs: impl Fn(&ServiceError, &ServiceError) -> bool + Send + Sync + 'static,
@@ -168,6 +170,20 @@ impl SupervisorSpec {
             (*build)(services).map_err(E::into_service_error)
         })));
         self
+    }
+}
+
+impl SupervisorSpec {
+    /// Refuses what a supervisor that was made already cannot take over.
+    pub(super) fn check_running(&self) -> Result<(), SpecError> {
+        if self.build.is_some() {
+            return Err(SpecError::value(
+                "build",
+                &"a function",
+                "none, because the services of a running supervisor stay",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -286,7 +286,9 @@ async fn build_function_that_panics_when_a_reconfigure_drops_it_does_not_end_its
         Ok::<_, AddError>(())
     });
 
-    root.reconfigure(spec).await.unwrap();
+    // A running supervisor is not built anew: refused, and dropped with what it holds.
+    let refused = root.reconfigure(spec).await.unwrap_err();
+    assert!(refused.to_string().contains("`build`"), "{refused}");
 
     assert_eq!(service.send(Generation).await, Ok(0));
     assert_alive(&root).await;
