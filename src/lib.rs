@@ -68,8 +68,15 @@
 //! [`WhileDown`]. Timers, spawned futures and replies that were still being computed end with the incarnation. When the service is removed,
 //! or its supervisor ends, queued and later messages fail at once. [`ServiceRef::why_closed`] says which of all that it was.
 //!
-//! A panic is printed once, by the hook that was installed when the first supervisor was started; its message and place are in the event.
-//! `panic = "abort"` is not supported: the process ends, as ever.
+//! A panic is printed once, by the hook that the program has installed; its message and place are in the event. The place is that of the
+//! panic itself, also if it is caught and raised again; it is unknown if it is raised anew on another thread, or by
+//! [`resume_unwind`](std::panic::resume_unwind) with something else. A panic whose hook was set by the program after the start, and that
+//! keeps the hook before without calling it, has no place the first time. `panic = "abort"` is not supported: the process ends, as ever; and
+//! so it does when a stack overflows, which is no panic.
+//!
+//! What is dropped after a panic does not see it, unless it is on the stack of the code that panics: [`std::thread::panicking`] is `false` when actor,
+//! futures and messages are dropped, and a [`std::sync::MutexGuard`] that a spawned future holds does not poison its mutex. Subscriptions
+//! that are made in `started` and given to something that outlives the incarnation multiply with each life.
 //!
 //! # Restarts
 //!

@@ -461,3 +461,54 @@ fn panic_is_printed_once_by_the_standard_hook() {
     assert_eq!(printed.matches("broken in Handler").count(), 1, "{printed}");
     assert_eq!(printed.matches("panicked at").count(), 1, "{printed}");
 }
+
+/// Says whether its thread unwinds when it is dropped.
+struct Witness(Arc<Mutex<Vec<bool>>>);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push(std::thread::panicking());
+    }
+}
+
+struct Observed {
+    _own: Witness,
+    seen: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Actor for Observed {
+    type Context = ServiceContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let held = Witness(Arc::clone(&self.seen));
+        ctx.spawn(wrap_future(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        }));
+    }
+}
+
+impl Handler<Touch> for Observed {
+    type Result = ();
+    fn handle(&mut self, _: Touch, _: &mut Self::Context) {
+        panic!("broken in a handler");
+    }
+}
+
+#[actix::test]
+async fn what_is_dropped_after_a_panic_does_not_see_it() {
+    time::pause();
+    let root = root().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&seen);
+    let spec = ServiceSpec::new("observed", move || Observed {
+        _own: Witness(Arc::clone(&shared)),
+        seen: Arc::clone(&shared),
+    });
+    let observed = root.add_and_wait(spec).await.unwrap();
+    assert_eq!(observed.send(Touch).await, Err(MailboxError::Closed));
+    root.remove(observed.token()).await.unwrap();
+    // The actor and the future of both incarnations.
+    assert_eq!(*seen.lock().unwrap(), [false; 4]);
+    root.shutdown().await.unwrap();
+}

@@ -83,6 +83,20 @@ async fn panic_ends_the_tree_where_the_first_failure_does() {
 }
 
 #[actix::test]
+async fn panic_is_fatal_where_an_error_is() {
+    time::pause();
+    let log = Log::default();
+    let root = root_with(unlimited().fatal(|_| true)).await;
+    let a = add(&root, spec("a", &log)).await;
+    a.do_send(crash());
+    let ended = joined(&root).await.unwrap_err();
+    let JoinError::Fatal { path, .. } = &ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(&**path, "root/a");
+}
+
+#[actix::test]
 async fn panic_is_reported_with_what_it_carried_and_its_place() {
     time::pause();
     let log = Log::default();

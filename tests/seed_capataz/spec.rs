@@ -134,6 +134,12 @@ async fn snapshot_tells_name_and_path_of_a_service() {
     assert_eq!(services[0].path(), "root/a");
     assert_eq!(services[0].state(), ServiceState::Ready);
     assert!(services[0].type_name().ends_with("Probe"));
+    // And whether it is a supervisor.
+    let sub = ServiceSpec::supervisor(SupervisorActor::with_defaults("sub"));
+    root.add_and_wait(sub).await.unwrap();
+    let services = root.services().await.unwrap();
+    assert_eq!(services[1].path(), "root/sub");
+    assert!(services[1].type_name().ends_with("SupervisorActor"));
 }
 
 #[actix::test]

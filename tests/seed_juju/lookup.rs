@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use resurgam::{Backoff, LookupError, Readiness, ServiceState, ServiceSummary, SupervisorGone};
 use tokio::time::{self, Instant};
 
@@ -151,16 +152,33 @@ async fn lookups_across_restarts_never_find_another_service() {
     let log = Log::default();
     let root = root().await;
     let names = ["a", "b", "c", "d", "e"];
+    let mut services = Vec::new();
     for name in names {
-        add(&root, spec(name, &log)).await;
+        services.push(add(&root, spec(name, &log)).await);
     }
-    for round in 0..20 {
-        for name in names {
-            let path = format!("root/{name}");
-            let found = root.when_ready::<Probe>(path.as_str()).await.unwrap();
-            assert_eq!(found.path(), path);
-            assert_eq!(found.send(fail("boom")).await, Ok(round));
+    for round in 1..=20 {
+        for service in &services {
+            service.do_send(fail("boom"));
         }
+        // Before, while and after all of them are down.
+        for _ in 0..3 {
+            let looking = names.map(|name| root.lookup::<Probe>(format!("root/{name}")));
+            for (found, service) in join_all(looking).await.into_iter().zip(&services) {
+                assert_eq!(found.unwrap(), *service);
+            }
+            tokio::task::yield_now().await;
+        }
+        quiet().await;
+        let waiting = names.map(|name| root.when_ready::<Probe>(format!("root/{name}")));
+        for (found, service) in join_all(waiting).await.into_iter().zip(&services) {
+            assert_eq!(found.unwrap(), *service);
+        }
+        let summaries = root.services().await.unwrap();
+        assert!(
+            summaries
+                .iter()
+                .all(|service| service.generation() == round)
+        );
     }
     root.shutdown().await.unwrap();
 }

@@ -78,7 +78,10 @@ async fn service_ends_the_whole_tree_and_the_root_tells_who_it_was() {
         log.take();
         service.do_send(act);
         let error = patiently(root.join()).await.unwrap_err();
-        assert!(matches!(error, JoinError::Terminated { .. }), "{error}");
+        let JoinError::Terminated { path, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(&*path, service.path());
         assert_eq!(log.take(), ["-a", "-sibling"]);
     }
 }
