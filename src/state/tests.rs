@@ -12,6 +12,7 @@ mod liveness;
 mod operations;
 mod random;
 mod scope;
+mod sequence;
 mod starting;
 mod stopping;
 mod strategies;
