@@ -8,15 +8,15 @@ use crate::{
     state::{EndedAs, Mirrored, Senders},
 };
 
-struct Worker;
+struct Leaf;
 
-impl Actor for Worker {
+impl Actor for Leaf {
     type Context = Context<Self>;
 }
 
 /// A service of the supervisor with this number.
 fn link(supervisor: SupervisorId, slot: u32, path: &str) -> Arc<dyn AnyLink> {
-    let (sender, _) = channel::<Worker>(1);
+    let (sender, _) = channel::<Leaf>(1);
     let (parent, _) = Parent::new();
     Arc::new(Link::new(
         ServiceToken::issue(supervisor, slot),
