@@ -240,7 +240,8 @@ impl<A: Actor> ServiceSpec<A> {
     ///
     /// May be called several times. A later restart of the sibling leaves this service alone;
     /// see [`binds_to`](Self::binds_to). A supervisor that starts with this service and without the sibling fails to start; a service that
-    /// is added later waits until the sibling is there, which its [`ServiceBlocked`](crate::EventKind::ServiceBlocked) event says.
+    /// is added later waits until the sibling is there, which its [`ServiceBlocked`](crate::EventKind::ServiceBlocked) event says. So
+    /// does one that has run before and is started again with its supervisor after the sibling was removed.
     pub fn requires(mut self, name: impl Into<Arc<str>>) -> Self {
         self.rules.rare().requires.push(name.into());
         self
