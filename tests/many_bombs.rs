@@ -13,14 +13,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use actix::prelude::*;
 use resurgam::{
     Placement, ServiceContext, ServiceRef, ServiceSpec, SupervisorActor, SupervisorRef,
 };
-use tokio::time;
+use tokio::task::yield_now;
 
 /// More than twice as many as were dropped one by one at first.
 const MANY: usize = 140_000;
@@ -120,10 +119,10 @@ async fn assert_bombs_harm_nobody<A: Takes>() {
         }
         root.remove(service.token()).await.unwrap();
         while count.load(Ordering::SeqCst) < MANY {
-            time::sleep(Duration::from_millis(1)).await;
+            yield_now().await;
         }
         while service.connected() {
-            time::sleep(Duration::from_millis(1)).await;
+            yield_now().await;
         }
         drop(service);
         assert_eq!(count.load(Ordering::SeqCst), MANY);
@@ -153,7 +152,7 @@ async fn assert_mailbox_is_closed<A: Takes>() {
     A::send_again(service.addr(), &count);
     root.remove(service.token()).await.unwrap();
     while service.connected() {
-        time::sleep(Duration::from_millis(1)).await;
+        yield_now().await;
     }
     assert_eq!(root.counts().await.unwrap().services, 0);
     root.shutdown().await.unwrap();

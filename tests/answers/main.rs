@@ -9,4 +9,5 @@
 mod between;
 mod drops;
 mod left;
+mod storm;
 mod support;
