@@ -132,7 +132,7 @@ impl Storm {
 
     fn leaf(&self) -> Option<ServiceRef<Leaf>> {
         let leaves = self.leaves.borrow();
-        let index = self.dice.roll(leaves.len() as u64) as usize;
+        let index = self.dice.roll(leaves.len() as u64).try_into().unwrap_or(0);
         leaves.get(index).cloned()
     }
 
