@@ -244,7 +244,7 @@ impl Storm {
 async fn whatever_is_asked_of_a_supervisor_at_whatever_time_is_answered() {
     time::pause();
     let seeds = std::env::var("RESURGAM_STORM_SEEDS").ok();
-    let seeds: u64 = seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(30);
+    let seeds: u64 = seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(100);
     for seed in 0..seeds {
         let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Storm::new(seed).await.rage(seed).await;
