@@ -103,7 +103,7 @@ pub enum EventKind {
     },
     /// The first message was refused since a service is down, see [`WhileDown`](crate::WhileDown). Others may follow, and are not told.
     MessagesRefused,
-    /// A service was forgotten, and its name is free.
+    /// A service was forgotten, and its name is free. If it was a supervisor, its services follow, each with an event of its own.
     ServiceRemoved {
         /// Why it ended.
         reason: ExitReason,

@@ -377,6 +377,20 @@ impl SupervisorState {
         }
     }
 
+    /// Forgets all services, the last one first: the supervisor itself is forgotten, and nobody will ask for them again.
+    ///
+    /// What still runs is left out: only a supervisor whose thread hangs has such services then, and they go on.
+    pub(crate) fn forget_all(&mut self, now: Instant) {
+        self.set_input(Input::Remove, None);
+        let all: Vec<u32> = self.services.in_order().rev().collect();
+        for slot in all {
+            if !self.services[slot].phase().is_live() {
+                let reason = self.services[slot].last_exit();
+                dependencies::forget(self, slot, &reason, now);
+            }
+        }
+    }
+
     /// Moves the supervisor, and its services with it, to another place in the tree.
     pub(crate) fn relocate(&mut self, path: Arc<str>) {
         if path != self.path {

@@ -431,6 +431,15 @@ impl Drop for Core {
         // Something is left to do for a root that has panicked or is lost, since it has no factory that would take the core back.
         self.scope.drop_run();
         self.clean_up();
+        // Whoever still waits has asked this supervisor, which is gone: that is what it is told, and not what becomes of a service.
+        self.answers.drop_operations();
+        // Of a supervisor that was removed: its services are removed with it, and those who listen are told of each. When a whole tree ends,
+        // the end of its root is told instead.
+        if self.cells.tree().is_some_and(|tree| !tree.is_closing()) {
+            self.listen();
+            self.state.forget_all(now());
+            self.carry_out(None);
+        }
     }
 }
 

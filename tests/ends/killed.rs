@@ -11,8 +11,8 @@ use std::{
 use actix::prelude::*;
 use futures::join;
 use resurgam::{
-    ExitReason, RestartError, ServiceContext, ServiceSpec, ServiceState, Shutdown, SupervisorActor,
-    SupervisorRef,
+    EventKind, ExitReason, RestartError, ServiceContext, ServiceSpec, ServiceState, Shutdown,
+    SupervisorActor, SupervisorRef,
 };
 use tokio::time;
 
@@ -212,5 +212,62 @@ async fn what_failed_in_an_earlier_life_is_not_in_the_report_of_a_later_one() {
         assert!(report.is_clean(), "{how:?}: {report}");
         assert!(root.shutdown().await.unwrap().is_clean());
         time::resume();
+    }
+}
+
+/// The paths of the services that are removed with this one.
+async fn removed_with(root: &SupervisorRef, supervisor: &SupervisorRef) -> Vec<String> {
+    let mut events = root.events();
+    let removed = patiently(root.remove(supervisor.token()), "a removal").await;
+    removed.unwrap();
+    let mut gone = Vec::new();
+    while let Ok(Some(event)) = time::timeout(Duration::from_secs(60), events.next()).await {
+        if matches!(event.kind(), EventKind::ServiceRemoved { .. }) {
+            gone.push(event.path().to_owned());
+        }
+    }
+    gone.sort_unstable();
+    gone
+}
+
+/// A listener that counts services up and down is told of each one that is gone, and once.
+#[actix::test]
+async fn services_below_a_supervisor_that_is_removed_are_removed_with_it() {
+    time::pause();
+    for how in WAYS {
+        let (root, mid) = tree(how, &Arc::default()).await;
+        let expected = [
+            "root/mid",
+            "root/mid/b",
+            "root/mid/low",
+            "root/mid/low/a",
+            "root/mid/low/stubborn",
+        ];
+        assert_eq!(removed_with(&root, &mid).await, expected, "{how:?}");
+        root.shutdown().await.unwrap();
+    }
+    let mut mid = SupervisorActor::with_defaults("mid");
+    mid.add(plain("b")).unwrap();
+    let mut root = SupervisorActor::with_defaults("root");
+    root.add(ServiceSpec::supervisor(mid)).unwrap();
+    let root = root.start().await.unwrap();
+    let mid = supervisor(&root, "root/mid").await;
+    assert_eq!(removed_with(&root, &mid).await, ["root/mid", "root/mid/b"]);
+    root.shutdown().await.unwrap();
+}
+
+/// The end of a whole tree is told as such, and not as the removal of everything in it.
+#[actix::test]
+async fn nothing_is_removed_when_a_tree_ends() {
+    time::pause();
+    let alive = Arc::default();
+    let (root, _) = tree(Shutdown::BrutalKill, &alive).await;
+    let mut events = root.events();
+    root.shutdown().await.unwrap();
+    while let Some(event) = events.next().await {
+        assert!(
+            !matches!(event.kind(), EventKind::ServiceRemoved { .. }),
+            "{event}"
+        );
     }
 }
