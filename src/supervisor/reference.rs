@@ -289,6 +289,10 @@ impl SupervisorRef {
     ///
     /// What still runs is dropped a tenth of `limit` before its end, at most 100 ms, at any depth, and what is still there in the middle of
     /// that time is abandoned. Who that was is in the report, with its path from the root. Of several limits the shortest counts.
+    ///
+    /// The limit is kept by the supervisors. One whose own thread is blocked, by a service that runs there, keeps none until the thread is
+    /// back: place what may block elsewhere, with [`Placement::Dedicated`](crate::Placement::Dedicated) or
+    /// [`ServiceSpec::blocking`](crate::ServiceSpec::blocking).
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
             // A command and not a message: the time holds for what runs now, and overtakes all that is queued for the root.
