@@ -11,7 +11,9 @@ use std::{
 
 use actix::prelude::*;
 use futures::stream;
-use resurgam::{Placement, ServiceContext, ServiceSpec, Shutdown, SupervisorRef};
+use resurgam::{
+    EventKind, Placement, RestartType, ServiceContext, ServiceSpec, Shutdown, SupervisorRef,
+};
 
 use crate::support::{
     Barrier, Book, Clerk, SLICE, Tally, Write, among_tasks, patiently, placements, root,
@@ -421,4 +423,40 @@ impl Handler<Ask> for Sibling {
     fn handle(&mut self, _: Ask, _: &mut Self::Context) {
         self.0.add();
     }
+}
+
+/// What a supervisor does on its arbiter when all of its services end at once is bounded as well: it gives way after a batch of ends. tokio's
+/// channel gives way by itself after as many; this fails if both bounds are gone.
+#[actix::test]
+async fn supervisor_whose_services_end_all_at_once_gives_way_to_others_of_its_arbiter() {
+    const SERVICES: usize = 3_000;
+    /// More than a batch of notices, and far less than all of them.
+    const MOST: usize = 400;
+
+    let root = root().await;
+    let (end, ended) = tokio::sync::watch::channel(());
+    for number in 0..SERVICES {
+        let ended = ended.clone();
+        let task = ServiceSpec::task(format!("task-{number}"), move |_| {
+            let mut ended = ended.clone();
+            async move { ended.changed().await }
+        });
+        let task = task.restart(RestartType::Temporary);
+        root.add_and_wait(task).await.unwrap();
+    }
+    let mut events = root.subscribe(4 * SERVICES);
+    end.send(()).unwrap();
+
+    let (mut seen, mut most) = (0, 0);
+    while seen < SERVICES {
+        actix_rt::task::yield_now().await;
+        let mut now = 0;
+        while let Some(event) = events.try_next() {
+            now += usize::from(matches!(event.kind(), EventKind::ServiceCompleted { .. }));
+        }
+        seen += now;
+        most = most.max(now);
+    }
+    assert!(most <= MOST, "{most} ends were handled without a pause");
+    root.shutdown().await.unwrap();
 }
