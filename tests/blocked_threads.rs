@@ -17,8 +17,8 @@ use std::{
 use actix::prelude::*;
 use resurgam::{
     BlockingContext, EventKind, ExitReason, KillCause, Placement, RestartError, RestartType,
-    ServiceContext, ServiceRef, ServiceSpec, Shutdown, Strategy, SupervisorActor, SupervisorRef,
-    SupervisorSpec,
+    ServiceContext, ServiceRef, ServiceSpec, Shutdown, ShutdownReport, Strategy, SupervisorActor,
+    SupervisorRef, SupervisorSpec,
 };
 use tokio::time::timeout;
 
@@ -86,6 +86,50 @@ async fn until(so: impl Fn() -> bool) {
         }
     })
     .await;
+}
+
+/// What a tree on an arbiter of its own has for the test.
+struct Elsewhere {
+    root: SupervisorRef,
+    sub: SupervisorRef,
+    deep: ServiceRef<Blocker>,
+    arbiter: Arbiter,
+}
+
+/// A tree of `root/idle`, `root/sub/idle` and `root/sub/deep`, all on one thread, which is not that of the test.
+async fn tree_elsewhere() -> Elsewhere {
+    let arbiter = Arbiter::new();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    arbiter.spawn(async move {
+        let root = root().await;
+        let inherit = Placement::Inherit;
+        root.add_and_wait(blocker("idle", &inherit)).await.unwrap();
+        let sub = SupervisorActor::with_defaults("sub");
+        let sub = ServiceSpec::supervisor(sub);
+        let sub = root.add_and_wait(sub).await.unwrap();
+        let sub = SupervisorRef::try_from(sub).unwrap();
+        sub.add_and_wait(blocker("idle", &inherit)).await.unwrap();
+        let deep = sub.add_and_wait(blocker("deep", &inherit)).await.unwrap();
+        let _test_gone = tell.send((root, sub, deep));
+    });
+    let (root, sub, deep) = soon(told).await.unwrap();
+    Elsewhere {
+        root,
+        sub,
+        deep,
+        arbiter,
+    }
+}
+
+impl Elsewhere {
+    fn end(self) {
+        self.arbiter.stop();
+        self.arbiter.join().unwrap();
+    }
+}
+
+fn paths(report: &ShutdownReport) -> Vec<&str> {
+    report.unstopped().iter().map(|it| it.path()).collect()
 }
 
 async fn root() -> SupervisorRef {
@@ -375,4 +419,49 @@ async fn temporary_service_that_was_stuck_is_not_started_again() {
     soon(async { while root.counts().await.unwrap().services > 0 {} }).await;
     until(|| !stuck.connected()).await;
     assert!(soon(root.shutdown()).await.unwrap().is_clean());
+}
+
+#[actix::test]
+async fn caller_on_another_thread_does_not_wait_for_the_blocked_thread_of_the_root() {
+    let tree = tree_elsewhere().await;
+    let hold = block(&tree.deep);
+    let limit = Duration::from_millis(100);
+    let report = soon(tree.root.shutdown_within(limit)).await.unwrap();
+    // Only now may it go on.
+    drop(hold);
+    let who = &report.unstopped()[0];
+    assert_eq!(
+        (who.path(), who.token(), who.generation()),
+        ("root/sub/deep", tree.deep.token(), 0)
+    );
+    assert_eq!(
+        paths(&report)[1..],
+        ["root/idle", "root/sub", "root/sub/idle"]
+    );
+    // The stop goes on, and is that of the first order.
+    soon(tree.root.join()).await.unwrap();
+    tree.end();
+}
+
+#[actix::test]
+async fn end_of_a_subtree_does_not_wait_for_its_blocked_thread_either() {
+    let tree = tree_elsewhere().await;
+    let hold = block(&tree.deep);
+    let limit = Duration::from_millis(100);
+    let report = soon(tree.sub.shutdown_within(limit)).await.unwrap();
+    drop(hold);
+    assert_eq!(paths(&report), ["root/sub/deep", "root/sub/idle"]);
+    soon(tree.root.shutdown()).await.unwrap();
+    tree.end();
+}
+
+#[actix::test]
+async fn prompt_end_on_another_thread_is_told_by_the_supervisors() {
+    let tree = tree_elsewhere().await;
+    let report = soon(tree.root.shutdown_within(LONG)).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    // Also of the one that has ended already, within any time.
+    let again = tree.root.shutdown_within(Duration::ZERO).await.unwrap();
+    assert!(again.is_clean(), "{again}");
+    tree.end();
 }

@@ -29,6 +29,7 @@ use super::{
     link::{AnyLink, Commands, Link, ServiceKind},
     panic::{drop_guarded, guard},
     parent::NoticeKind,
+    turn::Turn,
 };
 use crate::{policy::ExitReason, state::Exit, user_value::UserValue};
 
@@ -294,6 +295,8 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        // Before anything of the user's is called: whoever waits for this thread learns in whose code it is.
+        let _turn = Turn::of(this.host.link().core().token());
         // The waker first: a command that is given between the two lines wakes the cell again.
         let epoch = this.host.epoch();
         this.host.link().core().set_waker(epoch, cx.waker());

@@ -28,6 +28,7 @@ mod parent;
 mod reference;
 mod seed;
 mod spec;
+mod turn;
 
 #[cfg(all(unix, feature = "process"))]
 pub(crate) use self::abrupt::before_abrupt_exit;
@@ -38,6 +39,7 @@ pub(crate) use self::{
     panic::{guard, probe},
     parent::{Above, Notice, NoticeKind, Parent},
     seed::{AnySeed, AnySlot},
+    turn::on_other_threads,
 };
 pub use self::{
     error::StartError,

@@ -110,6 +110,7 @@ impl Cells {
         if let Some(place) = &self.place {
             let position = state.place(token).unwrap_or_default();
             link.core().set_place(link.core().path(), position);
+            place.tree.links.add([&untyped]);
             // `do_send` ignores the capacity. In the registry's mailbox before the caller learns the token, so the look-up that the caller
             // sends next stands behind it.
             place.tree.registry.do_send(Register {
@@ -153,6 +154,7 @@ impl Cells {
                 links.push(Arc::clone(link));
             }
         }
+        tree.links.add(&links);
         tree.registry.do_send(RegisterAll {
             owner: owner.core().token(),
             links,
@@ -369,6 +371,7 @@ impl Cells {
             entry.link.core().release();
         }
         if let Some(tree) = self.tree() {
+            tree.links.remove(token);
             tree.registry.do_send(Forget(token));
         }
         self.requirements.remove(&slot);

@@ -4,10 +4,12 @@ use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use actix::Addr;
 
-use super::{actor::SupervisorActor, clock::now, message, reference::SupervisorRef};
+use super::{
+    actor::SupervisorActor, clock::now, message, reference::SupervisorRef, upward::Upward,
+};
 use crate::{
     service::{AnyLink, downcast},
-    state::StopBy,
+    state::{ShutdownReport, StopBy},
     tree::signal::{self, Listener},
 };
 
@@ -257,6 +259,13 @@ impl signal::Root for Root {
         if let Some(at_once) = StopBy::within(Duration::ZERO, now()) {
             self.0.core().stop_by(at_once);
         }
+    }
+
+    fn unstopped(&self) -> ShutdownReport {
+        let above = Upward::of(self.0.core().parent());
+        above.map_or_else(ShutdownReport::default, |above| {
+            above.tree().unstopped_now(&*self.0)
+        })
     }
 
     fn answers(&self) -> impl Future<Output = bool> + Send {

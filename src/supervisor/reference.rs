@@ -1,8 +1,9 @@
 //! What users hold of a supervisor.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, AsyncContext, Handler, Message, dev::channel::channel};
+use futures::future::{Either, select};
 
 use super::{
     actor::SupervisorActor, clock::now, error::ReconfigureError, message, report::Report,
@@ -290,10 +291,32 @@ impl SupervisorRef {
     /// What still runs is dropped a tenth of `limit` before its end, at most 100 ms, at any depth, and what is still there in the middle of
     /// that time is abandoned. Who that was is in the report, with its path from the root. Of several limits the shortest counts.
     ///
-    /// The limit is kept by the supervisors. One whose own thread is blocked, by a service that runs there, keeps none until the thread is
-    /// back: place what may block elsewhere, with [`Placement::Dedicated`](crate::Placement::Dedicated) or
+    /// A supervisor whose own thread is blocked, by a service that runs there, carries nothing out until the thread is back. Callers on other
+    /// threads do not wait for that: 50 ms after `limit`, by the clock of the operating system, they get a report that names what still
+    /// runs below this supervisor, the service first that blocks a thread; the stop goes on once the thread is back. A caller on the blocked
+    /// thread itself cannot be helped. Place what may block elsewhere, with [`Placement::Dedicated`](crate::Placement::Dedicated) or
     /// [`ServiceSpec::blocking`](crate::ServiceSpec::blocking).
+    ///
+    /// # Errors
+    ///
+    /// As [`shutdown`](Self::shutdown).
+    ///
+    /// # Cancel safety
+    ///
+    /// The supervisor is shut down within `limit` all the same once this was polled.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
+        // In this order: the first poll of the one orders the stop, and a prompt one needs no clock. If both are there, the report of the
+        // supervisor wins.
+        let told = pin!(self.told_within(limit));
+        let overdue = pin!(self.tree.overdue(&*self.link, limit));
+        match select(told, overdue).await {
+            Either::Left((report, _)) => report,
+            Either::Right((report, _)) => Ok(report),
+        }
+    }
+
+    /// Orders a stop within a limit, and waits until the supervisor says how that went.
+    async fn told_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
             // A command and not a message: the time holds for what runs now, and overtakes all that is queued for the root.
             match StopBy::within(limit, now()) {

@@ -12,16 +12,22 @@
 //!    either finds that there.
 //! 2. Services hold the tree, and only users hold its [`TreeHandle`]: a tree that nobody can reach any more is stopped.
 
+mod alarm;
 mod error;
 mod keeper;
+mod links;
 mod pool;
 pub(crate) mod signal;
 #[cfg(feature = "sd-notify")]
 pub(crate) mod systemd;
 
 use std::{
-    fmt, io,
+    fmt,
+    future::pending,
+    io,
     sync::{Arc, OnceLock, Weak},
+    thread::{self, ThreadId},
+    time::Duration,
 };
 
 use actix::{Actor, Addr};
@@ -31,13 +37,17 @@ use tokio::sync::{oneshot, watch};
 pub use self::error::{JoinError, ShutdownError, SupervisorGone};
 #[cfg(test)]
 pub(crate) use self::pool::scarce;
-use self::pool::{AbandonedThreads, Pool};
+use self::{
+    alarm::Alarm,
+    links::Links,
+    pool::{AbandonedThreads, Pool},
+};
 pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
     registry::{Close, Located, LookupError, RegistryActor, ServiceKey, WhenReady},
-    service::AnyLink,
-    state::Ended,
+    service::{AnyLink, on_other_threads},
+    state::{Ended, ShutdownReport},
 };
 
 /// The registry, the events, the shared threads and the end of one tree.
@@ -45,6 +55,10 @@ pub(crate) struct Tree {
     pub(crate) registry: Addr<RegistryActor>,
     pub(crate) events: EventHub,
     pub(crate) abandoned: AbandonedThreads,
+    /// The services, where also those can read them who have nobody to ask.
+    pub(crate) links: Links,
+    /// Where root and registry run.
+    thread: ThreadId,
     /// `None` until the tree has ended.
     published: watch::Receiver<Option<Arc<Ended>>>,
     /// Whether the root has begun to end. A channel, since systemd is told as soon as that changes.
@@ -63,6 +77,8 @@ impl Tree {
             registry: RegistryActor::default().start(),
             events: EventHub::default(),
             abandoned: AbandonedThreads::default(),
+            links: Links::default(),
+            thread: thread::current().id(),
             published,
             closing: watch::Sender::new(false),
             pool: OnceLock::new(),
@@ -92,6 +108,43 @@ impl Tree {
             .ok_or(ShutdownError::SystemStopped)
     }
 
+    /// Waits until the stop of a supervisor of the tree is overdue by the clock of the operating system, because a thread that has to
+    /// carry it out is blocked. Says who is still there.
+    ///
+    /// For ever if it is this thread that is late, or if there is no thread to wait on: the supervisors keep the limit, or nobody does.
+    pub(crate) async fn overdue(
+        &self,
+        supervisor: &dyn AnyLink,
+        limit: Duration,
+    ) -> ShutdownReport {
+        let Ok(alarm) = Alarm::start(limit) else {
+            return pending().await;
+        };
+        loop {
+            alarm.rings().await;
+            if self.is_held_elsewhere(supervisor) {
+                return self.unstopped_now(supervisor);
+            }
+        }
+    }
+
+    /// Reports whether another thread than this one may be what keeps a stop from its end.
+    ///
+    /// The supervisors go by tokio's clock, which may be paused. What is late by that of the operating system is not late for one who
+    /// runs on their own thread, while no other thread is in a service.
+    fn is_held_elsewhere(&self, supervisor: &dyn AnyLink) -> bool {
+        if thread::current().id() != self.thread {
+            return true;
+        }
+        let busy = on_other_threads();
+        busy.contains(&supervisor.core().token().serial()) || self.links.has_any(&busy)
+    }
+
+    /// Who is still there of a supervisor that was to stop, those first that another thread is in. Asks nobody.
+    pub(crate) fn unstopped_now(&self, supervisor: &dyn AnyLink) -> ShutdownReport {
+        self.links.unstopped(supervisor, &on_other_threads())
+    }
+
     /// Waits until a service of the tree is ready.
     pub(crate) async fn when_ready(&self, key: ServiceKey) -> Result<Located, LookupError> {
         let (waiter, ready) = oneshot::channel();
@@ -115,6 +168,8 @@ impl Tree {
         // The root ends last, so nobody but an abandoned supervisor has an event left to tell.
         self.events.close();
         self.registry.do_send(Close);
+        // Links hold the tree.
+        self.links.clear();
         if let Some(pool) = self.pool.get() {
             pool.stop();
         }

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     service::{AnyLink, bid_farewell},
-    state::Ended,
+    state::{Ended, ShutdownReport},
     user_value::say,
 };
 
@@ -38,6 +38,9 @@ pub(crate) trait Root: Clone + Send + Sync + 'static {
 
     /// Has the root stop, and everything below it, within a limit.
     fn stop_within(&self, limit: Duration);
+
+    /// Who still runs, those first that block a thread. Asks nobody.
+    fn unstopped(&self) -> ShutdownReport;
 
     /// Has the root kill everything that still runs.
     fn kill_what_runs(&self);
@@ -248,7 +251,13 @@ async fn hurry(root: &impl Root, signals: &mut Signals) {
 /// The tree has not stopped within the limit. Whoever waits for it says so and returns; if that thread is blocked, too, the program ends here.
 async fn give_up(root: &impl Root, limit: Duration, pass: oneshot::Sender<String>) {
     let path = root.link().core().path();
-    let report = format!("the tree `{path}` did not stop within {limit:?}");
+    let unstopped = root.unstopped();
+    let still_there: Vec<_> = unstopped.unstopped().iter().map(|it| it.path()).collect();
+    let mut report = format!("the tree `{path}` did not stop within {limit:?}");
+    if !still_there.is_empty() {
+        // Who blocks a thread is the first. In one line, which a log keeps together.
+        report = format!("{report}, still there: {}", still_there.join(", "));
+    }
     // If it takes this, it drops the listener, and this thread ends while it sleeps.
     let _waits = pass.send(report.clone());
     sleep(PATIENCE).await;

@@ -165,6 +165,7 @@ async fn bound_that_has_passed_ends_a_program_whose_own_thread_is_blocked() {
         report[0].contains("did not stop within 300ms"),
         "{report:?}"
     );
+    assert!(report[0].contains(", still there: root/task"), "{report:?}");
     group_is_gone(group).await;
 }
 
