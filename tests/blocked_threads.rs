@@ -18,7 +18,7 @@ use actix::prelude::*;
 use resurgam::{
     BlockingContext, EventKind, ExitReason, KillCause, Placement, RestartError, RestartType,
     ServiceContext, ServiceRef, ServiceSpec, Shutdown, ShutdownReport, Strategy, SupervisorActor,
-    SupervisorRef, SupervisorSpec,
+    SupervisorRef, SupervisorSpec, UnstoppedService,
 };
 use tokio::time::timeout;
 
@@ -129,7 +129,11 @@ impl Elsewhere {
 }
 
 fn paths(report: &ShutdownReport) -> Vec<&str> {
-    report.unstopped().iter().map(|it| it.path()).collect()
+    report
+        .unstopped()
+        .iter()
+        .map(UnstoppedService::path)
+        .collect()
 }
 
 async fn root() -> SupervisorRef {
@@ -463,5 +467,42 @@ async fn prompt_end_on_another_thread_is_told_by_the_supervisors() {
     // Also of the one that has ended already, within any time.
     let again = tree.root.shutdown_within(Duration::ZERO).await.unwrap();
     assert!(again.is_clean(), "{again}");
+    tree.end();
+}
+
+#[actix::test]
+async fn caller_on_the_thread_of_the_root_does_not_wait_for_that_of_a_subtree() {
+    let root = root().await;
+    let sub = ServiceSpec::supervisor(SupervisorActor::with_defaults("sub"));
+    let sub = sub.placement(Placement::Dedicated);
+    let sub = root.add_and_wait(sub).await.unwrap();
+    let sub = SupervisorRef::try_from(sub).unwrap();
+    let deep = blocker("deep", &Placement::Inherit);
+    let deep = sub.add_and_wait(deep).await.unwrap();
+    let hold = block(&deep);
+    let limit = Duration::from_millis(100);
+    let report = soon(sub.shutdown_within(limit)).await.unwrap();
+    drop(hold);
+    assert_eq!(paths(&report), ["root/sub/deep"]);
+    soon(root.shutdown()).await.unwrap();
+}
+
+#[actix::test]
+async fn thread_that_no_service_blocks_makes_no_culprit() {
+    let tree = tree_elsewhere().await;
+    let (hold, release) = mpsc::channel::<()>();
+    let (blocked, reached) = mpsc::channel();
+    tree.arbiter.spawn_fn(move || {
+        let _test_gone = blocked.send(());
+        let _released_or_test_gone = release.recv();
+    });
+    // Else the stop may be over before the thread comes to it.
+    reached.recv_timeout(LONG).unwrap();
+    let limit = Duration::from_millis(100);
+    let report = soon(tree.root.shutdown_within(limit)).await.unwrap();
+    drop(hold);
+    let all = ["root/idle", "root/sub", "root/sub/idle", "root/sub/deep"];
+    assert_eq!(paths(&report), all);
+    soon(tree.root.join()).await.unwrap();
     tree.end();
 }

@@ -16,6 +16,9 @@ pub struct ShutdownReport {
 
 impl ShutdownReport {
     /// The services that would not stop and were abandoned, because they block their thread.
+    ///
+    /// If the thread of the supervisor itself is blocked when the time of
+    /// [`shutdown_within`](crate::SupervisorRef::shutdown_within) is over: whatever still runs, the service first that blocks it.
     pub fn unstopped(&self) -> &[UnstoppedService] {
         &self.unstopped
     }

@@ -107,7 +107,7 @@ mod tests {
     use crate::{
         policy::Readiness,
         service::{Link, Parent, ServiceKind},
-        state::ServiceState,
+        state::{ServiceState, UnstoppedService},
         token::SupervisorId,
     };
 
@@ -137,7 +137,11 @@ mod tests {
     }
 
     fn paths(report: &ShutdownReport) -> Vec<&str> {
-        report.unstopped().iter().map(|it| it.path()).collect()
+        report
+            .unstopped()
+            .iter()
+            .map(UnstoppedService::path)
+            .collect()
     }
     #[test]
     fn who_a_thread_is_in_comes_first_and_only_what_runs_below_is_there() {

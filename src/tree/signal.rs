@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     service::{AnyLink, bid_farewell},
-    state::{Ended, ShutdownReport},
+    state::{Ended, ShutdownReport, UnstoppedService},
     user_value::say,
 };
 
@@ -252,7 +252,11 @@ async fn hurry(root: &impl Root, signals: &mut Signals) {
 async fn give_up(root: &impl Root, limit: Duration, pass: oneshot::Sender<String>) {
     let path = root.link().core().path();
     let unstopped = root.unstopped();
-    let still_there: Vec<_> = unstopped.unstopped().iter().map(|it| it.path()).collect();
+    let still_there: Vec<_> = unstopped
+        .unstopped()
+        .iter()
+        .map(UnstoppedService::path)
+        .collect();
     let mut report = format!("the tree `{path}` did not stop within {limit:?}");
     if !still_there.is_empty() {
         // Who blocks a thread is the first. In one line, which a log keeps together.
