@@ -14,9 +14,7 @@
 use std::{error::Error, time::Duration};
 
 use actix::prelude::*;
-use resurgam::{
-    Backoff, EventKind, OnLimit, RestartLimit, ServiceContext, ServiceSpec, SupervisorActor,
-};
+use resurgam::{Backoff, EventKind, RestartLimit, ServiceContext, ServiceSpec, SupervisorActor};
 
 struct Flaky;
 
@@ -39,10 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Duration::from_millis(20),
             Duration::from_secs(1),
         ))
-        .limit(
-            RestartLimit::window(3, Duration::from_secs(10)),
-            OnLimit::GiveUp,
-        );
+        .limit(RestartLimit::window(3, Duration::from_secs(10)).give_up());
     let flaky = root.add(spec).await?;
 
     while let Some(event) = events.next().await {

@@ -20,7 +20,7 @@ use std::{error::Error, time::Duration};
 
 use actix::prelude::*;
 use resurgam::{
-    EventKind, OnLimit, RestartLimit, ServiceContext, ServiceSpec, SupervisorActor, SupervisorSpec,
+    EventKind, RestartLimit, ServiceContext, ServiceSpec, SupervisorActor, SupervisorSpec,
 };
 
 struct Connection;
@@ -54,8 +54,7 @@ impl Handler<Incarnation> for Connection {
 #[actix::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(1, Duration::from_secs(10)))
-        .on_limit(OnLimit::Escalate);
+        .limit(RestartLimit::window(1, Duration::from_secs(10)).escalate());
     let mut pool = SupervisorActor::new("pool", spec);
     let one = pool.add(ServiceSpec::new("one", || Connection))?;
     let two = pool.add(ServiceSpec::new("two", || Connection))?;

@@ -92,8 +92,8 @@
 //! # Limits
 //!
 //! Restarts are counted by the supervisor, for all its services together: with [`RestartLimit::decay`], the default, each failure, and each normal
-//! end of a permanent service, adds one to a count that halves every 30 s; above 5.0 the supervisor [pauses](OnLimit::Pause) restarts for 15 s,
-//! while healthy services run on. With [`RestartLimit::window`] and [`OnLimit::Escalate`] it does as OTP does. A service may have a
+//! end of a permanent service, adds one to a count that halves every 30 s; above 5.0 the supervisor pauses restarts for 15 s,
+//! while healthy services run on. [`RestartLimit::window(n, period).escalate()`](RestartLimit::window) is what OTP does. A service may have a
 //! [limit of its own](ServiceSpec::limit).
 //!
 //! # Strategies and requirements
@@ -115,7 +115,7 @@
 //!
 //! # Trees
 //!
-//! A supervisor that [gives up](OnLimit::Escalate) stops its services and ends as a failed service of its own supervisor, which restarts it with a
+//! A supervisor that [gives up](RestartLimit::escalate) stops its services and ends as a failed service of its own supervisor, which restarts it with a
 //! fresh limit. It keeps its services, with their addresses, also those that were added later.
 //!
 //! # Differences from OTP and suture
@@ -167,8 +167,8 @@ pub use crate::{
     event::{Blocked, Event, EventKind, Restarting},
     observe::Events,
     policy::{
-        AutoShutdown, Backoff, ExitReason, IntoServiceError, KillCause, OnLimit, Readiness,
-        RestartLimit, RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict, WhileDown,
+        AutoShutdown, Backoff, ExitReason, IntoServiceError, KillCause, Readiness, RestartLimit,
+        RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict, WhileDown,
     },
     registry::{LookupError, RegistryActor, ServiceKey, ServiceSummary},
     service::{

@@ -12,8 +12,8 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, Build, EventKind, Events, JoinError, OnLimit, RestartLimit, ServiceContext,
-    ServiceRef, ServiceSpec, StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
+    AddError, Build, EventKind, Events, JoinError, RestartLimit, ServiceContext, ServiceRef,
+    ServiceSpec, StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -83,8 +83,7 @@ fn spec(
     let log = log.clone();
     let mut number = 0;
     SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(1)))
-        .on_limit(OnLimit::Escalate)
+        .limit(RestartLimit::window(0, Duration::from_secs(1)).escalate())
         .build(move |services| {
             number += 1;
             let (resource, notes, log) = (number, log.clone(), log.clone());

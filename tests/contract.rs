@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, AutoShutdown, Backoff, Event, EventKind, ExitReason, LookupError, OnLimit, Placement,
+    AddError, AutoShutdown, Backoff, Event, EventKind, ExitReason, LookupError, Placement,
     Readiness, RemoveError, RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec,
     ServiceState, ServiceToken, Shutdown, ShutdownReport, StartContext, StartError, Strategy,
     SupervisorActor, SupervisorRef, SupervisorSpec, TaskContext, Verdict, message,
@@ -132,8 +132,7 @@ async fn heart() -> Result<(), Box<dyn std::error::Error>> {
 async fn policy(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
     let spec = SupervisorSpec::default()
         .strategy(Strategy::RestForOne)
-        .limit(RestartLimit::window(3, Duration::from_secs(5)))
-        .on_limit(OnLimit::Escalate) // OnLimit::Pause is the default
+        .limit(RestartLimit::window(3, Duration::from_secs(5)).escalate()) // `pause` is the default
         .auto_shutdown(AutoShutdown::AnySignificant)
         .fatal(|error| error.to_string().contains("disk"))
         .more_important(|new, kept| new.to_string() > kept.to_string());
@@ -150,10 +149,7 @@ async fn policy(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> 
                     .jitter(0.2)
                     .reset_after(Duration::from_secs(60)),
             )
-            .limit(
-                RestartLimit::window(10, Duration::from_secs(60)),
-                OnLimit::GiveUp,
-            )
+            .limit(RestartLimit::window(10, Duration::from_secs(60)).give_up())
             .mailbox_capacity(1024),
     )?;
     tier.add(

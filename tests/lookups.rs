@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures::FutureExt;
 use resurgam::{
-    EndedAs, LookupError, OnLimit, Placement, Readiness, RestartLimit, RestartType, ServiceContext,
+    EndedAs, LookupError, Placement, Readiness, RestartLimit, RestartType, ServiceContext,
     ServiceRef, ServiceSpec, ServiceState, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
@@ -202,7 +202,7 @@ impl Handler<End> for Ending {
 async fn tree_of_endings(arbiter: &Arbiter) -> (SupervisorRef, [ServiceRef<Ending>; 3]) {
     let mut root = SupervisorActor::with_defaults("root");
     let transient = ServiceSpec::new("transient", || Ending).restart(RestartType::Transient);
-    let limited = ServiceSpec::new("limited", || Ending).limit(no_restart(), OnLimit::GiveUp);
+    let limited = ServiceSpec::new("limited", || Ending).limit(no_restart().give_up());
     let edge = ServiceSpec::new("edge", || Ending).placement(Placement::Arbiter(arbiter.handle()));
     let services = [transient, limited, edge].map(|spec| root.add(spec).unwrap());
     (root.start().await.unwrap(), services)
@@ -258,9 +258,7 @@ async fn when_ready_says_that_a_service_has_ended_for_good_and_how() {
 #[actix::test]
 async fn whoever_waits_when_a_service_ends_for_good_is_told() {
     time::pause();
-    let spec = SupervisorSpec::default()
-        .limit(no_restart())
-        .on_limit(OnLimit::Escalate);
+    let spec = SupervisorSpec::default().limit(no_restart().escalate());
     let mut sub = SupervisorActor::new("sub", spec);
     let failing = ServiceSpec::new("failing", || Ending).readiness(Readiness::Explicit);
     let failing = failing.start_timeout(Duration::from_secs(60));

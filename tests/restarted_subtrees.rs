@@ -114,7 +114,7 @@ async fn subtree_with_a_stop_timeout_survives_group_restarts() {
     for strategy in [Strategy::OneForAll, Strategy::RestForOne] {
         let spec = SupervisorSpec::default()
             .strategy(strategy)
-            .limit(resurgam::RestartLimit::Unlimited);
+            .limit(resurgam::RestartLimit::unlimited());
         let mut root = SupervisorActor::new("root", spec);
         let first = root.add(ServiceSpec::new("first", Leaf::default)).unwrap();
         root.add(tier("idle", 0, &Placement::Inherit)).unwrap();
@@ -133,7 +133,7 @@ async fn subtree_with_a_stop_timeout_survives_group_restarts() {
 #[actix::test]
 async fn subtree_with_a_stop_timeout_survives_restarts_of_what_it_is_bound_to() {
     time::pause();
-    let spec = SupervisorSpec::default().limit(resurgam::RestartLimit::Unlimited);
+    let spec = SupervisorSpec::default().limit(resurgam::RestartLimit::unlimited());
     let mut root = SupervisorActor::new("root", spec);
     let store = root.add(ServiceSpec::new("store", Leaf::default)).unwrap();
     let tier = |name, leaves| tier(name, leaves, &Placement::Inherit).binds_to("store");

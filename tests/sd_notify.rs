@@ -28,8 +28,7 @@ use std::{
 
 use futures::poll;
 use resurgam::{
-    OnLimit, Readiness, RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec,
-    TaskContext,
+    Readiness, RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec, TaskContext,
 };
 use tokio::io::AsyncBufReadExt;
 
@@ -45,9 +44,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[ignore = "a program for the other tests"]
 async fn program() {
     let role = std::env::var(ROLE).unwrap_or_default();
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(1)))
-        .on_limit(OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(1)).escalate());
     let mut root = SupervisorActor::new("root", spec);
     if role == "early" {
         root.add(ServiceSpec::task("early", early)).unwrap();

@@ -99,7 +99,7 @@ async fn pause_of_restarts_does_not_delay_the_end() {
     }
     while !matches!(
         events.next().await.unwrap().kind(),
-        EventKind::BackoffStarted { .. }
+        EventKind::PauseStarted { .. }
     ) {}
     let before = time::Instant::now();
     assert!(root.shutdown().await.unwrap().is_clean());

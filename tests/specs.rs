@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, Backoff, OnLimit, ReconfigureError, RemoveError, ResetError, RestartError,
-    RestartLimit, ServiceContext, ServiceSpec, SpecError, StartError, StopError, SupervisorActor,
-    SupervisorSpec,
+    AddError, Backoff, ReconfigureError, RemoveError, ResetError, RestartError, RestartLimit,
+    ServiceContext, ServiceSpec, SpecError, StartError, StopError, SupervisorActor, SupervisorSpec,
 };
 use tokio::time;
 
@@ -53,15 +52,13 @@ fn nonsense_in_the_spec_of_a_service_is_refused() {
         ),
         (
             "within",
-            quiet("d").limit(RestartLimit::window(3, Duration::ZERO), OnLimit::GiveUp),
+            quiet("d").limit(RestartLimit::window(3, Duration::ZERO).give_up()),
         ),
         (
             "threshold",
-            quiet("e").limit(
-                RestartLimit::decay(second, f64::NAN, second),
-                OnLimit::GiveUp,
-            ),
+            quiet("e").limit(RestartLimit::decay(second, f64::NAN, second).give_up()),
         ),
+        ("max", quiet("g").limit(RestartLimit::window(0, second))),
         ("significant", quiet("f").significant()),
     ];
     let mut root = SupervisorActor::with_defaults("root");
@@ -81,13 +78,17 @@ async fn nonsense_in_the_spec_of_a_supervisor_is_refused_at_its_start() {
     time::pause();
     let second = Duration::from_secs(1);
     let limits = [
-        ("decay", RestartLimit::decay(Duration::ZERO, 5.0, second)),
+        (
+            "half_life",
+            RestartLimit::decay(Duration::ZERO, 5.0, second),
+        ),
         ("threshold", RestartLimit::decay(second, -1.0, second)),
         (
             "jitter",
             RestartLimit::decay(second, 5.0, second).jitter(f64::INFINITY),
         ),
         ("within", RestartLimit::window(1, Duration::ZERO)),
+        ("max", RestartLimit::window(0, second)),
     ];
     for (field, limit) in limits {
         let spec = SupervisorSpec::default().limit(limit);
@@ -98,12 +99,12 @@ async fn nonsense_in_the_spec_of_a_supervisor_is_refused_at_its_start() {
         assert!(matches!(refused, StartError::Refused(_)), "{refused}");
         assert!(refused.to_string().contains(field), "{field}: {refused}");
     }
-    let spec = SupervisorSpec::default().on_limit(OnLimit::GiveUp);
+    let spec = SupervisorSpec::default().limit(RestartLimit::default().give_up());
     let refused = SupervisorActor::new("root", spec)
         .start()
         .await
         .unwrap_err();
-    assert!(refused.to_string().contains("on_limit"), "{refused}");
+    assert!(refused.to_string().contains("give_up"), "{refused}");
     let refused = SupervisorActor::with_defaults("a/b")
         .start()
         .await
@@ -125,7 +126,7 @@ async fn refused_change_of_a_running_supervisor_changes_nothing() {
         .start()
         .await
         .unwrap();
-    let spec = SupervisorSpec::default().on_limit(OnLimit::GiveUp);
+    let spec = SupervisorSpec::default().limit(RestartLimit::default().give_up());
     let refused = root.reconfigure(spec).await.unwrap_err();
     assert!(matches!(refused, ReconfigureError::Spec(_)), "{refused}");
     root.add_and_wait(quiet("quiet")).await.unwrap();
@@ -138,15 +139,19 @@ async fn supervisor_whose_spec_makes_no_sense_is_refused_when_it_is_added() {
     let second = Duration::from_secs(1);
     let specs = [
         (
-            SupervisorSpec::default().on_limit(OnLimit::GiveUp),
-            ("on_limit", "GiveUp"),
+            SupervisorSpec::default().limit(RestartLimit::default().give_up()),
+            ("limit", "give_up"),
         ),
         (
             SupervisorSpec::default().limit(RestartLimit::window(1, Duration::ZERO)),
             ("limit.within", "0ns"),
         ),
         (
-            SupervisorSpec::default().limit(RestartLimit::window(1, second).jitter(0.5)),
+            SupervisorSpec::default().limit(RestartLimit::window(0, second)),
+            ("limit.max", "0"),
+        ),
+        (
+            SupervisorSpec::default().limit(RestartLimit::window(1, second).jitter(0.5).escalate()),
             ("limit.jitter", "0.5"),
         ),
         (

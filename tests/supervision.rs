@@ -129,7 +129,7 @@ async fn the_sixth_failure_at_once_pauses_restarts_for_fifteen_seconds() {
     }
     while !matches!(
         events.next().await.unwrap().kind(),
-        EventKind::BackoffStarted { .. }
+        EventKind::PauseStarted { .. }
     ) {}
     let state = root.services().await.unwrap()[0].state();
     assert_eq!(state, ServiceState::Paused);

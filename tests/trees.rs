@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    JoinError, LookupError, OnLimit, RestartLimit, ServiceContext, ServiceRef, ServiceSpec,
-    StartError, Strategy, SupervisorActor, SupervisorRef, SupervisorSpec,
+    JoinError, LookupError, RestartLimit, ServiceContext, ServiceRef, ServiceSpec, StartError,
+    Strategy, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -42,9 +42,8 @@ impl Handler<Crash> for Leaf {
 #[actix::test]
 async fn restarted_supervisor_keeps_the_addresses_of_its_services() {
     time::pause();
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(1)))
-        .on_limit(OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(1)).escalate());
     let mut tier = SupervisorActor::new("tier", spec);
     let fixed = tier.add(ServiceSpec::new("fixed", Leaf::default)).unwrap();
     let root = SupervisorActor::with_defaults("root")

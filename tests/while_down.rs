@@ -16,7 +16,7 @@ use std::{
 use actix::prelude::*;
 use futures::future::join_all;
 use resurgam::{
-    Backoff, EndedAs, EventKind, Events, ExitReason, OnLimit, Placement, RestartLimit, RestartType,
+    Backoff, EndedAs, EventKind, Events, ExitReason, Placement, RestartLimit, RestartType,
     ServiceContext, ServiceRef, ServiceSpec, ServiceState, Shutdown, Strategy, SupervisorActor,
     SupervisorRef, SupervisorSpec, Verdict, WhileDown, WhyClosed,
 };
@@ -60,7 +60,7 @@ impl Handler<Act> for Leaf {
 /// A service that gives up at the first failure.
 fn leaf(name: &str) -> ServiceSpec<Leaf> {
     let limit = RestartLimit::window(0, Duration::from_secs(60));
-    ServiceSpec::new(name, Leaf::default).limit(limit, OnLimit::GiveUp)
+    ServiceSpec::new(name, Leaf::default).limit(limit.give_up())
 }
 
 /// A supervisor that has this service from the start, so that it is kept when it has ended.

@@ -79,7 +79,7 @@ async fn print(mut events: Events) -> (u32, u32) {
         println!("{event}");
         match event.kind() {
             EventKind::ServiceStarted if event.generation() > 0 => restarts += 1,
-            EventKind::BackoffStarted { .. } => pauses += 1,
+            EventKind::PauseStarted { .. } => pauses += 1,
             _ => {}
         }
     }

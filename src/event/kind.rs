@@ -111,14 +111,14 @@ pub enum EventKind {
     /// The count of a service's failures was reset on request.
     ServiceReset,
     /// Restarts pause, because there were too many. Again if failures during the pause prolong it.
-    BackoffStarted {
+    PauseStarted {
         /// How long from now.
         lasting: Duration,
         /// What is counted against the limit.
         count: f64,
     },
     /// Restarts go on.
-    BackoffEnded {
+    PauseEnded {
         /// How many services waited.
         queued: usize,
     },
@@ -192,7 +192,7 @@ impl EventKind {
                 why: Blocked::Delayed { .. },
                 ..
             } => Severity::Info,
-            Self::BackoffStarted { .. }
+            Self::PauseStarted { .. }
             | Self::MessagesRefused
             | Self::ServicePaused { .. }
             | Self::ServiceBlocked { .. }
@@ -281,10 +281,10 @@ impl EventKind {
     /// Prints the kinds that are about a supervisor.
     fn fmt_supervisor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BackoffStarted { lasting, count } => {
+            Self::PauseStarted { lasting, count } => {
                 write!(f, "restarts pause for {lasting:?} (count {count:.2})")
             }
-            Self::BackoffEnded { queued } => write!(f, "restarts go on, {queued} waiting"),
+            Self::PauseEnded { queued } => write!(f, "restarts go on, {queued} waiting"),
             Self::LimitExceeded { count } => write!(f, "too many restarts (count {count:.2})"),
             Self::GroupRestarted { strategy, members } => {
                 write!(f, "restarts {members} services, {strategy}")

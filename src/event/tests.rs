@@ -68,14 +68,14 @@ fn every_kind_prints_as_one_line_that_says_something() {
             "blocked on `db`, which starts again in 1s",
         ),
         (
-            EventKind::BackoffStarted {
+            EventKind::PauseStarted {
                 lasting: second,
                 count: 5.668,
             },
             "restarts pause for 1s (count 5.67)",
         ),
         (
-            EventKind::BackoffEnded { queued: 2 },
+            EventKind::PauseEnded { queued: 2 },
             "restarts go on, 2 waiting",
         ),
         (
@@ -109,6 +109,6 @@ fn what_went_wrong_is_a_failure_and_what_follows_is_not() {
     };
     assert!(failure.is_failure());
     assert!(EventKind::ServiceAbandoned.is_failure());
-    assert!(!EventKind::BackoffEnded { queued: 0 }.is_failure());
+    assert!(!EventKind::PauseEnded { queued: 0 }.is_failure());
     assert!(!EventKind::ended(ExitReason::Normal, 0.0, Restarting::Now).is_failure());
 }

@@ -31,7 +31,7 @@ pub use self::{
     error::SpecError,
     exit::{ExitReason, KillCause, ServiceError},
     into_error::IntoServiceError,
-    limit::{OnLimit, RestartLimit},
+    limit::RestartLimit,
     readiness::Readiness,
     restart::RestartType,
     scope::ScopeEnding,
@@ -41,7 +41,7 @@ pub use self::{
     while_down::WhileDown,
 };
 pub(crate) use self::{
-    limit::{LimitCounter, Tally},
+    limit::{LimitCounter, LimitOf, OnLimit, Tally},
     name::check_name,
     order::Cycle,
     verdict::{find_source, sources},

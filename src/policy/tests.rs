@@ -267,7 +267,11 @@ fn nonsense_is_refused_with_the_field_and_the_value() {
     let one = Duration::from_secs(1);
     let zero = Duration::ZERO;
     let limits = [
-        (RestartLimit::decay(zero, 5.0, one), "limit.decay", "0ns"),
+        (
+            RestartLimit::decay(zero, 5.0, one),
+            "limit.half_life",
+            "0ns",
+        ),
         (RestartLimit::decay(one, -1.0, one), "limit.threshold", "-1"),
         (
             RestartLimit::decay(one, f64::NAN, one),
@@ -287,7 +291,7 @@ fn nonsense_is_refused_with_the_field_and_the_value() {
         (RestartLimit::window(3, zero), "limit.within", "0ns"),
     ];
     for (limit, field, value) in limits {
-        let message = limit.validate().unwrap_err().to_string();
+        let message = limit.validate(LimitOf::Service).unwrap_err().to_string();
         assert!(
             message.starts_with(&format!("`{field}` is `{value}`")),
             "{message}"
@@ -327,10 +331,15 @@ fn nonsense_is_refused_with_the_field_and_the_value() {
 
 #[test]
 fn zeroes_that_mean_something_are_accepted() {
-    let decay = RestartLimit::decay(seconds(1.0), 0.0, Duration::ZERO);
-    assert_eq!(decay.validate(), Ok(()));
-    assert_eq!(RestartLimit::window(0, seconds(1.0)).validate(), Ok(()));
-    assert_eq!(RestartLimit::default().validate(), Ok(()));
+    for limit in [
+        RestartLimit::decay(seconds(1.0), 0.0, Duration::ZERO),
+        RestartLimit::window(0, seconds(1.0)).escalate(),
+        RestartLimit::default(),
+        RestartLimit::unlimited(),
+    ] {
+        assert_eq!(limit.validate(LimitOf::Supervisor), Ok(()));
+        assert_eq!(limit.validate(LimitOf::Service), Ok(()));
+    }
     assert_eq!(Backoff::none().validate(), Ok(()));
     assert_eq!(Backoff::constant(Duration::MAX).validate(), Ok(()));
 }
@@ -504,21 +513,25 @@ fn setting_that_would_be_ignored_is_refused_with_its_field_and_value() {
     let (ms, second) = (Duration::from_millis(1), Duration::from_secs(1));
     let limits = [
         (
-            RestartLimit::window(1, second).jitter(0.5),
+            RestartLimit::window(1, second).jitter(0.5).escalate(),
             "limit.jitter",
             "0.5",
+        ),
+        (
+            RestartLimit::decay(second, 1.0, second)
+                .give_up()
+                .max_pause(second),
+            "limit.max_pause",
+            "1s",
         ),
         (
             RestartLimit::unlimited().max_pause(second),
             "limit.max_pause",
             "1s",
         ),
-        // The first of several counts.
-        (
-            RestartLimit::window(1, second).max_pause(ms).jitter(0.5),
-            "limit.max_pause",
-            "1ms",
-        ),
+        (RestartLimit::unlimited().pause(second), "limit", "pause"),
+        (RestartLimit::unlimited().escalate(), "limit", "escalate"),
+        (RestartLimit::unlimited().give_up(), "limit", "give_up"),
         (
             RestartLimit::decay(second, 1.0, second).max_pause(Duration::ZERO),
             "limit.max_pause",
@@ -526,7 +539,7 @@ fn setting_that_would_be_ignored_is_refused_with_its_field_and_value() {
         ),
     ];
     for (limit, field, value) in limits {
-        assert_refused(limit.validate(), field, value);
+        assert_refused(limit.validate(LimitOf::Service), field, value);
     }
     let backoffs = [
         Backoff::exponential(Duration::ZERO, second),
@@ -544,8 +557,93 @@ fn setting_that_would_be_ignored_is_refused_with_its_field_and_value() {
         .jitter(0.5)
         .validate()
         .unwrap();
-    let decay = RestartLimit::decay(second, 1.0, second);
-    decay.jitter(0.5).max_pause(second).validate().unwrap();
+    for limit in [
+        RestartLimit::decay(second, 1.0, second),
+        RestartLimit::window(1, second),
+        RestartLimit::window(0, second).pause(ms),
+        // What counts is said last.
+        RestartLimit::window(1, second).escalate().pause(ms),
+    ] {
+        let limit = limit.jitter(0.5).max_pause(second);
+        limit.validate(LimitOf::Supervisor).unwrap();
+    }
+}
+
+#[test]
+fn window_that_never_has_room_is_refused_unless_it_is_said_what_happens_then() {
+    let none = || RestartLimit::window(0, seconds(5.0));
+    assert_refused(none().validate(LimitOf::Service), "limit.max", "0");
+    assert_refused(
+        none().jitter(0.5).validate(LimitOf::Supervisor),
+        "limit.max",
+        "0",
+    );
+    for said in [
+        none().pause(seconds(1.0)),
+        none().escalate(),
+        none().give_up(),
+    ] {
+        said.validate(LimitOf::Service).unwrap();
+    }
+}
+
+#[test]
+fn supervisor_cannot_give_up_a_service() {
+    let second = seconds(1.0);
+    for limit in [
+        RestartLimit::decay(second, 1.0, second),
+        RestartLimit::window(1, second),
+    ] {
+        let gives_up = limit.clone().give_up();
+        assert_refused(gives_up.validate(LimitOf::Supervisor), "limit", "give_up");
+        gives_up.validate(LimitOf::Service).unwrap();
+        limit.validate(LimitOf::Supervisor).unwrap();
+    }
+}
+
+#[test]
+fn last_that_was_said_of_what_happens_over_a_limit_counts() {
+    let second = seconds(1.0);
+    for limit in [
+        RestartLimit::decay(second, 1.0, second),
+        RestartLimit::window(1, second),
+    ] {
+        assert_eq!(limit.on_limit(), OnLimit::Pause);
+        let limit = limit.pause(second).give_up();
+        assert_eq!(limit.on_limit(), OnLimit::GiveUp);
+        let limit = limit.escalate();
+        assert_eq!(limit.on_limit(), OnLimit::Escalate);
+        let limit = limit.pause(seconds(3.0));
+        assert_eq!(limit.on_limit(), OnLimit::Pause);
+        let counter = LimitCounter::default();
+        assert_eq!(counter.pause(&limit, 0.0, some_time()), seconds(3.0));
+    }
+}
+
+#[test]
+fn window_pauses_until_it_has_room_again_or_as_long_as_it_is_told() {
+    let start = some_time();
+    let limit = RestartLimit::window(2, seconds(60.0));
+    let mut counter = LimitCounter::default();
+    for at in [0.0, 20.0, 30.0] {
+        let _ = counter.record(&limit, start + seconds(at));
+    }
+    // Of the three, the first has left its place to the last.
+    let now = start + seconds(30.0);
+    let cases = [
+        (limit.clone(), 50.0),
+        (limit.clone().jitter(0.5), 62.5),
+        (limit.clone().max_pause(seconds(40.0)), 40.0),
+        (limit.clone().pause(seconds(15.0)), 15.0),
+        (limit.pause(seconds(16.0)).jitter(0.5), 20.0),
+    ];
+    for (limit, lasting) in cases {
+        assert_eq!(
+            counter.pause(&limit, 0.5, now),
+            seconds(lasting),
+            "{limit:?}"
+        );
+    }
 }
 
 fn assert_refused(checked: Result<(), SpecError>, field: &str, value: &str) {

@@ -17,8 +17,7 @@ use super::{
 };
 use crate::{
     policy::{
-        Backoff, IntoServiceError, OnLimit, Readiness, RestartLimit, RestartType, Shutdown,
-        WhileDown,
+        Backoff, IntoServiceError, Readiness, RestartLimit, RestartType, Shutdown, WhileDown,
     },
     state::{Announces, ServiceRules, Significance},
     user_value::UserValue,
@@ -231,8 +230,8 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// Sets the service's own limit of restarts, and what happens over it. None by default: only the supervisor's limit
     /// holds.
-    pub fn limit(mut self, limit: RestartLimit, on_limit: OnLimit) -> Self {
-        self.rules.rare().limit = Some((limit, on_limit));
+    pub fn limit(mut self, limit: RestartLimit) -> Self {
+        self.rules.rare().limit = Some(limit);
         self
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     event::EventKind,
-    policy::{OnLimit, RestartLimit, ServiceError, Tally, Verdict},
+    policy::{OnLimit, ServiceError, Tally, Verdict},
     token::ServiceToken,
 };
 
@@ -37,7 +37,7 @@ pub(super) fn count(state: &mut SupervisorState, slot: u32, now: Instant) -> Opt
     if let Some(own) = state.services[slot].own_limit()
         && own.counter.record(&own.limit, now) == Tally::Exceeded
     {
-        return Some(match own.on_limit {
+        return Some(match own.limit.on_limit() {
             OnLimit::GiveUp => Exceeded::GiveUp,
             OnLimit::Escalate => Exceeded::Escalate,
             OnLimit::Pause => Exceeded::Rest(own.counter.pause(&own.limit, (state.random)(), now)),
@@ -45,7 +45,9 @@ pub(super) fn count(state: &mut SupervisorState, slot: u32, now: Instant) -> Opt
     }
     match state.counter.record(&state.rules.limit, now) {
         Tally::Within => None,
-        Tally::Exceeded if state.rules.on_limit == OnLimit::Escalate => Some(Exceeded::Escalate),
+        Tally::Exceeded if state.rules.limit.on_limit() == OnLimit::Escalate => {
+            Some(Exceeded::Escalate)
+        }
         Tally::Exceeded => {
             let random = (state.random)();
             let pause = state.counter.pause(&state.rules.limit, random, now);
@@ -118,10 +120,7 @@ pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: I
     // From the beginning of the first pause: `max_pause` bounds the whole, however often failures prolong it.
     let since = state.pause.map_or(now, |pause| pause.since);
     let mut until = later(now, lasting);
-    if let RestartLimit::Decay {
-        max_pause: Some(longest),
-        ..
-    } = state.rules.limit
+    if let Some(longest) = state.rules.limit.longest_pause()
         && let Some(last) = later(since, longest)
     {
         until = Some(until.map_or(last, |until| until.min(last)));
@@ -131,7 +130,7 @@ pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: I
     state.next_resume = None;
     let lasting = until.map_or(lasting, |until| until.saturating_duration_since(now));
     let count = state.counter.count(&state.rules.limit, now);
-    state.report_self(EventKind::BackoffStarted { lasting, count }, now);
+    state.report_self(EventKind::PauseStarted { lasting, count }, now);
 }
 
 /// Lets a service wait for the end of the pause.
@@ -154,7 +153,7 @@ pub(super) fn end_pause(state: &mut SupervisorState, now: Instant) -> Next {
     state.pause = None;
     state.counter.resume();
     let queued = queued(state);
-    state.report_self(EventKind::BackoffEnded { queued }, now);
+    state.report_self(EventKind::PauseEnded { queued }, now);
     resume(state, now)
 }
 

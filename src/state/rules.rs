@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::policy::{
-    AutoShutdown, Backoff, OnLimit, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
+    AutoShutdown, Backoff, LimitOf, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
     SpecError, Strategy, WhileDown, check_name,
 };
 
@@ -17,10 +17,8 @@ pub(crate) type MoreImportant = Arc<dyn Fn(&ServiceError, &ServiceError) -> bool
 pub(crate) struct SupervisorRules {
     /// Who is restarted with whom.
     pub(crate) strategy: Strategy,
-    /// How many restarts are too many.
+    /// How many restarts are too many, and what happens then.
     pub(crate) limit: RestartLimit,
-    /// What happens then: `Pause` or `Escalate`.
-    pub(crate) on_limit: OnLimit,
     /// How long a service may take to stop that does not say so itself: 10 s.
     pub(crate) shutdown_timeout: Duration,
     /// How much time passes between two starts after a pause: none.
@@ -40,13 +38,6 @@ pub(crate) struct SupervisorRules {
 impl SupervisorRules {
     /// Refuses what makes no sense.
     pub(crate) fn validate(&self) -> Result<(), SpecError> {
-        if self.on_limit == OnLimit::GiveUp {
-            return Err(SpecError::value(
-                "on_limit",
-                &"GiveUp",
-                "Pause or Escalate, because only a service can give up",
-            ));
-        }
         if self.more_important.is_some() && self.fatal.is_none() && self.binding == Binding::Loose {
             return Err(SpecError::value(
                 "more_important",
@@ -54,7 +45,7 @@ impl SupervisorRules {
                 "`fatal` as well, without which no error is ranked",
             ));
         }
-        self.limit.validate()
+        self.limit.validate(LimitOf::Supervisor)
     }
 }
 
@@ -63,7 +54,6 @@ impl Default for SupervisorRules {
         Self {
             strategy: Strategy::default(),
             limit: RestartLimit::default(),
-            on_limit: OnLimit::default(),
             shutdown_timeout: Duration::from_secs(10),
             resume_spacing: Duration::ZERO,
             bounce_delay: Duration::from_millis(10),
@@ -80,7 +70,6 @@ impl fmt::Debug for SupervisorRules {
         f.debug_struct("SupervisorRules")
             .field("strategy", &self.strategy)
             .field("limit", &self.limit)
-            .field("on_limit", &self.on_limit)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("resume_spacing", &self.resume_spacing)
             .field("bounce_delay", &self.bounce_delay)
@@ -130,7 +119,7 @@ pub(crate) struct RareRules {
     /// How long it waits before it is started again: not at all.
     pub(crate) backoff: Backoff,
     /// A limit of its own.
-    pub(crate) limit: Option<(RestartLimit, OnLimit)>,
+    pub(crate) limit: Option<RestartLimit>,
     /// The names that must be ready before it is started.
     pub(crate) requires: Vec<Arc<str>>,
     /// The names that it is restarted with; each is required as well.
@@ -229,8 +218,8 @@ impl RareRules {
             return Err(refused.clone());
         }
         self.backoff.validate()?;
-        if let Some((limit, _)) = &self.limit {
-            limit.validate()?;
+        if let Some(limit) = &self.limit {
+            limit.validate(LimitOf::Service)?;
         }
         if self.start_timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(SpecError::value(

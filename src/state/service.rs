@@ -11,7 +11,7 @@ use super::{
     transitions::{self, Input, Kind},
 };
 use crate::policy::{
-    Backoff, ExitReason, LimitCounter, OnLimit, RestartLimit, RestartType, Shutdown, WhileDown,
+    Backoff, ExitReason, LimitCounter, RestartLimit, RestartType, Shutdown, WhileDown,
 };
 
 /// Where a service is in its life.
@@ -396,7 +396,6 @@ pub(super) struct Extras {
 #[derive(Debug)]
 pub(super) struct OwnLimit {
     pub(super) limit: RestartLimit,
-    pub(super) on_limit: OnLimit,
     pub(super) counter: LimitCounter,
 }
 
@@ -610,9 +609,8 @@ impl Extras {
             start_timeout: rules.start_timeout,
             backoff: rules.backoff,
             failures: 0,
-            limit: rules.limit.map(|(limit, on_limit)| OwnLimit {
+            limit: rules.limit.map(|limit| OwnLimit {
                 limit,
-                on_limit,
                 counter: LimitCounter::default(),
             }),
             resumes: None,

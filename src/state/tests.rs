@@ -125,6 +125,15 @@ fn named(name: &str) -> ServiceRules {
     ServiceRules::new(name)
 }
 
+/// A limit over which this happens.
+const fn over(limit: RestartLimit, on_limit: OnLimit) -> RestartLimit {
+    match on_limit {
+        OnLimit::Escalate => limit.escalate(),
+        OnLimit::GiveUp => limit.give_up(),
+        OnLimit::Pause => limit,
+    }
+}
+
 fn failed() -> ExitReason {
     ExitReason::Failed(ServiceError::new("boom"))
 }

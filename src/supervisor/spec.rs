@@ -8,9 +8,7 @@ use std::{
 
 use super::builder::{Build, BuildFn};
 use crate::{
-    policy::{
-        AutoShutdown, IntoServiceError, OnLimit, RestartLimit, ServiceError, SpecError, Strategy,
-    },
+    policy::{AutoShutdown, IntoServiceError, RestartLimit, ServiceError, SpecError, Strategy},
     service::guard,
     state::SupervisorRules,
     user_value::UserValue,
@@ -20,20 +18,18 @@ use crate::{
 ///
 /// # Default
 ///
-/// [`Strategy::OneForOne`]; [`RestartLimit::decay`] with 30 s, 5.0 and 15 s, as in suture; [`OnLimit::Pause`]; 10 s to
-/// stop; no spacing after a pause; 10 ms before a bounce; [`AutoShutdown::Never`]; no error is fatal.
+/// [`Strategy::OneForOne`]; [`RestartLimit::decay`] with 30 s, 5.0 and 15 s, as in suture; 10 s to stop; no spacing after a pause; 10 ms before a bounce; [`AutoShutdown::Never`]; no error is fatal.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use resurgam::{OnLimit, RestartLimit, Strategy, SupervisorSpec};
+/// use resurgam::{RestartLimit, Strategy, SupervisorSpec};
 ///
 /// let spec = SupervisorSpec::default()
 ///     .strategy(Strategy::RestForOne)
-///     .limit(RestartLimit::window(3, Duration::from_secs(5)))
-///     .on_limit(OnLimit::Escalate)
+///     .limit(RestartLimit::window(3, Duration::from_secs(5)).escalate())
 ///     .shutdown_timeout(Duration::from_secs(2));
 /// ```
 #[derive(Clone, Default)]
@@ -50,15 +46,11 @@ impl SupervisorSpec {
         self
     }
 
-    /// Sets how many restarts are too many. [`RestartLimit::decay`] with 30 s, 5.0 and 15 s by default.
+    /// Sets how many restarts are too many, and what happens then. [`RestartLimit::decay`] with 30 s, 5.0 and 15 s by default, as in suture.
+    ///
+    /// [`give_up`](RestartLimit::give_up) is refused: only a service can.
     pub fn limit(mut self, limit: RestartLimit) -> Self {
         self.rules.limit = limit;
-        self
-    }
-
-    /// Sets what happens when the limit is exceeded: [`OnLimit::Pause`], the default, or [`OnLimit::Escalate`].
-    pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
-        self.rules.on_limit = on_limit;
         self
     }
 

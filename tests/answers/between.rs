@@ -11,7 +11,7 @@ use std::{
 use actix::prelude::*;
 use futures::{FutureExt, future::join};
 use resurgam::{
-    Backoff, Event, EventKind, Events, OnLimit, Readiness, ResetError, RestartError, RestartLimit,
+    Backoff, Event, EventKind, Events, Readiness, ResetError, RestartError, RestartLimit,
     RestartType, ServiceContext, ServiceRef, ServiceSpec, ServiceToken, Shutdown, StartError,
     SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
 };
@@ -37,8 +37,7 @@ impl Tree {
     /// `change` says how `sub` is treated. It ends with the first failure of a service.
     async fn new(change: ChangeSub) -> Self {
         let fragile = SupervisorSpec::default()
-            .limit(RestartLimit::window(0, Duration::from_secs(60)))
-            .on_limit(OnLimit::Escalate);
+            .limit(RestartLimit::window(0, Duration::from_secs(60)).escalate());
         let mut sub = SupervisorActor::new("sub", fragile);
         let plain = sub.add(ServiceSpec::new("plain", Plain::default)).unwrap();
         let unlimited = SupervisorSpec::default().limit(RestartLimit::unlimited());
@@ -251,7 +250,7 @@ async fn whoever_waits_for_a_start_that_fails_is_told_and_who_asks_after_the_las
     let behind = sub.add(behind).unwrap().token();
     let sub = ServiceSpec::supervisor(sub)
         .backoff(Backoff::constant(PAUSE))
-        .limit(RestartLimit::window(1, 10 * PAUSE), OnLimit::GiveUp);
+        .limit(RestartLimit::window(1, 10 * PAUSE).give_up());
     let mut root = SupervisorActor::with_defaults("root");
     let service = root.add(sub).unwrap();
     let root = root.start().await.unwrap();
@@ -304,7 +303,7 @@ async fn supervisor_that_is_shut_down_while_it_has_no_incarnation_is_removed() {
                 _ => {
                     let gives_up: ChangeSub = |sub| {
                         let limit = RestartLimit::window(0, Duration::from_secs(60));
-                        sub.limit(limit, OnLimit::GiveUp)
+                        sub.limit(limit.give_up())
                     };
                     Tree::new(gives_up).await
                 }

@@ -9,8 +9,8 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    Backoff, OnLimit, Readiness, RestartLimit, ServiceContext, ServiceRef, ServiceSpec,
-    ServiceToken, Shutdown, SupervisorActor, SupervisorRef, SupervisorSpec,
+    Backoff, Readiness, RestartLimit, ServiceContext, ServiceRef, ServiceSpec, ServiceToken,
+    Shutdown, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -91,8 +91,7 @@ impl Storm {
     async fn new(seed: u64) -> Self {
         let dice = Dice(Cell::new(seed));
         let fragile = SupervisorSpec::default()
-            .limit(RestartLimit::window(0, Duration::from_secs(60)))
-            .on_limit(OnLimit::Escalate)
+            .limit(RestartLimit::window(0, Duration::from_secs(60)).escalate())
             .shutdown_timeout(Duration::from_millis(20));
         let mut sub = SupervisorActor::new("sub", fragile);
         let leaves: Vec<_> = (0..3)
@@ -109,7 +108,7 @@ impl Storm {
             1 => spec.shutdown(Shutdown::Timeout(Duration::from_millis(10))),
             2 => {
                 let limit = RestartLimit::window(2, Duration::from_secs(1));
-                spec.limit(limit, OnLimit::GiveUp)
+                spec.limit(limit.give_up())
             }
             _ => spec,
         };

@@ -27,8 +27,7 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    EventKind, OnLimit, Placement, RestartLimit, ServiceSpec, Strategy, SupervisorActor,
-    SupervisorSpec,
+    EventKind, Placement, RestartLimit, ServiceSpec, Strategy, SupervisorActor, SupervisorSpec,
 };
 use tokio::{task::yield_now, time::timeout};
 
@@ -85,8 +84,7 @@ async fn every_message_is_accounted_for_when_the_rest_is_restarted_with_one() {
 async fn every_message_is_accounted_for_when_supervisors_give_up() {
     for seed in seeds() {
         let spec = SupervisorSpec::default()
-            .limit(RestartLimit::window(8, Duration::from_secs(60)))
-            .on_limit(OnLimit::Escalate);
+            .limit(RestartLimit::window(8, Duration::from_secs(60)).escalate());
         rage(Scenario::new("escalations", seed, spec).below_a_root()).await;
     }
 }
@@ -230,7 +228,7 @@ async fn rage(scenario: Scenario) -> Seen {
     let mut seen = Seen::default();
     while let Some(event) = events.next().await {
         match event.kind() {
-            EventKind::BackoffStarted { .. } => seen.pauses += 1,
+            EventKind::PauseStarted { .. } => seen.pauses += 1,
             EventKind::EventsLost { count } => panic!("{count} events were lost"),
             EventKind::ServicePanicked {
                 message, location, ..

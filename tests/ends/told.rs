@@ -4,8 +4,8 @@ use std::error::Error;
 
 use actix::prelude::*;
 use resurgam::{
-    ExitReason, JoinError, OnLimit, RestartLimit, ServiceContext, ServiceError, ServiceSpec,
-    StartError, SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
+    ExitReason, JoinError, RestartLimit, ServiceContext, ServiceError, ServiceSpec, StartError,
+    SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
 };
 use tokio::{sync::oneshot, time};
 
@@ -15,9 +15,7 @@ use crate::support::{
 
 fn escalating() -> SupervisorSpec {
     let limit = RestartLimit::window(0, std::time::Duration::from_secs(60));
-    SupervisorSpec::default()
-        .limit(limit)
-        .on_limit(OnLimit::Escalate)
+    SupervisorSpec::default().limit(limit.escalate())
 }
 
 fn says(error: &ServiceError, text: &str) -> bool {

@@ -4,7 +4,8 @@ use std::{error::Error, fmt};
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, EventKind, OnLimit, Placement, ServiceRef, ServiceSpec, SupervisorRef, SupervisorSpec,
+    AddError, EventKind, Placement, RestartLimit, ServiceRef, ServiceSpec, SupervisorRef,
+    SupervisorSpec,
 };
 use tokio::time;
 use tracing::{Level, Metadata, Subscriber, field, span};
@@ -264,7 +265,9 @@ async fn rules_that_panic_when_they_are_replaced_do_not_end_their_supervisor() {
     };
 
     root.reconfigure(hostile()).await.unwrap();
-    let refused = root.reconfigure(hostile().on_limit(OnLimit::GiveUp)).await;
+    let refused = root
+        .reconfigure(hostile().limit(RestartLimit::default().give_up()))
+        .await;
     assert!(refused.is_err());
     root.reconfigure(SupervisorSpec::default()).await.unwrap();
 

@@ -11,10 +11,9 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, Backoff, EventKind, OnLimit, Placement, Readiness, ReconfigureError, RemoveError,
-    ResetError, RestartError, RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec,
-    Shutdown, StartError, StopError, SupervisorActor, SupervisorGone, SupervisorRef,
-    SupervisorSpec,
+    AddError, Backoff, EventKind, Placement, Readiness, ReconfigureError, RemoveError, ResetError,
+    RestartError, RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec, Shutdown,
+    StartError, StopError, SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec,
 };
 use tokio::{join, time};
 
@@ -94,8 +93,7 @@ async fn build_that_fails_once_in_the_middle_finds_its_services_again() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(60)))
-        .on_limit(OnLimit::Escalate)
+        .limit(RestartLimit::window(0, Duration::from_secs(60)).escalate())
         .build(move |services| {
             let call = counter.fetch_add(1, Ordering::SeqCst);
             services.add(ServiceSpec::new("a", Plain::default))?;
@@ -210,8 +208,7 @@ async fn fragile(
     rules: impl FnOnce(ServiceSpec<SupervisorActor>) -> ServiceSpec<SupervisorActor>,
 ) -> (Tree, ServiceRef<Plain>) {
     let escalates = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(60)))
-        .on_limit(OnLimit::Escalate);
+        .limit(RestartLimit::window(0, Duration::from_secs(60)).escalate());
     let sub = ServiceSpec::supervisor(SupervisorActor::new("sub", escalates));
     let tree = Tree::new(rules(sub)).await;
     let plain = ServiceSpec::new("plain", Plain::default);
@@ -244,7 +241,7 @@ async fn nested_supervisor_that_is_being_restarted_answers_when_it_is_back() {
 async fn nested_supervisor_that_has_given_up_refuses_operations_until_it_is_reset() {
     time::pause();
     let never = RestartLimit::window(0, Duration::from_secs(60));
-    let (tree, plain) = fragile(|sub| sub.limit(never, OnLimit::GiveUp)).await;
+    let (tree, plain) = fragile(|sub| sub.limit(never.give_up())).await;
     let mut events = tree.root.events();
     plain.do_send(FailWith("escalates".into()));
     happened(&mut events, "root/sub", |kind| {

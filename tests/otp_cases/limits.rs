@@ -220,9 +220,7 @@ async fn added_service_whose_restart_always_fails_uses_up_the_limit_exactly() {
 async fn window_slides_with_the_time_and_does_not_begin_anew() {
     time::pause();
     let (journal, _log) = journal();
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(2, secs(10)))
-        .on_limit(resurgam::OnLimit::Escalate);
+    let spec = SupervisorSpec::default().limit(RestartLimit::window(2, secs(10)).escalate());
     let root = root_with(spec).await;
     let child = root.add_and_wait(probe("child", &journal)).await.unwrap();
     // At 0 and 9, then at 11: the first has left the window, so two are in it. Another at 12 is the third since 9.

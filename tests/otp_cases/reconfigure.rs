@@ -1,8 +1,8 @@
 //! Other rules for a supervisor that runs.
 
 use resurgam::{
-    AutoShutdown, OnLimit, ReconfigureError, RestartLimit, RestartType, ServiceRef, SpecError,
-    Strategy, SupervisorRef, SupervisorSpec,
+    AutoShutdown, ReconfigureError, RestartLimit, RestartType, ServiceRef, SpecError, Strategy,
+    SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -52,9 +52,9 @@ async fn rules_that_make_no_sense_are_refused_and_the_old_ones_stay() {
                 .strategy(Strategy::OneForAll),
         ),
         (
-            "on_limit",
+            "limit",
             unlimited()
-                .on_limit(OnLimit::GiveUp)
+                .limit(RestartLimit::default().give_up())
                 .strategy(Strategy::OneForAll),
         ),
     ];

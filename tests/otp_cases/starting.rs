@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use resurgam::{
-    AddError, AutoShutdown, Backoff, EventKind, ExitReason, KillCause, LookupError, OnLimit,
-    Readiness, RestartError, RestartLimit, RestartType, ServiceSpec, ServiceState, Shutdown,
-    SpecError, StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
+    AddError, AutoShutdown, Backoff, EventKind, ExitReason, KillCause, LookupError, Readiness,
+    RestartError, RestartLimit, RestartType, ServiceSpec, ServiceState, Shutdown, SpecError,
+    StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -226,7 +226,7 @@ async fn value_that_makes_no_sense_is_refused_with_its_field_wherever_it_is_give
             spec.backoff(Backoff::exponential(secs(2), secs(1)))
         }),
         ("limit.within", |spec| {
-            spec.limit(RestartLimit::window(1, Duration::ZERO), OnLimit::GiveUp)
+            spec.limit(RestartLimit::window(1, Duration::ZERO).give_up())
         }),
         ("significant", ServiceSpec::significant),
     ];
@@ -296,7 +296,7 @@ async fn supervisor_with_rules_that_make_no_sense_does_not_start() {
     let bad = [
         ("limit.within", SupervisorSpec::default().limit(window)),
         (
-            "limit.decay",
+            "limit.half_life",
             SupervisorSpec::default().limit(decay(Duration::ZERO, 5.0)),
         ),
         (
@@ -312,8 +312,8 @@ async fn supervisor_with_rules_that_make_no_sense_does_not_start() {
             SupervisorSpec::default().limit(decay(secs(1), 5.0).jitter(-0.1)),
         ),
         (
-            "on_limit",
-            SupervisorSpec::default().on_limit(OnLimit::GiveUp),
+            "limit",
+            SupervisorSpec::default().limit(RestartLimit::default().give_up()),
         ),
     ];
     let (journal, mut log) = journal();

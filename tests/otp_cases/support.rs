@@ -10,9 +10,9 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    Event, EventKind, Events, ExitReason, JoinError, OnLimit, RestartLimit, ServiceContext,
-    ServiceRef, ServiceSpec, ServiceState, StartContext, SupervisorActor, SupervisorRef,
-    SupervisorSpec, Verdict,
+    Event, EventKind, Events, ExitReason, JoinError, RestartLimit, ServiceContext, ServiceRef,
+    ServiceSpec, ServiceState, StartContext, SupervisorActor, SupervisorRef, SupervisorSpec,
+    Verdict,
 };
 use tokio::{sync::mpsc, time};
 
@@ -283,9 +283,7 @@ pub(crate) fn unlimited() -> SupervisorSpec {
 
 /// More than `max` restarts within `within` end the supervisor, as in OTP.
 pub(crate) fn at_most(max: u32, within: Duration) -> SupervisorSpec {
-    SupervisorSpec::default()
-        .limit(RestartLimit::window(max, within))
-        .on_limit(OnLimit::Escalate)
+    SupervisorSpec::default().limit(RestartLimit::window(max, within).escalate())
 }
 
 /// Adds probes of these names before the start, and starts.

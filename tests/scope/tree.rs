@@ -11,8 +11,8 @@ use std::{
 
 use futures::poll;
 use resurgam::{
-    EventKind, ExitReason, JoinError, OnLimit, RestartLimit, RestartType, ServiceSpec,
-    ServiceState, Shutdown, SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
+    EventKind, ExitReason, JoinError, RestartLimit, RestartType, ServiceSpec, ServiceState,
+    Shutdown, SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
     scope::{AddMemberError, Scope, ScopeError, ScopeSpec},
 };
 use tokio::{
@@ -358,8 +358,7 @@ async fn member_may_be_a_supervisor_that_gives_up() {
     let log = Log::default();
     let result = idle_after(|scope| async move {
         let rules = SupervisorSpec::default()
-            .limit(RestartLimit::window(0, Duration::from_secs(1)))
-            .on_limit(OnLimit::Escalate);
+            .limit(RestartLimit::window(0, Duration::from_secs(1)).escalate());
         let mut below = SupervisorActor::new("below", rules);
         let a = below.add(clerk("a", &log))?;
         scope.add(ServiceSpec::supervisor(below)).await?;

@@ -2,9 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use resurgam::{
-    AutoShutdown, ExitReason, JoinError, OnLimit, RestartLimit, RestartType, SupervisorSpec,
-};
+use resurgam::{AutoShutdown, ExitReason, JoinError, RestartLimit, RestartType, SupervisorSpec};
 use tokio::time;
 
 use crate::support::{
@@ -14,9 +12,7 @@ use crate::support::{
 
 /// The first failure ends everything.
 fn one_strike() -> SupervisorSpec {
-    SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(1)))
-        .on_limit(OnLimit::Escalate)
+    SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(1)).escalate())
 }
 
 #[actix::test]

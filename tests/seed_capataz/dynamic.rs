@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, EventKind, OnLimit, Readiness, RemoveError, RestartLimit, RestartType,
-    ServiceContext, ServiceSpec, StartError, Strategy, SupervisorActor, SupervisorRef,
-    SupervisorSpec,
+    AddError, EventKind, Readiness, RemoveError, RestartLimit, RestartType, ServiceContext,
+    ServiceSpec, StartError, Strategy, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -106,9 +105,8 @@ async fn adding_after_a_shutdown_says_so() {
 async fn adding_after_the_supervisor_gave_up_says_so() {
     time::pause();
     let log = Log::default();
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(5)))
-        .on_limit(OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(5)).escalate());
     let root = root(spec).await;
     let failing = root.add_and_wait(probe("a", &log)).await.unwrap();
     failing.do_send(Act::Fail);
@@ -172,9 +170,8 @@ async fn added_subtree_is_supervised_like_a_service() {
     time::pause();
     let log = Log::default();
     let root = root(SupervisorSpec::default()).await;
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(5)))
-        .on_limit(OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(5)).escalate());
     let mut tier = SupervisorActor::new("tier", spec);
     let below = tier.add(probe("a", &log)).unwrap();
     let tier = root.add_and_wait(ServiceSpec::supervisor(tier)).await;
@@ -234,8 +231,7 @@ impl Handler<Fail> for Spawner {
 fn spawning(log: &Log) -> (SupervisorActor, resurgam::ServiceRef<Spawner>) {
     let spec = SupervisorSpec::default()
         .strategy(Strategy::OneForAll)
-        .limit(RestartLimit::window(1, Duration::from_secs(5)))
-        .on_limit(OnLimit::Escalate);
+        .limit(RestartLimit::window(1, Duration::from_secs(5)).escalate());
     let mut tier = SupervisorActor::new("tier", spec);
     let log = log.clone();
     let spawner = ServiceSpec::new("spawner", move || Spawner(log.clone()));
@@ -305,9 +301,8 @@ async fn services_added_to_a_subtree_survive_its_restart_unless_they_are_tempora
     time::pause();
     let log = Log::default();
     let root = root(SupervisorSpec::default()).await;
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(5)))
-        .on_limit(OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(5)).escalate());
     let tier = ServiceSpec::supervisor(SupervisorActor::new("tier", spec));
     let tier = SupervisorRef::try_from(root.add_and_wait(tier).await.unwrap()).unwrap();
     let kept = tier.add_and_wait(probe("kept", &log)).await.unwrap();

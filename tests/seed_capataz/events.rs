@@ -3,8 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use resurgam::{
-    EventKind, JoinError, OnLimit, RestartLimit, RestartType, ServiceSpec, SupervisorActor,
-    SupervisorSpec,
+    EventKind, JoinError, RestartLimit, RestartType, ServiceSpec, SupervisorActor, SupervisorSpec,
 };
 use tokio::time;
 
@@ -104,9 +103,7 @@ async fn subscriber_that_goes_away_leaves_the_others_alone() {
 /// A tree of two levels that gives up on the first failure below.
 async fn end_of_a_fragile_tree() -> JoinError {
     let fragile = || {
-        SupervisorSpec::default()
-            .limit(RestartLimit::window(0, Duration::from_secs(5)))
-            .on_limit(OnLimit::Escalate)
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(5)).escalate())
     };
     let mut tier = SupervisorActor::new("tier", fragile());
     let service = tier.add(probe("a", &Log::default())).unwrap();
@@ -168,7 +165,7 @@ async fn failing_service_is_counted_as_such_until_it_is_reset() {
     time::pause();
     let root = root(SupervisorSpec::default()).await;
     let once = RestartLimit::window(1, Duration::from_secs(5));
-    let spec = probe("a", &Log::default()).limit(once, OnLimit::GiveUp);
+    let spec = probe("a", &Log::default()).limit(once.give_up());
     let service = root.add_and_wait(spec).await.unwrap();
     service.do_send(Act::Fail);
     assert_eq!(service.send(Generation).await, Ok(1));

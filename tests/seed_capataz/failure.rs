@@ -139,7 +139,7 @@ async fn permanent_service_that_completes_over_and_over_is_held_back_by_the_limi
         service.do_send(Act::Complete);
     }
     events
-        .until(|kind| matches!(kind, EventKind::BackoffStarted { .. }))
+        .until(|kind| matches!(kind, EventKind::PauseStarted { .. }))
         .await;
     settle().await;
     let starts = log.take().iter().filter(|line| *line == "+a").count();

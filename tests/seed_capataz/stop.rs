@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use resurgam::{
-    EventKind, ExitReason, JoinError, KillCause, OnLimit, RemoveError, RestartLimit, RestartType,
+    EventKind, ExitReason, JoinError, KillCause, RemoveError, RestartLimit, RestartType,
     ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec,
 };
 use tokio::time;
@@ -196,9 +196,7 @@ async fn join_waits_for_the_end_and_answers_at_once_after_it() {
 
 /// A tree that gives up on the first failure.
 fn fragile() -> SupervisorSpec {
-    SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(5)))
-        .on_limit(OnLimit::Escalate)
+    SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(5)).escalate())
 }
 
 #[actix::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use resurgam::{
-    AddError, JoinError, OnLimit, RestartLimit, ServiceRef, SpecError, StartError, SupervisorActor,
+    AddError, JoinError, RestartLimit, ServiceRef, SpecError, StartError, SupervisorActor,
     SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
@@ -11,9 +11,7 @@ use tokio::time;
 use super::support::{Act, Generation, Log, Probe, patiently, probe, root};
 
 fn window(max: u32, within: Duration) -> SupervisorSpec {
-    SupervisorSpec::default()
-        .limit(RestartLimit::window(max, within))
-        .on_limit(OnLimit::Escalate)
+    SupervisorSpec::default().limit(RestartLimit::window(max, within).escalate())
 }
 
 async fn fixture(spec: SupervisorSpec) -> (SupervisorRef, ServiceRef<Probe>) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use resurgam::{
-    EventKind, ExitReason, JoinError, OnLimit, RestartLimit, RestartType, ServiceRef, ServiceSpec,
-    Shutdown, SupervisorActor, SupervisorRef, SupervisorSpec,
+    EventKind, ExitReason, JoinError, RestartLimit, RestartType, ServiceRef, ServiceSpec, Shutdown,
+    SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -14,9 +14,7 @@ use super::support::{
 
 /// Gives up when there is more than one failure in five seconds, as capataz does unless told otherwise.
 fn tolerant_of_one() -> SupervisorSpec {
-    SupervisorSpec::default()
-        .limit(RestartLimit::window(1, Duration::from_secs(5)))
-        .on_limit(OnLimit::Escalate)
+    SupervisorSpec::default().limit(RestartLimit::window(1, Duration::from_secs(5)).escalate())
 }
 
 /// A root, and a `tier` with `a`, `b` and `c` that tolerates one failure.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use resurgam::{
-    AddError, OnLimit, Readiness, RestartLimit, RestartType, ServiceRef, ServiceSpec, ServiceState,
+    AddError, Readiness, RestartLimit, RestartType, ServiceRef, ServiceSpec, ServiceState,
     StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time::{self, Instant};
@@ -239,9 +239,7 @@ async fn sequence_that_ends_stops_in_reverse() {
 async fn death_of_one_stops_all_and_its_error_outweighs_those_of_the_others() {
     time::pause();
     let log = Log::default();
-    let strict = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, SECOND))
-        .on_limit(OnLimit::Escalate);
+    let strict = SupervisorSpec::default().limit(RestartLimit::window(0, SECOND).escalate());
     let root = root_with(strict).await;
     add(&root, spec_with("a", &log, Habit::Sore("not saved"))).await;
     let b = add(&root, spec("b", &log)).await;

@@ -49,7 +49,7 @@ async fn value_without_meaning_is_refused_with_the_name_of_its_field() {
         ),
         (
             "limit.threshold",
-            spec("a", &log).limit(decay(-1.0), resurgam::OnLimit::GiveUp),
+            spec("a", &log).limit(decay(-1.0).give_up()),
         ),
     ];
     for (expected, refused) in cases {

@@ -231,7 +231,7 @@ async fn removing_and_adding_anew_does_not_wash_a_service_clean() {
     let mut events = Recorder::new(&root);
     again.unwrap().do_send(Act::Fail);
     events
-        .until(|kind| matches!(kind, EventKind::BackoffStarted { .. }))
+        .until(|kind| matches!(kind, EventKind::PauseStarted { .. }))
         .await;
     settle().await;
     assert_eq!(two.send(Generation).await, Ok(0));

@@ -43,8 +43,8 @@ async fn failure_comes_before_the_pause_and_the_end_of_the_pause_before_the_rest
         events.take(),
         [
             "root/a ServiceFailed",
-            "root BackoffStarted",
-            "root BackoffEnded",
+            "root PauseStarted",
+            "root PauseEnded",
             "root/a ServiceStarted",
             "root/a ServiceReady",
         ]
@@ -91,9 +91,9 @@ async fn services_that_fail_during_a_pause_are_restarted_with_the_first_in_order
     }
     log.take();
     let ended = events
-        .until(|kind| matches!(kind, EventKind::BackoffEnded { .. }))
+        .until(|kind| matches!(kind, EventKind::PauseEnded { .. }))
         .await;
-    assert_eq!(*ended.kind(), EventKind::BackoffEnded { queued: 3 });
+    assert_eq!(*ended.kind(), EventKind::PauseEnded { queued: 3 });
     settle().await;
     assert_eq!(log.take(), ["+c", "+a", "+b"]);
 }
@@ -110,9 +110,7 @@ async fn failure_during_a_pause_begins_it_anew() {
     assert_eq!(services[0].send(Generation).await, Ok(1));
     assert_eq!(began.elapsed().as_secs(), 25);
     let pauses = events.take();
-    let pauses = pauses
-        .iter()
-        .filter(|line| line.ends_with("BackoffStarted"));
+    let pauses = pauses.iter().filter(|line| line.ends_with("PauseStarted"));
     assert_eq!(pauses.count(), 2);
 }
 

@@ -141,7 +141,7 @@ async fn panic_of_a_service_that_is_being_removed_is_not_counted() {
     let count = root.report().await.unwrap().failure_count();
     assert!(count.abs() < 1e-9, "{count}");
     let lines = events.take();
-    assert!(!lines.contains(&"root BackoffStarted".to_owned()));
+    assert!(!lines.contains(&"root PauseStarted".to_owned()));
     // Told, all the same.
     assert!(lines.contains(&"root/a ServicePanicked".to_owned()));
 }

@@ -30,9 +30,9 @@ async fn simple_supervisor_has_the_default_spec() {
         service.do_send(Act::Fail);
     }
     let event = events
-        .until(|kind| matches!(kind, EventKind::BackoffStarted { .. }))
+        .until(|kind| matches!(kind, EventKind::PauseStarted { .. }))
         .await;
-    let expected = EventKind::BackoffStarted {
+    let expected = EventKind::PauseStarted {
         lasting: Duration::from_secs(15),
         count: 6.0,
     };
@@ -52,7 +52,7 @@ async fn threshold_of_zero_pauses_on_the_first_failure() {
 }
 
 #[actix::test]
-async fn backoff_of_zero_restarts_at_once_even_over_the_threshold() {
+async fn pause_of_zero_restarts_at_once_even_over_the_threshold() {
     time::pause();
     let limit = RestartLimit::decay(Duration::from_secs(30), 0.0, Duration::ZERO);
     let root = root(SupervisorSpec::default().limit(limit)).await;
@@ -97,7 +97,7 @@ async fn limit_that_makes_no_sense_is_refused_with_its_field() {
     let limits = [
         (
             RestartLimit::decay(Duration::ZERO, 5.0, second),
-            "limit.decay",
+            "limit.half_life",
         ),
         (RestartLimit::decay(second, -1.0, second), "limit.threshold"),
         (

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::poll;
-use resurgam::{OnLimit, RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec};
+use resurgam::{RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec};
 
 use crate::support::{AnyError, idle};
 
@@ -24,9 +24,8 @@ const ROLE: &str = "RESURGAM_TEST_ROLE";
 #[ignore = "a program for the other tests"]
 async fn program() {
     let role = std::env::var(ROLE).unwrap_or_default();
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(1)))
-        .on_limit(OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(1)).escalate());
     let mut root = SupervisorActor::new("root", spec);
     root.add(idle("idle")).unwrap();
     let own = role.clone();

@@ -3,9 +3,9 @@
 use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use resurgam::{
-    AddError, ExitReason, JoinError, Lifetime, OnLimit, Placement, RestartLimit, RestartType,
-    ServiceRef, ServiceSpec, ServiceSummary, Shutdown, Spawn, SupervisorActor, SupervisorRef,
-    SupervisorSpec, TaskActor, TaskContext,
+    AddError, ExitReason, JoinError, Lifetime, Placement, RestartLimit, RestartType, ServiceRef,
+    ServiceSpec, ServiceSummary, Shutdown, Spawn, SupervisorActor, SupervisorRef, SupervisorSpec,
+    TaskActor, TaskContext,
 };
 use tokio::{sync::mpsc, time};
 
@@ -287,9 +287,8 @@ async fn spec_of_a_spawned_service_can_be_changed_but_not_how_often_it_runs() {
 async fn restarted_supervisor_starts_the_parent_again_and_forgets_what_it_had_spawned() {
     time::pause();
     let root = root().await;
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(1)))
-        .on_limit(OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(1)).escalate());
     let tier = SupervisorActor::new("tier", spec);
     let tier = root.add_and_wait(ServiceSpec::supervisor(tier)).await;
     let tier = SupervisorRef::try_from(tier.unwrap()).unwrap();

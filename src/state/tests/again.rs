@@ -10,7 +10,10 @@ fn requiring(name: &str, required: &str) -> ServiceRules {
 
 fn limited(name: &str, on_limit: OnLimit) -> ServiceRules {
     let mut rules = named(name);
-    rules.rare().limit = Some((RestartLimit::decay(seconds(30), 0.5, seconds(60)), on_limit));
+    rules.rare().limit = Some(over(
+        RestartLimit::decay(seconds(30), 0.5, seconds(60)),
+        on_limit,
+    ));
     rules
 }
 
@@ -198,8 +201,7 @@ fn service_that_was_added_does_not_hold_up_or_fail_the_start() {
 #[test]
 fn service_whose_failure_has_ended_the_supervisor_is_needed_by_the_next_start() {
     let rules = SupervisorRules {
-        limit: RestartLimit::window(0, seconds(5)),
-        on_limit: OnLimit::Escalate,
+        limit: RestartLimit::window(0, seconds(5)).escalate(),
         ..SupervisorRules::default()
     };
     let mut bench = Bench::running(rules, vec![named("a"), named("b")]);

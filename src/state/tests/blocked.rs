@@ -114,7 +114,7 @@ fn return_of_a_thread_is_judged_by_type_limit_and_backoff() {
     assert_eq!(bench.actions(), [] as [&str; 0]);
 
     let mut rules = shared("stuck");
-    rules.rare().limit = Some((RestartLimit::window(0, seconds(60)), OnLimit::GiveUp));
+    rules.rare().limit = Some(RestartLimit::window(0, seconds(60)).give_up());
     let mut bench = Bench::running(unlimited(), vec![rules]);
     bench.block("stuck");
     bench.actions();

@@ -41,7 +41,7 @@ fn significant_service_counts_however_it_ends_for_good() {
     }
 
     let mut gives_up = with_significant(|rules| {
-        rules.rare().limit = Some((RestartLimit::window(0, seconds(5)), OnLimit::GiveUp));
+        rules.rare().limit = Some(RestartLimit::window(0, seconds(5)).give_up());
     });
     gives_up.fail("a");
     assert!(ends(gives_up), "gives up");
@@ -130,7 +130,7 @@ fn significant_service_does_not_count_that_ends_on_request_or_for_its_group() {
 #[test]
 fn last_of_all_significant_services_counts_however_it_ends() {
     let mut gives_up = significant("a", RestartType::Transient);
-    gives_up.rare().limit = Some((RestartLimit::window(0, seconds(5)), OnLimit::GiveUp));
+    gives_up.rare().limit = Some(RestartLimit::window(0, seconds(5)).give_up());
     let rules = SupervisorRules {
         auto_shutdown: AutoShutdown::AllSignificant,
         ..unlimited()

@@ -28,14 +28,25 @@ impl Random {
 /// The names that services are given.
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
-pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
-    let limit = match random.below(4) {
+/// A limit over which restarts pause, if it can be exceeded.
+fn random_limit(random: &mut Random) -> RestartLimit {
+    match random.below(5) {
         0 => RestartLimit::unlimited(),
         1 => RestartLimit::window(2, seconds(3)),
-        2 => RestartLimit::decay(seconds(2), 1.5, seconds(3)).max_pause(seconds(5)),
+        2 => RestartLimit::window(2, seconds(3))
+            .pause(seconds(2))
+            .max_pause(seconds(3)),
+        3 => RestartLimit::decay(seconds(2), 1.5, seconds(3)).max_pause(seconds(5)),
         _ => RestartLimit::decay(seconds(30), 5.0, seconds(15)).jitter(0.5),
+    }
+}
+
+pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
+    let limit = if random.chance(12) {
+        RestartLimit::window(2, seconds(3)).escalate()
+    } else {
+        random_limit(random)
     };
-    let escalates = random.chance(12);
     SupervisorRules {
         strategy: random.pick(&[
             Strategy::OneForOne,
@@ -43,11 +54,6 @@ pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
             Strategy::RestForOne,
         ]),
         limit,
-        on_limit: if escalates {
-            OnLimit::Escalate
-        } else {
-            OnLimit::Pause
-        },
         shutdown_timeout: seconds(2),
         resume_spacing: random.pick(&[Duration::ZERO, millis(700)]),
         auto_shutdown: if random.chance(10) {
@@ -86,7 +92,7 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
     }
     if random.chance(5) {
         let on_limit = random.pick(&[OnLimit::GiveUp, OnLimit::Pause, OnLimit::Pause]);
-        rules.rare().limit = Some((RestartLimit::window(1, seconds(4)), on_limit));
+        rules.rare().limit = Some(over(RestartLimit::window(1, seconds(4)), on_limit));
     }
     for _ in 0..random.below(3) {
         rules.rare().requires.push(Arc::from(random.pick(&NAMES)));
@@ -103,7 +109,7 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
 /// Rules under which a supervisor hardly ever ends by itself, so that there is time for much to happen.
 pub(super) fn lasting_rules(random: &mut Random) -> SupervisorRules {
     SupervisorRules {
-        on_limit: OnLimit::Pause,
+        limit: random_limit(random),
         auto_shutdown: AutoShutdown::Never,
         binding: Binding::Loose,
         ..random_rules(random)
@@ -129,7 +135,7 @@ pub(super) fn entangled_service(random: &mut Random) -> ServiceRules {
     }
     if random.chance(6) {
         let on_limit = random.pick(&[OnLimit::GiveUp, OnLimit::Pause]);
-        rules.rare().limit = Some((RestartLimit::window(1, seconds(4)), on_limit));
+        rules.rare().limit = Some(over(RestartLimit::window(1, seconds(4)), on_limit));
     }
     for _ in 0..=random.below(2) {
         let below = if random.chance(10) { 6 } else { own.max(1) };

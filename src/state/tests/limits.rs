@@ -11,8 +11,7 @@ fn decay(threshold: f64) -> SupervisorRules {
 
 pub(super) fn window(max: u32, within: u64, on_limit: OnLimit) -> SupervisorRules {
     SupervisorRules {
-        limit: RestartLimit::window(max, seconds(within)),
-        on_limit,
+        limit: over(RestartLimit::window(max, seconds(within)), on_limit),
         ..SupervisorRules::default()
     }
 }
@@ -35,7 +34,7 @@ fn crash_loop_pauses_after_the_sixth_failure_and_goes_on_at_twenty_seconds() {
     assert_eq!(bench.state_of("a"), ServiceState::Paused);
     assert_eq!(
         bench.story.split_off(bench.story.len() - 2),
-        ["a ServiceFailed", "root BackoffStarted"]
+        ["a ServiceFailed", "root PauseStarted"]
     );
     let almost = just_before(bench.at(20));
     bench.pass(almost);
@@ -43,7 +42,7 @@ fn crash_loop_pauses_after_the_sixth_failure_and_goes_on_at_twenty_seconds() {
     bench.story();
     bench.pass(millis(1));
     assert_eq!(bench.actions(), ["start a 6"]);
-    assert_eq!(bench.story(), ["root BackoffEnded"]);
+    assert_eq!(bench.story(), ["root PauseEnded"]);
     assert!(bench.state.failure_count(bench.now) < f64::EPSILON);
 }
 
@@ -107,7 +106,7 @@ fn queued_services_start_in_the_order_in_which_they_failed() {
     bench.pass(seconds(15));
     assert_eq!(bench.actions(), ["start c 1", "start a 1", "start b 1"]);
     let ended = bench.events.iter().find_map(|event| match event.kind() {
-        EventKind::BackoffEnded { queued } => Some(*queued),
+        EventKind::PauseEnded { queued } => Some(*queued),
         _ => None,
     });
     assert_eq!(ended, Some(3));
@@ -175,7 +174,7 @@ fn jitter_prolongs_the_pause() {
 }
 
 #[test]
-fn backoff_of_zero_does_not_hold_up_restarts() {
+fn pause_of_zero_does_not_hold_up_restarts() {
     let rules = SupervisorRules {
         limit: RestartLimit::decay(seconds(30), 0.0, Duration::ZERO),
         ..SupervisorRules::default()
@@ -253,6 +252,58 @@ fn window_pauses_until_it_frees() {
 }
 
 #[test]
+fn window_with_a_pause_of_its_own_slides_on_during_it() {
+    let limit = RestartLimit::window(2, seconds(60)).pause(seconds(15));
+    let rules = SupervisorRules {
+        limit: limit.max_pause(seconds(20)),
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, vec![named("a"), named("b")]);
+    for _ in 0..3 {
+        bench.fail("a");
+        bench.get_ready();
+    }
+    bench.forget();
+    bench.pass(seconds(10));
+    // Prolongs it, but not beyond its bound.
+    bench.fail("b");
+    assert_eq!(bench.story(), ["b ServiceFailed", "root PauseStarted"]);
+    bench.pass(just_before(seconds(10)));
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    bench.pass(millis(1));
+    assert_eq!(bench.actions(), ["start a 3", "start b 1"]);
+    bench.get_ready();
+    // At 59 s two of the four are still in the window, at 74 s one.
+    bench.forget();
+    let wait = bench.at(59);
+    bench.pass(wait);
+    bench.fail("a");
+    assert_eq!(bench.story(), ["a ServiceFailed", "root PauseStarted"]);
+    bench.pass(seconds(15));
+    bench.get_ready();
+    bench.forget();
+    bench.fail("a");
+    assert_eq!(bench.actions(), ["start a 5"]);
+}
+
+#[test]
+fn window_of_none_pauses_each_restart() {
+    let rules = SupervisorRules {
+        limit: RestartLimit::window(0, seconds(60)).pause(seconds(15)),
+        ..SupervisorRules::default()
+    };
+    let mut bench = Bench::running(rules, vec![named("a")]);
+    for generation in 1..4 {
+        bench.fail("a");
+        bench.pass(just_before(seconds(15)));
+        bench.forget();
+        bench.pass(millis(1));
+        assert_eq!(bench.actions(), [format!("start a {generation}")]);
+        bench.ready("a");
+    }
+}
+
+#[test]
 fn what_needs_no_restart_does_not_count() {
     let mut once = named("once");
     once.restart = RestartType::Temporary;
@@ -281,7 +332,7 @@ fn failed_start_during_a_restart_counts() {
 
 fn limited(on_limit: OnLimit) -> ServiceRules {
     let mut rules = named("a");
-    rules.rare().limit = Some((RestartLimit::window(1, seconds(60)), on_limit));
+    rules.rare().limit = Some(over(RestartLimit::window(1, seconds(60)), on_limit));
     rules
 }
 
@@ -337,7 +388,7 @@ fn service_may_wait_alone_until_its_window_frees() {
 fn pause_of_one_service_is_told_as_such_with_its_own_count() {
     let mut own = named("a");
     let limit = RestartLimit::decay(seconds(30), 1.5, seconds(5));
-    own.rare().limit = Some((limit, OnLimit::Pause));
+    own.rare().limit = Some(limit);
     let mut bench = Bench::running(unlimited(), vec![own, named("b")]);
     bench.fail("a");
     bench.ready("a");
@@ -364,6 +415,27 @@ fn pause_of_one_service_is_told_as_such_with_its_own_count() {
     assert_eq!(bench.actions(), ["start a 2"]);
 }
 
+#[test]
+fn pause_of_one_service_has_a_length_a_random_part_and_a_bound_of_its_own() {
+    let window = || RestartLimit::window(1, seconds(60));
+    // The benches' random number is a half.
+    for (limit, lasting) in [
+        (window(), 60),
+        (window().pause(seconds(16)), 16),
+        (window().pause(seconds(16)).jitter(0.5), 20),
+        (window().jitter(0.5).max_pause(seconds(70)), 70),
+    ] {
+        let mut own = named("a");
+        own.rare().limit = Some(limit);
+        let mut bench = Bench::running(unlimited(), vec![own]);
+        bench.fail("a");
+        bench.ready("a");
+        bench.fail("a");
+        let next = bench.now + seconds(lasting);
+        assert_eq!(bench.view("a").next_start, Some(next));
+    }
+}
+
 /// A service that pauses by its own limit does not wait for the end of the supervisor's pause.
 #[test]
 fn end_of_a_pause_counts_those_that_waited_for_it() {
@@ -373,7 +445,7 @@ fn end_of_a_pause_counts_those_that_waited_for_it() {
     };
     let mut own = named("a");
     let limit = RestartLimit::decay(seconds(30), 0.5, seconds(60));
-    own.rare().limit = Some((limit, OnLimit::Pause));
+    own.rare().limit = Some(limit);
     let mut bench = Bench::running(rules, vec![own, named("b")]);
     bench.fail("a");
     bench.fail("b");
@@ -385,7 +457,7 @@ fn end_of_a_pause_counts_those_that_waited_for_it() {
     bench.fail("b");
     bench.pass(seconds(5));
     let ended = bench.events.iter().find_map(|event| match event.kind() {
-        EventKind::BackoffEnded { queued } => Some(*queued),
+        EventKind::PauseEnded { queued } => Some(*queued),
         _ => None,
     });
     assert_eq!(ended, Some(1));

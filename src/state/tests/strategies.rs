@@ -110,8 +110,7 @@ fn group_restart_that_fails_too_often_escalates() {
     for which in [Strategy::OneForAll, Strategy::RestForOne] {
         let rules = SupervisorRules {
             strategy: which,
-            limit: RestartLimit::window(4, seconds(3600)),
-            on_limit: OnLimit::Escalate,
+            limit: RestartLimit::window(4, seconds(3600)).escalate(),
             ..SupervisorRules::default()
         };
         let mut bench = Bench::running(rules, abc());
