@@ -94,7 +94,7 @@
 //! Restarts are counted by the supervisor, for all its services together: with [`RestartLimit::decay`], the default, each failure, and each normal
 //! end of a permanent service, adds one to a count that halves every 30 s; above 5.0 the supervisor pauses restarts for 15 s,
 //! while healthy services run on. [`RestartLimit::window(n, period).escalate()`](RestartLimit::window) is what OTP does. A service may have a
-//! [limit of its own](ServiceSpec::limit).
+//! [limit of its own](ServiceSpec::limit), and is counted by that alone then: one device that fails often harms no other.
 //!
 //! # Strategies and requirements
 //!

@@ -20,7 +20,7 @@ pub enum EventKind {
     ServiceStartFailed {
         /// Why it ended.
         reason: ExitReason,
-        /// What is counted against the limit of its supervisor.
+        /// What is counted against its own limit, or without one against that of its supervisor.
         count: f64,
         /// Whether it is started again.
         restarting: Restarting,
@@ -35,7 +35,7 @@ pub enum EventKind {
     ServiceFailed {
         /// Why it ended.
         reason: ExitReason,
-        /// What is counted against the limit of its supervisor.
+        /// What is counted against its own limit, or without one against that of its supervisor.
         count: f64,
         /// Whether it is started again.
         restarting: Restarting,
@@ -46,14 +46,14 @@ pub enum EventKind {
         message: String,
         /// File, line and column of the panic.
         location: String,
-        /// What is counted against the limit of its supervisor.
+        /// What is counted against its own limit, or without one against that of its supervisor.
         count: f64,
         /// Whether it is started again.
         restarting: Restarting,
     },
     /// A service ended by itself without an error.
     ServiceCompleted {
-        /// What is counted against the limit of its supervisor.
+        /// What is counted against its own limit, or without one against that of its supervisor.
         count: f64,
         /// Whether it is started again.
         restarting: Restarting,
@@ -124,7 +124,7 @@ pub enum EventKind {
     },
     /// There were too many restarts, and the supervisor gives up.
     LimitExceeded {
-        /// What is counted against the limit.
+        /// What is counted against the limit: its own, or that of a service which escalates.
         count: f64,
     },
     /// Because of the failure of one service, others are stopped and all are started again.

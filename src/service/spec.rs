@@ -228,8 +228,10 @@ impl<A: Actor> ServiceSpec<A> {
         self
     }
 
-    /// Sets the service's own limit of restarts, and what happens over it. None by default: only the supervisor's limit
-    /// holds.
+    /// Gives the service a limit of its own: how many restarts are too many, and what happens then. By default its supervisor's holds.
+    ///
+    /// A service with a limit of its own is counted by that alone, so that one which fails often does not use up what all others share; its
+    /// supervisor counts it only when it [escalates](RestartLimit::escalate). It waits for a pause of its supervisor all the same.
     pub fn limit(mut self, limit: RestartLimit) -> Self {
         self.rules.rare().limit = Some(limit);
         self

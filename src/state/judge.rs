@@ -294,7 +294,7 @@ fn apply(
         }
         Judgement::Escalate => {
             state.set_phase(slot, Phase::Stopped);
-            let count = state.counter.count(&state.rules.limit, now);
+            let count = limits::counted(state, slot, now);
             state.report_self(EventKind::LimitExceeded { count }, now);
             let path = Arc::clone(&state.services[slot].path);
             let reason = ExitReason::escalated(path, reason);
@@ -399,7 +399,7 @@ fn report_lost(
     {
         ending.failed(&state.services[slot].path, reason);
     }
-    let count = state.counter.count(&state.rules.limit, now);
+    let count = limits::counted(state, slot, now);
     let reason = reason.clone();
     let kind = if wanted != Wanted::Nothing && unresponsive {
         // The end of a stop that was wanted, which is told like any other.
@@ -450,7 +450,7 @@ fn report_end(
     if !state.output.is_reporting() {
         return;
     }
-    let count = state.counter.count(&state.rules.limit, now);
+    let count = limits::counted(state, slot, now);
     let reason = end.exit.reason.clone();
     let kind = if end.ready_for.is_some() {
         EventKind::ended(reason, count, restarting)

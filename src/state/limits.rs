@@ -31,15 +31,20 @@ pub(super) enum Exceeded {
     Pause(Duration),
 }
 
-/// Counts a restart: first against the service's own limit, and within that against the supervisor's.
+/// Counts a restart: against the service's own limit if it has one, or else against the supervisor's.
 pub(super) fn count(state: &mut SupervisorState, slot: u32, now: Instant) -> Option<Exceeded> {
-    // Over its own limit, a failure is not counted against the supervisor's: one service is not to use up what all share.
-    if let Some(own) = state.services[slot].own_limit()
-        && own.counter.record(&own.limit, now) == Tally::Exceeded
-    {
+    // By that alone: one service is not to use up what all share.
+    if let Some(own) = state.services[slot].own_limit_mut() {
+        if own.counter.record(&own.limit, now) == Tally::Within {
+            return None;
+        }
         return Some(match own.limit.on_limit() {
             OnLimit::GiveUp => Exceeded::GiveUp,
-            OnLimit::Escalate => Exceeded::Escalate,
+            OnLimit::Escalate => {
+                // From here on it is the supervisor's business. Whether that is within its own limit makes no difference.
+                let _ends_anyway = state.counter.record(&state.rules.limit, now);
+                Exceeded::Escalate
+            }
             OnLimit::Pause => Exceeded::Rest(own.counter.pause(&own.limit, (state.random)(), now)),
         });
     }
@@ -53,6 +58,14 @@ pub(super) fn count(state: &mut SupervisorState, slot: u32, now: Instant) -> Opt
             let pause = state.counter.pause(&state.rules.limit, random, now);
             Some(Exceeded::Pause(pause))
         }
+    }
+}
+
+/// What is counted at `now` against the limit by which this service is counted.
+pub(super) fn counted(state: &SupervisorState, slot: u32, now: Instant) -> f64 {
+    match state.services[slot].own_limit() {
+        Some(own) => own.counter.count(&own.limit, now),
+        None => state.failure_count(now),
     }
 }
 
@@ -129,7 +142,7 @@ pub(super) fn start_pause(state: &mut SupervisorState, lasting: Duration, now: I
     // Of the pause before, whose services were still being started one by one: the rest waits anew.
     state.next_resume = None;
     let lasting = until.map_or(lasting, |until| until.saturating_duration_since(now));
-    let count = state.counter.count(&state.rules.limit, now);
+    let count = state.failure_count(now);
     state.report_self(EventKind::PauseStarted { lasting, count }, now);
 }
 
@@ -190,9 +203,7 @@ pub(super) fn resume(state: &mut SupervisorState, now: Instant) -> Next {
 
 /// Has a service rest, because it is over its own limit.
 pub(super) fn rest(state: &mut SupervisorState, slot: u32, lasting: Duration, now: Instant) {
-    let count = state.services[slot]
-        .own_limit()
-        .map_or(0.0, |own| own.counter.count(&own.limit, now));
+    let count = counted(state, slot, now);
     state.report(slot, EventKind::ServicePaused { lasting, count }, now);
     let until = later(now, lasting);
     state.set_phase(slot, Phase::Resting { until });
@@ -201,7 +212,7 @@ pub(super) fn rest(state: &mut SupervisorState, slot: u32, lasting: Duration, no
 /// The rest of a service is over.
 pub(super) fn rested(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     state.report(slot, EventKind::ServiceResumed, now);
-    if let Some(own) = state.services[slot].own_limit() {
+    if let Some(own) = state.services[slot].own_limit_mut() {
         own.counter.resume();
     }
     if state.pause.is_some() {

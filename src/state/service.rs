@@ -534,7 +534,12 @@ impl Service {
     }
 
     /// Its own limit, if it has one.
-    pub(super) fn own_limit(&mut self) -> Option<&mut OwnLimit> {
+    pub(super) fn own_limit(&self) -> Option<&OwnLimit> {
+        self.extras.as_ref()?.limit.as_ref()
+    }
+
+    /// Its own limit, to count with.
+    pub(super) fn own_limit_mut(&mut self) -> Option<&mut OwnLimit> {
         self.extras.as_mut()?.limit.as_mut()
     }
 

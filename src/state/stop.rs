@@ -6,7 +6,7 @@ use super::{
     bounds::{LONGEST, StopBy, allowance},
     dependencies,
     end::{Asked, Cause, End, Ended, Ending, Exit, Limited, Lost},
-    fatal,
+    fatal, limits,
     machine::{Status, SupervisorState, later},
     next::Next,
     outlook,
@@ -249,7 +249,7 @@ fn report_stop(
     }
     let reason = reason.clone();
     let kind = if failed && !matches!(reason, ExitReason::Killed(_)) {
-        let count = state.counter.count(&state.rules.limit, now);
+        let count = limits::counted(state, slot, now);
         EventKind::ended(reason, count, restarting)
     } else {
         EventKind::ServiceStopped { reason }

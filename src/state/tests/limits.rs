@@ -367,6 +367,86 @@ fn service_may_escalate_by_its_own_limit() {
     assert!(matches!(bench.cause(), Some(Cause::Escalated { .. })));
 }
 
+/// One device that fails often, and its sibling that fails once.
+#[test]
+fn service_with_a_limit_of_its_own_is_counted_by_that_alone() {
+    let limits = [
+        RestartLimit::window(7, seconds(60)),
+        RestartLimit::window(3, seconds(60)).pause(seconds(1)),
+        RestartLimit::unlimited(),
+    ];
+    for limit in limits {
+        let mut device = named("device");
+        device.rare().limit = Some(limit);
+        let mut bench = Bench::running(SupervisorRules::default(), vec![device, named("b")]);
+        for _ in 0..7 {
+            bench.fail("device");
+            bench.pass(seconds(2));
+            bench.get_ready();
+        }
+        assert!(bench.state.failure_count(bench.now) < f64::EPSILON);
+        bench.forget();
+        bench.fail("b");
+        assert_eq!(bench.actions(), ["start b 1"]);
+        let counted = bench.state.failure_count(bench.now);
+        assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
+    }
+}
+
+#[test]
+fn end_of_a_service_is_told_with_the_count_of_the_limit_that_holds_for_it() {
+    let mut own = named("own");
+    own.rare().limit = Some(RestartLimit::window(2, seconds(60)).escalate());
+    let mut bench = Bench::running(decay(9.0), vec![own, named("b"), named("sick")]);
+    let count_of = |bench: &Bench, name: &str| {
+        let told = bench
+            .events
+            .iter()
+            .rev()
+            .find_map(|event| match event.kind() {
+                EventKind::ServiceFailed { count, .. } if event.path().ends_with(name) => {
+                    Some(*count)
+                }
+                _ => None,
+            });
+        told.unwrap()
+    };
+    bench.fail("b");
+    bench.ready("b");
+    for count in [1.0, 2.0] {
+        bench.fail("own");
+        bench.ready("own");
+        assert!((count_of(&bench, "own") - count).abs() < f64::EPSILON);
+    }
+    // Also of one that fails while it is being stopped.
+    let own = bench.token("own");
+    bench.state.restart(own, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.exit("own", failed());
+    bench.ready("own");
+    assert!((count_of(&bench, "own") - 2.0).abs() < f64::EPSILON);
+    let told = bench.events.iter();
+    let failures = told.filter(|event| event.path().ends_with("own"));
+    let failures = failures.filter(|event| matches!(event.kind(), EventKind::ServiceFailed { .. }));
+    assert_eq!(failures.count(), 3);
+    bench.fail("b");
+    bench.ready("b");
+    assert!((count_of(&bench, "b") - 2.0).abs() < f64::EPSILON);
+    let sick = bench.token("sick");
+    bench.state.lost(sick, bench.now);
+    bench.run();
+    assert!((count_of(&bench, "sick") - 2.0).abs() < f64::EPSILON);
+    // The supervisor counts it when it escalates; what is told is the limit that was exceeded.
+    bench.fail("own");
+    let counted = bench.state.failure_count(bench.now);
+    assert!((counted - 3.0).abs() < f64::EPSILON, "{counted}");
+    let exceeded = bench.events.iter().find_map(|event| match event.kind() {
+        EventKind::LimitExceeded { count } => Some(*count),
+        _ => None,
+    });
+    assert_eq!(exceeded, Some(2.0));
+}
+
 #[test]
 fn service_may_wait_alone_until_its_window_frees() {
     let mut bench = Bench::running(unlimited(), vec![limited(OnLimit::Pause), named("b")]);
