@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             break;
         }
     }
-    let reason = root.remove(server.token()).await?;
+    let reason = root.remove(&server).await?;
     print(&mut lines, 4).await;
     println!("root/server: {reason}");
 
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let spec = command.ready_on_line("up").service("stubborn");
     let spec = spec.shutdown(Shutdown::Timeout(Duration::from_millis(50)));
     let stubborn = root.add_and_wait(spec).await?;
-    let reason = root.remove(stubborn.token()).await?; // its `sleep` is gone too
+    let reason = root.remove(&stubborn).await?; // its `sleep` is gone too
     print(&mut lines, 1).await;
     println!("root/stubborn: {reason}");
 

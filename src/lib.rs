@@ -170,7 +170,7 @@ pub use crate::{
         AutoShutdown, Backoff, ExitReason, IntoServiceError, KillCause, Readiness, RestartLimit,
         RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict, WhileDown,
     },
-    registry::{LookupError, RegistryActor, ServiceKey, ServiceSummary},
+    registry::{LookupError, RegistryActor, ServiceSummary},
     service::{
         Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError, WhyClosed,
     },
@@ -179,11 +179,11 @@ pub use crate::{
         ShutdownReport, StopError, UnstoppedService,
     },
     supervisor::{
-        Build, Deferred, ReconfigureError, Report, ServiceReport, SupervisorActor, SupervisorRef,
+        Build, ReconfigureError, Report, ServiceReport, SupervisorActor, SupervisorRef,
         SupervisorSpec, message,
     },
     task::{BlockingContext, BlockingError, BlockingWork, Lifetime, Spawn, TaskActor, TaskContext},
-    token::ServiceToken,
+    token::{ServiceKey, ServiceToken},
     tree::{JoinError, ShutdownError, SupervisorGone},
 };
 

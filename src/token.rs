@@ -7,7 +7,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
 };
 
 /// Names one service of one supervisor for the life of the process.
@@ -67,6 +70,84 @@ impl fmt::Display for ServiceToken {
     }
 }
 
+/// What names a service in an operation or a look-up: a token, a reference, a name, or a path.
+///
+/// | made of | names |
+/// |-|-|
+/// | a [`ServiceToken`], or a reference | that service |
+/// | text without a `/` | the service with this name among those of the supervisor that is asked |
+/// | text with a `/` | the service with this path, whose first name is that of the root: `root/db/pool` |
+///
+/// What a name or a path leads to is found out when the request is read, not when it is made.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct ServiceKey(Key);
+
+/// The kinds of a [`ServiceKey`].
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Key {
+    /// One among the services of the supervisor that is asked.
+    Name(Arc<str>),
+    /// The names from the root.
+    Path(Arc<str>),
+    Token(ServiceToken),
+}
+
+impl ServiceKey {
+    pub(crate) const fn key(&self) -> &Key {
+        &self.0
+    }
+}
+
+impl From<ServiceToken> for ServiceKey {
+    fn from(token: ServiceToken) -> Self {
+        Self(Key::Token(token))
+    }
+}
+
+impl From<&ServiceToken> for ServiceKey {
+    fn from(token: &ServiceToken) -> Self {
+        Self(Key::Token(*token))
+    }
+}
+
+impl From<Arc<str>> for ServiceKey {
+    fn from(text: Arc<str>) -> Self {
+        Self(if text.contains('/') {
+            Key::Path(text)
+        } else {
+            Key::Name(text)
+        })
+    }
+}
+
+impl From<&str> for ServiceKey {
+    fn from(text: &str) -> Self {
+        Self::from(Arc::from(text))
+    }
+}
+
+impl From<String> for ServiceKey {
+    fn from(text: String) -> Self {
+        Self::from(Arc::from(text))
+    }
+}
+
+impl From<&String> for ServiceKey {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    /// The text or the token that it was made of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Key::Name(text) | Key::Path(text) => f.write_str(text),
+            Key::Token(token) => fmt::Display::fmt(token, f),
+        }
+    }
+}
+
 /// Names one supervisor for the life of the process.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct SupervisorId(u32);
@@ -105,6 +186,17 @@ mod tests {
         let first = ServiceToken::issue(two, 9);
         let second = ServiceToken::issue(one, 3);
         assert!(first < second);
+    }
+
+    #[test]
+    fn text_is_a_name_or_a_path() {
+        let (name, path) = (ServiceKey::from("pool"), ServiceKey::from("root/pool"));
+        assert_eq!(*name.key(), Key::Name(Arc::from("pool")));
+        assert_eq!(*path.key(), Key::Path(Arc::from("root/pool")));
+        assert_eq!(
+            (name.to_string(), path.to_string()),
+            ("pool".into(), "root/pool".into())
+        );
     }
 
     #[test]

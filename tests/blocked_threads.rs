@@ -154,19 +154,19 @@ async fn dedicated_service_gets_a_new_thread_with_its_mailbox() {
     let (_, before) = stuck.send(Which).await.unwrap();
     let hold = block(&stuck);
     let queued = stuck.send(Which);
-    assert_eq!(root.abandoned_threads(), 0);
+    assert_eq!(root.tree_abandoned_threads(), 0);
 
     // It returns, and while the old thread is still blocked.
     soon(root.restart(stuck.token())).await.unwrap();
     let (generation, thread) = soon(queued).await.unwrap();
     assert_eq!(generation, 1);
     assert_ne!(thread, before);
-    assert_eq!(root.abandoned_threads(), 1);
+    assert_eq!(root.tree_abandoned_threads(), 1);
 
     // The late one disturbs nobody.
     let mut events = root.events();
     drop(hold);
-    until(|| root.abandoned_threads() == 0).await;
+    until(|| root.tree_abandoned_threads() == 0).await;
     assert_eq!(soon(stuck.send(Which)).await.unwrap(), (1, thread));
     assert_eq!(root.counts().await.unwrap().ready, 1);
     assert!(events.try_next().is_none());
@@ -204,10 +204,10 @@ async fn blocking_function_is_called_again_beside_the_call_that_was_abandoned() 
 
     soon(root.restart(stuck.token())).await.unwrap();
     until(|| calls.load(Ordering::SeqCst) == 2).await;
-    assert_eq!(root.abandoned_threads(), 1);
+    assert_eq!(root.tree_abandoned_threads(), 1);
     drop(hold);
     assert!(late.recv_timeout(LONG).unwrap(), "it is told to return");
-    until(|| root.abandoned_threads() == 0).await;
+    until(|| root.tree_abandoned_threads() == 0).await;
     assert_eq!(root.counts().await.unwrap().ready, 1);
     assert!(soon(root.shutdown()).await.unwrap().is_clean());
 }
@@ -258,7 +258,7 @@ async fn service_on_a_shared_thread_has_failed_until_that_is_back() {
         assert_eq!(soon(root.restart(stuck.token())).await, refused);
         assert!(soon(root.reset(stuck.token())).await.is_err());
         assert_eq!(root.counts().await.unwrap().failed, 1);
-        assert_eq!(root.abandoned_threads(), 1);
+        assert_eq!(root.tree_abandoned_threads(), 1);
         // Refused meanwhile, and not left to wait for the thread.
         assert_eq!(soon(stuck.send(Which)).await, Err(MailboxError::Closed));
 
@@ -272,7 +272,7 @@ async fn service_on_a_shared_thread_has_failed_until_that_is_back() {
             }
         })
         .await;
-        assert_eq!(root.abandoned_threads(), 0);
+        assert_eq!(root.tree_abandoned_threads(), 0);
         let (generation, back) = soon(stuck.send(Which)).await.unwrap();
         assert_eq!(generation, 1);
         if matches!(placement, Placement::Arbiter(_)) {
@@ -309,7 +309,7 @@ async fn address_of_one_that_is_stuck_is_closed_once_it_is_removed() {
         let next = root.add_and_wait(blocker("stuck", &Placement::Inherit));
         let next = next.await.unwrap();
         drop(hold);
-        until(|| root.abandoned_threads() == 0).await;
+        until(|| root.tree_abandoned_threads() == 0).await;
         assert_eq!(next.send(Which).await.unwrap().0, 0);
         assert!(soon(root.shutdown()).await.unwrap().is_clean());
     }
@@ -346,7 +346,7 @@ async fn factory_that_hangs_is_lost_and_its_service_has_failed() {
         });
         assert_eq!(soon(root.restart(stuck.token())).await, refused);
         drop(hold);
-        until(|| root.abandoned_threads() == 0).await;
+        until(|| root.tree_abandoned_threads() == 0).await;
         assert_eq!(soon(root.restart(stuck.token())).await, refused);
         soon(root.remove(stuck.token())).await.unwrap();
         until(|| !stuck.connected()).await;

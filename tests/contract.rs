@@ -118,7 +118,7 @@ async fn heart() -> Result<(), Box<dyn std::error::Error>> {
         Err(AddError::DuplicateName { .. })
     ));
     let sent: Result<ExitReason, RemoveError> =
-        root.addr().send(message::Remove(also.token())).await?;
+        root.addr().send(message::Remove::new(also.token())).await?;
 
     // Events in order, bounded, never blocking; report prints as a tree.
     let mut events = root.events(); // impl Stream<Item = Event>

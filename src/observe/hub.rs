@@ -22,6 +22,7 @@ use futures::Stream;
 
 use crate::{
     event::{Event, EventKind},
+    token::ServiceToken,
     user_value::quietly,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct EventHub(Arc<Subscriptions>);
 struct Subscriptions {
     /// How many subscribers wait for more, to be read without the lock: most trees have none, and their events cost nothing.
     listening: AtomicUsize,
+    /// How many of them want the events of one supervisor.
+    narrow: AtomicUsize,
     list: Mutex<List>,
 }
 
@@ -48,7 +51,7 @@ struct List {
     closed: Closed,
 }
 
-/// Whether the tree has ended.
+/// Whether the tree, or what a subscription is about, has ended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Closed {
     #[default]
@@ -75,20 +78,24 @@ impl EventHub {
         }
         let mut waiting = Vec::new();
         for subscriber in list.subscribers.values_mut() {
-            subscriber.offer(event);
-            waiting.extend(subscriber.waker.take());
+            if subscriber.wants(event) {
+                subscriber.offer(event);
+                waiting.extend(subscriber.waker.take());
+            }
         }
         drop(list);
         wake(waiting);
     }
 
-    /// Begins a subscription that holds up to `capacity` events.
-    pub(crate) fn subscribe(&self, capacity: usize) -> Events {
+    /// Begins a subscription that holds up to `capacity` events, of everything or of one supervisor.
+    pub(crate) fn subscribe(&self, capacity: usize, of: Option<Subtree>) -> Events {
         let mut list = self.0.lock();
         let id = list.next;
         list.next += 1;
         if list.closed == Closed::No {
-            list.subscribers.insert(id, Subscriber::new(capacity));
+            let narrow = usize::from(of.is_some());
+            self.0.narrow.fetch_add(narrow, Ordering::SeqCst);
+            list.subscribers.insert(id, Subscriber::new(capacity, of));
             self.0.note(&list);
         }
         drop(list);
@@ -97,6 +104,26 @@ impl EventHub {
             id,
             in_a_row: 0,
         }
+    }
+
+    /// Ends the subscriptions to the events of a supervisor that is removed, behind what is queued in them.
+    pub(crate) fn close_of(&self, supervisor: ServiceToken) {
+        // The supervisor was marked as removed before this, and whoever subscribes looks for that mark after it was counted here: one of
+        // the two ends the subscription.
+        if self.0.narrow.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let mut list = self.0.lock();
+        let mut waiting = Vec::new();
+        for subscriber in list.subscribers.values_mut() {
+            let of = subscriber.of.as_ref();
+            if of.is_some_and(|of| of.supervisor == supervisor) {
+                subscriber.closed = Closed::Yes;
+                waiting.extend(subscriber.waker.take());
+            }
+        }
+        drop(list);
+        wake(waiting);
     }
 
     /// Ends every subscription, behind what is queued in it.
@@ -143,11 +170,29 @@ impl fmt::Debug for EventHub {
     }
 }
 
+/// A supervisor and everything below it.
+#[derive(Debug)]
+pub(crate) struct Subtree {
+    pub(crate) supervisor: ServiceToken,
+    pub(crate) path: Arc<str>,
+}
+
+impl Subtree {
+    fn contains(&self, path: &str) -> bool {
+        let below = path.strip_prefix(&*self.path);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+}
+
 /// The events of one subscription that were not read yet.
 // A queue of our own: tokio's takes four kilobytes before the first event.
 struct Subscriber {
     queue: VecDeque<Event>,
     capacity: usize,
+    /// Whose events it wants, if not all.
+    of: Option<Subtree>,
+    /// Whether what it is about is over.
+    closed: Closed,
     /// Events that did not fit since the last one that did.
     missed: u64,
     /// Events that did not fit at all.
@@ -157,14 +202,21 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    fn new(capacity: usize) -> Self {
+    fn new(capacity: usize, of: Option<Subtree>) -> Self {
         Self {
             queue: VecDeque::new(),
             capacity: capacity.max(1),
+            of,
+            closed: Closed::No,
             missed: 0,
             lost: 0,
             waker: None,
         }
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let of = self.of.as_ref();
+        self.closed == Closed::No && of.is_none_or(|of| of.contains(event.path()))
     }
 
     /// Queues the event if it fits, behind a note of what did not fit before it.
@@ -197,11 +249,11 @@ impl Subscriber {
     }
 }
 
-/// A bounded subscription to the events of a tree, in the order in which they happened.
+/// A bounded subscription to the events of a supervisor and everything below it, of a root to all of its tree, in the order in which they happened.
 ///
 /// Supervision never waits for it. Events that do not fit are counted ([`lost`](Self::lost)), and the next one that fits comes
-/// behind an [`EventKind::EventsLost`]. The stream ends with the tree, also if that ends because the actix system stops. Dropping it ends
-/// the subscription.
+/// behind an [`EventKind::EventsLost`]. The stream ends with the tree, also if that ends because the actix system stops, and when the
+/// supervisor is removed. Dropping it ends the subscription.
 ///
 /// A subscription belongs to whoever holds it, not to an incarnation. A service that subscribes in `started` and gives the stream to its
 /// context ([`add_stream`](actix::AsyncContext::add_stream)) or to a future that it spawns there drops it with each incarnation; one that
@@ -214,7 +266,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Waits for the next event; `None` once the tree is gone and all its events have been read.
+    /// Waits for the next event; `None` once the tree or the supervisor is gone and all events have been read.
     ///
     /// # Cancel safety
     ///
@@ -286,10 +338,11 @@ impl List {
         let Some(subscriber) = self.subscribers.get_mut(&id) else {
             return Some(None);
         };
-        match subscriber.take() {
-            Some(event) => Some(Some(event)),
-            None => (self.closed == Closed::Yes).then_some(None),
+        if let Some(event) = subscriber.take() {
+            return Some(Some(event));
         }
+        let over = self.closed == Closed::Yes || subscriber.closed == Closed::Yes;
+        over.then_some(None)
     }
 
     fn is_awaited_by(&self, id: u64, waker: &Waker) -> bool {
@@ -303,6 +356,11 @@ impl Drop for Events {
     fn drop(&mut self) {
         let mut list = self.subscriptions.lock();
         let gone = list.subscribers.remove(&self.id);
+        let narrow = gone.as_ref().is_some_and(|gone| gone.of.is_some());
+        let narrow = usize::from(narrow);
+        self.subscriptions
+            .narrow
+            .fetch_sub(narrow, Ordering::SeqCst);
         self.subscriptions.note(&list);
         drop(list);
         drop(gone);
@@ -341,21 +399,28 @@ mod tests {
     use futures::{FutureExt, StreamExt};
 
     use super::*;
-    use crate::event::{Event, EventKind};
+    use crate::{
+        event::{Event, EventKind},
+        token::SupervisorId,
+    };
 
     fn event() -> Event {
+        event_of("root")
+    }
+
+    fn event_of(path: &str) -> Event {
         #[expect(clippy::disallowed_methods, reason = "an event has a time")]
         let now = Instant::now();
-        Event::new(Arc::from("root"), None, 0, now, EventKind::ServiceAdded)
+        Event::new(Arc::from(path), None, 0, now, EventKind::ServiceAdded)
     }
 
     #[test]
     fn subscription_that_is_dropped_leaves_nothing_behind_without_an_event() {
         let hub = EventHub::default();
         for _ in 0..10_000 {
-            drop(hub.subscribe(1024));
+            drop(hub.subscribe(1024, None));
         }
-        let kept: Vec<_> = (0..10).map(|_| hub.subscribe(1024)).collect();
+        let kept: Vec<_> = (0..10).map(|_| hub.subscribe(1024, None)).collect();
         assert_eq!(hub.0.lock().subscribers.len(), 10);
         assert_eq!(hub.0.listening.load(Ordering::Relaxed), 10);
         drop(kept);
@@ -367,7 +432,7 @@ mod tests {
     #[test]
     fn subscription_takes_no_room_before_there_is_an_event_and_gives_it_back() {
         let hub = EventHub::default();
-        let mut events = hub.subscribe(1024);
+        let mut events = hub.subscribe(1024, None);
         let room = |hub: &EventHub| {
             let list = hub.0.lock();
             list.subscribers[&0].queue.capacity()
@@ -384,7 +449,7 @@ mod tests {
     #[test]
     fn loss_is_told_once() {
         let hub = EventHub::default();
-        let mut events = hub.subscribe(2);
+        let mut events = hub.subscribe(2, None);
         for _ in 0..5 {
             hub.report(&event());
         }
@@ -414,7 +479,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&flag));
         let mut cx = Context::from_waker(&waker);
         let hub = EventHub::default();
-        let mut events = hub.subscribe(8);
+        let mut events = hub.subscribe(8, None);
         assert!(events.poll_next_unpin(&mut cx).is_pending());
         hub.report(&event());
         assert_eq!(flag.0.load(Ordering::Relaxed), 1);
@@ -426,18 +491,56 @@ mod tests {
         hub.close();
         assert_eq!(flag.0.load(Ordering::Relaxed), 2);
         assert!(matches!(events.poll_next_unpin(&mut cx), Poll::Ready(None)));
-        assert!(hub.subscribe(1).next().now_or_never().flatten().is_none());
+        assert!(
+            hub.subscribe(1, None)
+                .next()
+                .now_or_never()
+                .flatten()
+                .is_none()
+        );
     }
 
     #[test]
     fn what_is_queued_comes_before_the_end() {
         let hub = EventHub::default();
-        let mut events = hub.subscribe(8);
+        let mut events = hub.subscribe(8, None);
         hub.report(&event());
         hub.close();
         hub.report(&event());
         assert!(events.next().now_or_never().flatten().is_some());
         assert!(matches!(events.next().now_or_never(), Some(None)));
+    }
+
+    #[test]
+    fn subscription_to_a_supervisor_has_its_events_alone_and_ends_with_it() {
+        let hub = EventHub::default();
+        let supervisor = ServiceToken::issue(SupervisorId::issue(), 0);
+        let of = |supervisor| {
+            let path = Arc::from("root/site");
+            Some(Subtree { supervisor, path })
+        };
+        let mut events = hub.subscribe(8, of(supervisor));
+        let other = ServiceToken::issue(SupervisorId::issue(), 0);
+        let mut of_another = hub.subscribe(8, of(other));
+        for path in [
+            "root",
+            "root/site",
+            "root/site2",
+            "root/site/a/b",
+            "root/si",
+        ] {
+            hub.report(&event_of(path));
+        }
+        hub.close_of(supervisor);
+        hub.report(&event_of("root/site"));
+        let told = std::iter::from_fn(|| events.next().now_or_never().flatten());
+        let told: Vec<_> = told.map(|event| event.path().to_owned()).collect();
+        assert_eq!(told, ["root/site", "root/site/a/b"]);
+        assert!(matches!(events.next().now_or_never(), Some(None)));
+        let told = std::iter::from_fn(|| of_another.try_next()).count();
+        assert_eq!(told, 3);
+        drop((events, of_another));
+        assert_eq!(hub.0.narrow.load(Ordering::Relaxed), 0);
     }
 
     /// An executor may hold a task by nothing but its waker, so that waking it drops the task, and a subscription with it.
@@ -450,8 +553,8 @@ mod tests {
             }
         }
         let hub = EventHub::default();
-        let mut events = hub.subscribe(8);
-        let held = hub.subscribe(8);
+        let mut events = hub.subscribe(8, None);
+        let held = hub.subscribe(8, None);
         let waker = Waker::from(Arc::new(Holder(Mutex::new(Some(held)))));
         let mut cx = Context::from_waker(&waker);
         assert!(events.poll_next_unpin(&mut cx).is_pending());
@@ -462,7 +565,7 @@ mod tests {
     #[test]
     fn reader_that_never_waits_gives_way() {
         let hub = EventHub::default();
-        let mut events = hub.subscribe(1024);
+        let mut events = hub.subscribe(1024, None);
         for _ in 0..1000 {
             hub.report(&event());
         }

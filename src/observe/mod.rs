@@ -6,5 +6,5 @@
 mod hub;
 mod tracing;
 
-pub(crate) use self::hub::EventHub;
 pub use self::hub::Events;
+pub(crate) use self::hub::{EventHub, Subtree};

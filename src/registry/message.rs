@@ -8,48 +8,8 @@ use tokio::sync::oneshot;
 use crate::{
     service::{AnyLink, ServiceRef, downcast},
     state::{EndedAs, ServiceState},
-    token::ServiceToken,
+    token::{ServiceKey, ServiceToken},
 };
-
-/// What names a service in a look-up: its token, or its path from the root.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ServiceKey {
-    /// The names from the root to the service, as in `root/db/pool`.
-    Path(Arc<str>),
-    /// The token that `add` returned.
-    Token(ServiceToken),
-}
-
-impl From<ServiceToken> for ServiceKey {
-    fn from(token: ServiceToken) -> Self {
-        Self::Token(token)
-    }
-}
-
-impl From<&str> for ServiceKey {
-    fn from(path: &str) -> Self {
-        Self::Path(Arc::from(path))
-    }
-}
-
-impl From<String> for ServiceKey {
-    fn from(path: String) -> Self {
-        Self::Path(Arc::from(path))
-    }
-}
-
-impl From<&String> for ServiceKey {
-    fn from(path: &String) -> Self {
-        Self::Path(Arc::from(path.as_str()))
-    }
-}
-
-impl From<Arc<str>> for ServiceKey {
-    fn from(path: Arc<str>) -> Self {
-        Self::Path(path)
-    }
-}
 
 /// Why a look-up finds nothing.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -74,7 +34,8 @@ pub enum LookupError {
     /// The whole tree is gone, and its registry with it.
     #[error("the supervisor is gone")]
     SupervisorGone,
-    /// No service has this path. Check the spelling: a path begins with the name of the root.
+    /// No service has this path, or this name among those of the supervisor that was asked, whose path it then begins with. Check the
+    /// spelling: a path begins with the name of the root.
     #[error("no service has the path `{path}`")]
     UnknownPath {
         /// The path.
@@ -230,7 +191,23 @@ impl Message for Close {
 }
 
 /// Finds a service.
-pub(crate) struct Lookup(pub(crate) ServiceKey);
+pub(crate) struct Lookup(pub(crate) Sought);
+
+/// What is looked up.
+pub(crate) struct Sought {
+    pub(crate) key: ServiceKey,
+    /// The path of the supervisor that is asked: a name is one among its services.
+    pub(crate) of: Arc<str>,
+}
+
+impl From<ServiceToken> for Sought {
+    fn from(token: ServiceToken) -> Self {
+        Self {
+            key: token.into(),
+            of: Arc::default(),
+        }
+    }
+}
 
 impl Message for Lookup {
     type Result = Result<Located, LookupError>;
@@ -238,11 +215,21 @@ impl Message for Lookup {
 
 /// Answers once the service is ready.
 pub(crate) struct WhenReady {
-    pub(crate) key: ServiceKey,
+    pub(crate) sought: Sought,
     pub(crate) waiter: oneshot::Sender<Result<Located, LookupError>>,
 }
 
 impl Message for WhenReady {
+    type Result = ();
+}
+
+/// Answers once nobody will start the service any more: it, or a supervisor above it, has ended for good or is forgotten.
+pub(crate) struct WhenEnded {
+    pub(crate) token: ServiceToken,
+    pub(crate) waiter: oneshot::Sender<()>,
+}
+
+impl Message for WhenEnded {
     type Result = ();
 }
 

@@ -7,7 +7,7 @@
 //!
 //! 1. A service is registered before the caller of `add` learns its token, and forgotten before the caller of `remove` gets
 //!    its answer: both go through this mailbox before anything that such a caller can send.
-//! 2. Every waiter is answered: when the service is ready, when it or a supervisor above it has ended for good, when it is forgotten, or
+//! 2. Every waiter is answered: when the service is ready or has ended, as it is waited for, when it or a supervisor above it has ended for good, when it is forgotten, or
 //!    when the registry ends.
 //! 3. Nothing is kept of a service that is forgotten, or of a supervisor that has none.
 
@@ -29,14 +29,15 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::oneshot;
 
 pub(crate) use self::message::{
-    Changed, Close, Forget, Located, Lookup, Register, RegisterAll, Siblings, WhenReady,
+    Changed, Close, Forget, Located, Lookup, Register, RegisterAll, Siblings, Sought, WhenEnded,
+    WhenReady,
 };
-pub use self::message::{LookupError, ServiceKey, ServiceSummary};
+pub use self::message::{LookupError, ServiceSummary};
 use self::waiters::Waiters;
 use crate::{
     service::AnyLink,
     state::ServiceState,
-    token::{ServiceToken, SupervisorId},
+    token::{Key, ServiceToken, SupervisorId},
 };
 
 /// The directory of one supervision tree.
@@ -52,20 +53,32 @@ pub struct RegistryActor {
     /// Made by the first look-up by path, so that a tree without one does not pay for it whenever a service is added.
     paths: Option<HashSet<ByPath>>,
     waiting: HashMap<ServiceToken, Waiters<Result<Located, LookupError>>>,
+    /// Those who wait for an end.
+    outliving: HashMap<ServiceToken, Waiters<()>>,
 }
 
 impl RegistryActor {
-    fn find(&mut self, key: &ServiceKey) -> Result<&Arc<dyn AnyLink>, LookupError> {
-        match key {
-            ServiceKey::Token(token) => self
+    fn find(&mut self, sought: &Sought) -> Result<&Arc<dyn AnyLink>, LookupError> {
+        match sought.key.key() {
+            Key::Token(token) => self
                 .by_token(*token)
                 .ok_or(LookupError::UnknownToken { token: *token }),
-            ServiceKey::Path(path) => match self.paths().get(&**path) {
+            Key::Path(path) => match self.paths().get(&**path) {
                 Some(ByPath(link)) => Ok(link),
                 None => Err(LookupError::UnknownPath {
                     path: Arc::clone(path),
                 }),
             },
+            Key::Name(name) => {
+                let path = format!("{}/{name}", sought.of);
+                let paths = self.paths();
+                // The path of a root is a name, too.
+                let found = paths.get(&*path).or_else(|| paths.get(&**name));
+                match found {
+                    Some(ByPath(link)) => Ok(link),
+                    None => Err(LookupError::UnknownPath { path: path.into() }),
+                }
+            }
         }
     }
 
@@ -139,6 +152,9 @@ impl RegistryActor {
                 })
             });
         }
+        if let Some(waiting) = self.outliving.remove(&token) {
+            waiting.answer(|| ());
+        }
     }
 
     fn changed(&mut self, token: ServiceToken) {
@@ -148,10 +164,10 @@ impl RegistryActor {
 
     fn when_ready(
         &mut self,
-        key: &ServiceKey,
+        sought: &Sought,
         waiter: oneshot::Sender<Result<Located, LookupError>>,
     ) {
-        let token = match self.find(key) {
+        let token = match self.find(sought) {
             Ok(link) => link.core().token(),
             Err(unknown) => {
                 let _caller_gone = waiter.send(Err(unknown));
@@ -166,6 +182,21 @@ impl RegistryActor {
             && let Some(waiting) = self.waiting.remove(&token)
         {
             waiting.answer(|| Err(ended.clone()));
+        }
+    }
+
+    fn when_ended(&mut self, token: ServiceToken, waiter: oneshot::Sender<()>) {
+        self.watch(token);
+        let over = match self.by_token(token) {
+            Some(_) => self
+                .lineage(token)
+                .any(|link| link.core().ended().is_some()),
+            None => true,
+        };
+        if over {
+            let _caller_gone = waiter.send(());
+        } else {
+            self.outliving.entry(token).or_default().push(waiter);
         }
     }
 
@@ -194,7 +225,7 @@ impl RegistryActor {
         iter::successors(self.by_token(token), above)
     }
 
-    /// Answers those who wait for services that nobody will start: one that has ended for good, and all below it.
+    /// Answers those who wait for services that nobody will start, or for their end: one that has ended for good, and all below it.
     fn answer_if_ended(&mut self, token: ServiceToken) {
         let Some(ended) = self.by_token(token).and_then(|link| ended(&**link)) else {
             return;
@@ -203,6 +234,9 @@ impl RegistryActor {
         while let Some(token) = below.pop() {
             if let Some(waiting) = self.waiting.remove(&token) {
                 waiting.answer(|| Err(ended.clone()));
+            }
+            if let Some(waiting) = self.outliving.remove(&token) {
+                waiting.answer(|| ());
             }
             let family = self
                 .heads
@@ -294,7 +328,15 @@ impl Handler<WhenReady> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, msg: WhenReady, _: &mut Context<Self>) {
-        self.when_ready(&msg.key, msg.waiter);
+        self.when_ready(&msg.sought, msg.waiter);
+    }
+}
+
+impl Handler<WhenEnded> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: WhenEnded, _: &mut Context<Self>) {
+        self.when_ended(msg.token, msg.waiter);
     }
 }
 

@@ -41,7 +41,7 @@ type Answer = oneshot::Receiver<Result<Located, LookupError>>;
 /// Asks as `when_ready` does.
 fn wait_for(registry: &mut RegistryActor, token: ServiceToken) -> Answer {
     let (waiter, answer) = oneshot::channel();
-    registry.when_ready(&ServiceKey::Token(token), waiter);
+    registry.when_ready(&token.into(), waiter);
     answer
 }
 

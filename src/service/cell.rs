@@ -236,7 +236,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         {
             exit.reason = panic;
         }
-        self.host.link().core().note_exit(&exit.reason);
+        self.host.link().core().note_exit(&exit);
         self.host.notify_supervisor(NoticeKind::Exited(exit));
     }
 

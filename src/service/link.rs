@@ -28,7 +28,7 @@ use super::{
 pub(crate) use crate::state::ServiceKind;
 use crate::{
     policy::{ExitReason, KillCause, Readiness},
-    state::{EndedAs, Mirrored, Senders, ServiceState, StopBy},
+    state::{Ended, EndedAs, Exit, Mirrored, Senders, ServiceState, ShutdownReport, StopBy},
     token::ServiceToken,
 };
 
@@ -71,8 +71,18 @@ struct Rare {
     later_waker: LaterWaker,
     /// How many messages were refused while the service was down. Counts, and orders nothing.
     refused: AtomicU64,
-    /// How the latest incarnation ended, if one has ended in another way than a clean one.
-    latest_exit: Mutex<Option<ExitReason>>,
+    /// How the latest incarnation ended, if one has ended in another way than a clean one, or is one of a supervisor.
+    latest_exit: Mutex<Option<LatestExit>>,
+    /// What a supervisor said that a user has shut down, for those who ask again.
+    shutdown: OnceLock<ShutdownReport>,
+}
+
+/// How an incarnation ended.
+#[derive(Clone)]
+struct LatestExit {
+    reason: ExitReason,
+    /// If it is a supervisor that has come to say it.
+    ended: Option<Arc<Ended>>,
 }
 
 /// What a supervisor leaves for the next start.
@@ -274,10 +284,14 @@ impl LinkCore {
     }
 
     /// Keeps how an incarnation has ended.
-    pub(super) fn note_exit(&self, reason: &ExitReason) {
+    pub(super) fn note_exit(&self, exit: &Exit) {
         // Most services only ever end cleanly, and need no room for that.
-        if reason.is_abnormal() || self.rare.get().is_some() {
-            let before = lock(&self.rare().latest_exit).replace(reason.clone());
+        if exit.reason.is_abnormal() || exit.ended.is_some() || self.rare.get().is_some() {
+            let latest = LatestExit {
+                reason: exit.reason.clone(),
+                ended: exit.ended.as_deref().cloned().map(Arc::new),
+            };
+            let before = lock(&self.rare().latest_exit).replace(latest);
             // An error of the user's, which must not be dropped under the lock.
             drop(before);
         }
@@ -285,12 +299,29 @@ impl LinkCore {
 
     /// How the latest incarnation ended, if that was kept.
     pub(super) fn latest_exit(&self) -> Option<ExitReason> {
-        let kept = &self.rare.get()?.latest_exit;
-        lock(kept).clone()
+        let kept = lock(&self.rare.get()?.latest_exit);
+        kept.as_ref().map(|latest| latest.reason.clone())
+    }
+
+    /// How the latest incarnation of a supervisor ended, if one has.
+    pub(crate) fn latest_end(&self) -> Option<Arc<Ended>> {
+        let latest = lock(&self.rare.get()?.latest_exit).clone()?;
+        let untold = || Arc::new(Ended::without_a_word(self.path(), &latest.reason));
+        Some(latest.ended.unwrap_or_else(untold))
+    }
+
+    /// Keeps what those are told who have shut a supervisor down. The first time counts: it is not started again.
+    pub(crate) fn note_shutdown(&self, report: &ShutdownReport) {
+        self.rare().shutdown.get_or_init(|| report.clone());
+    }
+
+    /// What those were told who have shut this supervisor down, once it is.
+    pub(crate) fn shutdown_report(&self) -> Option<&ShutdownReport> {
+        self.rare.get()?.shutdown.get()
     }
 
     /// Reports whether the service was told to close its mailbox for ever.
-    pub(super) fn is_released(&self) -> bool {
+    pub(crate) fn is_released(&self) -> bool {
         self.state.load(Ordering::SeqCst) & RELEASED != 0
     }
 
@@ -412,6 +443,7 @@ impl Rare {
             later_waker: LaterWaker::new(),
             refused: AtomicU64::new(0),
             latest_exit: Mutex::default(),
+            shutdown: OnceLock::new(),
         }
     }
 

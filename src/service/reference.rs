@@ -5,7 +5,11 @@ use std::{fmt, ops::Deref, sync::Arc};
 use actix::{Actor, Addr};
 
 use super::link::{AnyLink, Link, LinkCore, ServiceKind};
-use crate::{policy::ExitReason, state::EndedAs, token::ServiceToken};
+use crate::{
+    policy::ExitReason,
+    state::EndedAs,
+    token::{ServiceKey, ServiceToken},
+};
 
 /// An address of a service, with the token and path that name it.
 ///
@@ -136,6 +140,18 @@ impl<A: Actor> Deref for ServiceRef<A> {
 
     fn deref(&self) -> &Addr<A> {
         &self.address
+    }
+}
+
+impl<A: Actor> From<&ServiceRef<A>> for ServiceKey {
+    fn from(service: &ServiceRef<A>) -> Self {
+        Self::from(service.token())
+    }
+}
+
+impl<A: Actor> From<ServiceRef<A>> for ServiceKey {
+    fn from(service: ServiceRef<A>) -> Self {
+        Self::from(service.token())
     }
 }
 

@@ -46,7 +46,7 @@ fn ring(members: &[Arc<str>]) -> String {
     text
 }
 
-/// Declares what every operation on a token may be refused with.
+/// Declares what every operation on a service may be refused with.
 macro_rules! refusals {
     ($(#[$doc:meta])* $name:ident { $($extra:tt)* }) => {
         $(#[$doc])*
@@ -65,6 +65,18 @@ macro_rules! refusals {
                 /// The token that was given.
                 token: ServiceToken,
             },
+            /// No service of the supervisor has this name. Check the spelling: it may also have been removed.
+            #[error("no service has the name `{name}`")]
+            UnknownName {
+                /// The name that was given.
+                name: Arc<str>,
+            },
+            /// No service of the tree has this path. Check the spelling: a path begins with the name of the root.
+            #[error("no service has the path `{path}`")]
+            UnknownPath {
+                /// The path that was given.
+                path: Arc<str>,
+            },
             /// The supervisor is stopping, and stops the service with it.
             #[error("supervisor is shutting down")]
             ShuttingDown,
@@ -79,6 +91,8 @@ macro_rules! refusals {
                 match refused {
                     Unaddressed::UnknownToken { token } => Self::UnknownToken { token },
                     Unaddressed::WrongSupervisor { token } => Self::WrongSupervisor { token },
+                    Unaddressed::UnknownName { name } => Self::UnknownName { name },
+                    Unaddressed::UnknownPath { path } => Self::UnknownPath { path },
                     Unaddressed::ShuttingDown => Self::ShuttingDown,
                 }
             }
@@ -134,8 +148,8 @@ refusals! {
     }
 }
 
-/// Why a token leads to no service that can be operated on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Why a key leads to no service that can be operated on.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Unaddressed {
     /// Nobody has it any more.
     UnknownToken {
@@ -146,6 +160,16 @@ pub(crate) enum Unaddressed {
     WrongSupervisor {
         /// The token that was given.
         token: ServiceToken,
+    },
+    /// No service of the supervisor has it.
+    UnknownName {
+        /// The name that was given.
+        name: Arc<str>,
+    },
+    /// It leads nowhere.
+    UnknownPath {
+        /// The path that was given.
+        path: Arc<str>,
     },
     /// The supervisor is stopping or has stopped.
     ShuttingDown,

@@ -53,6 +53,7 @@
 //! 4. Every failure is reported before what follows from it.
 //! 5. What follows from one input comes to an end, within a number of steps that grows with the number of services and nothing else.
 
+mod address;
 mod bounds;
 mod dependencies;
 mod end;
@@ -89,8 +90,10 @@ use std::{
 };
 
 pub(crate) use self::{
+    address::Route,
     bounds::StopBy,
     end::{Cause, Ended, Exit},
+    error::Unaddressed,
     machine::SupervisorState,
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::{
+    address::address,
     dependencies::{self, blocker},
-    error::{RemoveError, ResetError, RestartError, StopError, Unaddressed},
+    error::{RemoveError, ResetError, RestartError, StopError},
     fatal::is_bound,
     machine::{Status, SupervisorState},
     next::Next,
@@ -236,16 +237,4 @@ fn in_turn(state: &SupervisorState, slot: u32) -> bool {
     state.pause.is_none()
         && state.status == Status::Running
         && dependencies::holder(state, slot).is_none()
-}
-
-/// The slot of a service that can be operated on.
-fn address(state: &SupervisorState, token: ServiceToken) -> Result<u32, Unaddressed> {
-    if token.supervisor() != state.id {
-        return Err(Unaddressed::WrongSupervisor { token });
-    }
-    if state.is_ending() {
-        return Err(Unaddressed::ShuttingDown);
-    }
-    let slot = state.services.slot(token);
-    slot.ok_or(Unaddressed::UnknownToken { token })
 }

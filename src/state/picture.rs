@@ -3,18 +3,28 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
+    address::{self, Route},
     dependencies,
+    error::Unaddressed,
     machine::{Status, SupervisorState},
     obstacle::Obstacle,
     output::{Counts, ServiceView},
     service::{Phase, Service, ServiceState},
 };
-use crate::{policy::ScopeEnding, token::ServiceToken};
+use crate::{
+    policy::ScopeEnding,
+    token::{ServiceKey, ServiceToken},
+};
 
 impl SupervisorState {
     /// The token of the service of this name.
     pub(crate) fn named(&self, name: &str) -> Option<ServiceToken> {
         Some(self.services.token(self.services.named(name)?))
+    }
+
+    /// Whose business a request is about the service that this names.
+    pub(crate) fn route(&self, key: &ServiceKey) -> Result<Route, Unaddressed> {
+        address::route(self, key)
     }
 
     /// The names of a service from the root.

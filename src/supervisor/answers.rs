@@ -10,7 +10,7 @@
 
 use std::{
     fmt, mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use actix::{
@@ -158,7 +158,19 @@ where
 ///
 /// actix hands the reply channel to the result, after the handler has returned; the answer may be there before or after that.
 /// A future per question would do too, at the cost of a task, or of a place in the list that is polled on every turn.
-pub struct Deferred<T>(Arc<Shared<T>>);
+#[expect(
+    unnameable_types,
+    reason = "the result of handlers, with which users can do nothing"
+)]
+pub struct Deferred<T>(Reply<T>);
+
+/// Who answers.
+enum Reply<T> {
+    /// This supervisor.
+    Here(Arc<Shared<T>>),
+    /// Another one, which is given the reply channel with the message.
+    Elsewhere(Box<dyn FnOnce(Option<OneshotSender<T>>) + Send>),
+}
 
 impl<T: Send + 'static> Deferred<T> {
     /// An answer to come, and who gets it.
@@ -170,22 +182,30 @@ impl<T: Send + 'static> Deferred<T> {
             slot: Arc::clone(&slot),
             translate,
         };
-        (Self(slot), Box::new(caller))
+        (Self(Reply::Here(slot)), Box::new(caller))
     }
 
     /// An answer that is known already.
     pub(super) fn now(value: T) -> Self {
-        Self(Arc::new(Shared::new(Slot::Answered(value))))
+        Self(Reply::Here(Arc::new(Shared::new(Slot::Answered(value)))))
     }
 
     /// No answer: the reply channel closes, as that of an actor that is gone.
     pub(super) fn refused() -> Self {
-        Self(Arc::new(Shared::new(Slot::Unwanted)))
+        Self(Reply::Here(Arc::new(Shared::new(Slot::Unwanted))))
+    }
+
+    /// The answer of somebody else, who is sent the request with the reply channel.
+    pub(super) fn elsewhere(send: impl FnOnce(Option<OneshotSender<T>>) + Send + 'static) -> Self {
+        Self(Reply::Elsewhere(Box::new(send)))
     }
 
     /// Whether the caller still waits, for the state.
     pub(super) fn presence(&self) -> Presence {
-        let slot = Arc::downgrade(&self.0);
+        let slot = match &self.0 {
+            Reply::Here(slot) => Arc::downgrade(slot),
+            Reply::Elsewhere(_) => Weak::new(),
+        };
         Presence::new(move || slot.upgrade().is_some_and(|slot| slot.is_wanted()))
     }
 }
@@ -196,7 +216,17 @@ where
     M: Message,
 {
     fn handle(self, _: &mut A::Context, tx: Option<OneshotSender<M::Result>>) {
-        self.0.ask(tx);
+        self.reply_to(tx);
+    }
+}
+
+impl<T> Deferred<T> {
+    /// Says where the answer goes, if anybody wants it.
+    fn reply_to(self, tx: Option<OneshotSender<T>>) {
+        match self.0 {
+            Reply::Here(slot) => slot.ask(tx),
+            Reply::Elsewhere(send) => send(tx),
+        }
     }
 }
 
@@ -323,7 +353,7 @@ mod tests {
         /// Removes, and waits for the answer.
         fn wait(&mut self) -> oneshot::Receiver<Removed> {
             let (tx, rx) = oneshot::channel();
-            self.remove().0.ask(Some(tx));
+            self.remove().reply_to(Some(tx));
             rx
         }
 
@@ -341,7 +371,7 @@ mod tests {
                 // Dropped at once.
                 0 => drop(bench.wait()),
                 // Sent without waiting.
-                1 => bench.remove().0.ask(None),
+                1 => bench.remove().reply_to(None),
                 // The handler has panicked after it has asked.
                 2 => drop(bench.remove()),
                 _ if number % 100 == 3 => waiting.push(bench.wait()),
@@ -371,8 +401,7 @@ mod tests {
         let deferred = bench.remove();
         let presence = deferred.presence();
         assert_eq!(format!("{presence:?}"), "Presence(true)");
-        deferred.0.ask(Some(tx));
-        drop(deferred);
+        deferred.reply_to(Some(tx));
         assert_eq!(format!("{presence:?}"), "Presence(true)");
         drop(rx);
         assert_eq!(format!("{presence:?}"), "Presence(false)");

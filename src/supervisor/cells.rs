@@ -366,12 +366,17 @@ impl Cells {
         if self.link(token).is_none() {
             return;
         }
+        let mut supervisor = false;
         if let Some(entry) = self.entries[slot as usize].take() {
-            self.supervisors -= usize::from(entry.link.core().kind() == ServiceKind::Supervisor);
+            supervisor = entry.link.core().kind() == ServiceKind::Supervisor;
+            self.supervisors -= usize::from(supervisor);
             entry.link.core().release();
         }
         if let Some(tree) = self.tree() {
             tree.links.remove(token);
+            if supervisor {
+                tree.events.close_of(token);
+            }
             tree.registry.do_send(Forget(token));
         }
         self.requirements.remove(&slot);

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use super::{
     actor::{Core, Requests, SupervisorActor},
     answers::Deferred,
+    carried::{Way, carried},
     clock::now,
     message,
     scope_run::AddMember,
@@ -54,17 +55,31 @@ macro_rules! request {
     };
 }
 
-/// A message that is an operation of the state on one service.
+/// A message that is an operation of the state on one service, which may be one of another supervisor.
 macro_rules! operation {
     ($message:ident, $operation:ident, $answer:ident) => {
-        request!(message::$message, ask, |core, msg| core.answers.ask(
-            &mut core.state,
-            |state, waiter| state.$operation(msg.0, waiter, now()),
-            |answer| match answer {
-                Answer::$answer(result) => Some(result),
-                _ => None,
-            },
-        ));
+        impl Handler<message::$message> for SupervisorActor {
+            type Result = Deferred<<message::$message as Message>::Result>;
+
+            fn handle(&mut self, msg: message::$message, ctx: &mut Self::Context) -> Self::Result {
+                let token = match self.core.way(&msg.0) {
+                    Ok(Way::Here(token)) => token,
+                    // Also if this supervisor is down itself: it may be what is to be restarted.
+                    Ok(Way::Through(next)) => return carried(msg, next),
+                    Err(unaddressed) => return self.ask_now(ctx, |_| Err(unaddressed.into())),
+                };
+                self.ask(ctx, |core| {
+                    core.answers.ask(
+                        &mut core.state,
+                        |state, waiter| state.$operation(token, waiter, now()),
+                        |answer| match answer {
+                            Answer::$answer(result) => Some(result),
+                            _ => None,
+                        },
+                    )
+                })
+            }
+        }
     };
 }
 

@@ -95,8 +95,17 @@ impl Core {
 
     /// The supervisor is removed, and has no incarnation.
     pub(super) fn released(&mut self) {
-        if self.ending.is_requested() {
-            self.answers.tell_end(&ShutdownReport::default());
+        if !self.ending.is_requested() {
+            return;
         }
+        let mut report = ShutdownReport::default();
+        if let Some(owner) = self.cells.owner() {
+            // One that was down has nothing to report; who asks once it has been shut down gets the report of that.
+            owner.core().note_shutdown(&report);
+            if let Some(first) = owner.core().shutdown_report() {
+                report = first.clone();
+            }
+        }
+        self.answers.tell_end(&report);
     }
 }

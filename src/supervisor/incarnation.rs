@@ -82,6 +82,7 @@ impl Actor for SupervisorActor {
         if on_request || self.core.ending.is_requested() {
             // A user has shut this supervisor down, not the supervisor above, which would take that for an end by itself and start it again.
             exit.verdict.get_or_insert(Verdict::Uninstall);
+            ctx.link().core().note_shutdown(&report);
         }
         if let Some(error) = &error {
             exit.reason = ExitReason::Failed(ServiceError::new(error.clone()));

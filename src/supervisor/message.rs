@@ -27,7 +27,7 @@
 //!     .send(message::Add::new(ServiceSpec::new("echo", || Echo)))
 //!     .await??;
 //! let remove: Recipient<message::Remove> = root.addr().clone().recipient();
-//! remove.send(message::Remove(echo.token())).await??;
+//! remove.send(message::Remove::new("echo")).await??;
 //! # root.shutdown().await?;
 //! # Ok(())
 //! # }
@@ -45,7 +45,7 @@ use crate::{
     state::{
         AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopBy, StopError,
     },
-    token::ServiceToken,
+    token::ServiceKey,
     tree::ShutdownError,
 };
 
@@ -79,12 +79,18 @@ impl<A: Actor> Message for AddAndWait<A> {
     type Result = Result<ServiceRef<A>, StartError>;
 }
 
-macro_rules! on_token {
+macro_rules! on_service {
     ($(#[$doc:meta])* $name:ident -> $result:ty) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        #[expect(clippy::exhaustive_structs, reason = "a message of one field, made by users")]
-        pub struct $name(pub ServiceToken);
+        #[derive(Clone, Debug)]
+        pub struct $name(pub(super) ServiceKey);
+
+        impl $name {
+            /// A request about the service that this names.
+            pub fn new(service: impl Into<ServiceKey>) -> Self {
+                Self(service.into())
+            }
+        }
 
         impl Message for $name {
             type Result = $result;
@@ -92,19 +98,19 @@ macro_rules! on_token {
     };
 }
 
-on_token! {
+on_service! {
     /// Stops a service and forgets it. Answered when it has ended, with how it ended.
     Remove -> Result<ExitReason, RemoveError>
 }
-on_token! {
+on_service! {
     /// Clears the failures of a service, and starts it if it had given up or was waiting.
     Reset -> Result<(), ResetError>
 }
-on_token! {
+on_service! {
     /// Starts a service that is down, or stops and starts one that runs. Answered when it is ready.
     Restart -> Result<(), RestartError>
 }
-on_token! {
+on_service! {
     /// Stops a service and keeps it. Answered when it has ended.
     Stop -> Result<(), StopError>
 }
@@ -114,17 +120,27 @@ on_token! {
 #[expect(clippy::exhaustive_structs, reason = "a message without fields")]
 pub struct Count;
 
+impl Count {
+    /// A request.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
 impl Message for Count {
     type Result = Counts;
 }
 
 /// Changes the spec of a running supervisor. A refused change leaves everything as it was.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a message of one field, made by users"
-)]
-pub struct Reconfigure(pub SupervisorSpec);
+pub struct Reconfigure(pub(super) SupervisorSpec);
+
+impl Reconfigure {
+    /// A request to go by `spec` from now on.
+    pub const fn new(spec: SupervisorSpec) -> Self {
+        Self(spec)
+    }
+}
 
 impl Message for Reconfigure {
     type Result = Result<(), SpecError>;
@@ -135,6 +151,13 @@ impl Message for Reconfigure {
 #[expect(clippy::exhaustive_structs, reason = "a message without fields")]
 pub struct Report;
 
+impl Report {
+    /// A request.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
 impl Message for Report {
     type Result = report::Report;
 }
@@ -143,6 +166,13 @@ impl Message for Report {
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a message without fields")]
 pub struct Services;
+
+impl Services {
+    /// A request.
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 impl Message for Services {
     type Result = Vec<ServiceSummary>;

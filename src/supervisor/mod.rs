@@ -23,6 +23,7 @@
 mod actor;
 mod answers;
 mod builder;
+mod carried;
 mod cells;
 mod clock;
 mod driver;
@@ -45,7 +46,6 @@ mod upward;
 
 pub use self::{
     actor::SupervisorActor,
-    answers::Deferred,
     builder::Build,
     error::{ReconfigureError, ScopeError},
     reference::SupervisorRef,

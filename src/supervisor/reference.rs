@@ -10,14 +10,15 @@ use super::{
     spec::SupervisorSpec, upward::Upward,
 };
 use crate::{
-    observe::Events,
+    observe::{Events, Subtree},
     policy::ExitReason,
-    registry::{Located, Lookup, LookupError, ServiceKey, ServiceSummary, Siblings},
+    registry::{Located, Lookup, LookupError, ServiceSummary, Siblings, Sought},
     service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{
-        AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopBy, StopError,
+        AddError, Cause, Counts, Ended, RemoveError, ResetError, RestartError, ShutdownReport,
+        StopBy, StopError,
     },
-    token::ServiceToken,
+    token::{ServiceKey, ServiceToken},
     tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle, result},
 };
 
@@ -25,6 +26,35 @@ use crate::{
 ///
 /// Cheap to clone; every method may be called from any thread, by any number of callers at once. A caller that goes away loses
 /// its answer and nothing else: what it asked for is done all the same.
+///
+/// # Which service is meant
+///
+/// What is asked about one service takes a [`ServiceKey`]: a token, a reference, a name among the services of *this* supervisor, or a path
+/// from the root. A request about a path is carried to the supervisor that has the service, which does as if it had been asked itself. A
+/// token or a reference of a service of another supervisor is refused.
+///
+/// ```
+/// # use actix::prelude::*;
+/// # use resurgam::{ServiceContext, ServiceSpec, SupervisorActor};
+/// # struct Poller;
+/// # impl Actor for Poller {
+/// #     type Context = ServiceContext<Self>;
+/// # }
+/// # #[actix::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let root = SupervisorActor::with_defaults("root").start().await?;
+/// let site = root.add_supervisor(SupervisorActor::with_defaults("site")).await?;
+/// let poller = site.add(ServiceSpec::new("poller", || Poller)).await?;
+/// site.restart("poller").await?;
+/// site.restart(&poller).await?;
+/// root.restart("root/site/poller").await?;
+/// root.remove("site").await?;
+/// # root.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # While it is down
 ///
 /// Between two starts of a supervisor it is asked like one that was not started yet: it answers at once, and what waits for a service
 /// to become ready waits for the next start. One that is down until somebody starts it again refuses with `SupervisorGone`, as one
@@ -94,6 +124,18 @@ impl SupervisorRef {
             .unwrap_or(Err(AddError::SupervisorGone))
     }
 
+    /// Adds a supervisor and starts it, as [`add`](Self::add) with [`ServiceSpec::supervisor`] does, and returns what its services are added
+    /// to.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`add`](Self::add).
+    pub async fn add_supervisor(&self, supervisor: SupervisorActor) -> Result<Self, AddError> {
+        let service = self.add(ServiceSpec::supervisor(supervisor)).await?;
+        // What it was added to is part of a tree.
+        Self::try_from(service).map_err(|SupervisorGone| AddError::SupervisorGone)
+    }
+
     /// Adds a service, starts it, and waits until it is ready.
     ///
     /// # Errors
@@ -125,8 +167,8 @@ impl SupervisorRef {
     /// # Cancel safety
     ///
     /// The service is removed all the same once this was polled.
-    pub async fn remove(&self, token: ServiceToken) -> Result<ExitReason, RemoveError> {
-        self.ask(message::Remove(token))
+    pub async fn remove(&self, service: impl Into<ServiceKey>) -> Result<ExitReason, RemoveError> {
+        self.ask(message::Remove::new(service))
             .await
             .unwrap_or(Err(RemoveError::SupervisorGone))
     }
@@ -139,8 +181,8 @@ impl SupervisorRef {
     /// # Cancel safety
     ///
     /// The service is stopped all the same once this was polled.
-    pub async fn stop(&self, token: ServiceToken) -> Result<(), StopError> {
-        self.ask(message::Stop(token))
+    pub async fn stop(&self, service: impl Into<ServiceKey>) -> Result<(), StopError> {
+        self.ask(message::Stop::new(service))
             .await
             .unwrap_or(Err(StopError::SupervisorGone))
     }
@@ -152,8 +194,8 @@ impl SupervisorRef {
     /// # Cancel safety
     ///
     /// The service is restarted all the same once this was polled.
-    pub async fn restart(&self, token: ServiceToken) -> Result<(), RestartError> {
-        self.ask(message::Restart(token))
+    pub async fn restart(&self, service: impl Into<ServiceKey>) -> Result<(), RestartError> {
+        self.ask(message::Restart::new(service))
             .await
             .unwrap_or(Err(RestartError::SupervisorGone))
     }
@@ -163,8 +205,8 @@ impl SupervisorRef {
     /// # Cancel safety
     ///
     /// The service is reset all the same once this was polled.
-    pub async fn reset(&self, token: ServiceToken) -> Result<(), ResetError> {
-        self.ask(message::Reset(token))
+    pub async fn reset(&self, service: impl Into<ServiceKey>) -> Result<(), ResetError> {
+        self.ask(message::Reset::new(service))
             .await
             .unwrap_or(Err(ResetError::SupervisorGone))
     }
@@ -185,7 +227,7 @@ impl SupervisorRef {
         self.ask(message::Count).await
     }
 
-    /// Finds a service of the tree by its token, or by its path from the root.
+    /// Finds a service of the tree by its token, a service of this supervisor by its name, or any by its path from the root.
     ///
     /// Answered by the registry: never waits for a busy supervisor, and finds services that are down.
     pub async fn lookup<A>(&self, key: impl Into<ServiceKey>) -> Result<ServiceRef<A>, LookupError>
@@ -194,13 +236,13 @@ impl SupervisorRef {
     {
         self.tree
             .registry
-            .send(Lookup(key.into()))
+            .send(Lookup(self.sought(key)))
             .await
             .unwrap_or(Err(LookupError::SupervisorGone))
             .and_then(Located::typed)
     }
 
-    /// Waits until a service of the tree is ready.
+    /// Waits until a service of the tree is ready, which is named as in [`lookup`](Self::lookup).
     ///
     /// Waits while it is starting, while it waits to be started again, and while it is stopped on request.
     ///
@@ -219,7 +261,7 @@ impl SupervisorRef {
     where
         A: Actor,
     {
-        let ready = self.tree.when_ready(key.into()).await;
+        let ready = self.tree.when_ready(self.sought(key)).await;
         ready.and_then(Located::typed)
     }
 
@@ -232,18 +274,34 @@ impl SupervisorRef {
     ///
     /// A service that does not give its thread back, though its stop timeout is over, is written off with that thread. The thread counts
     /// from then on, until what blocks it returns. Waits for nobody, and may be asked from any thread.
-    pub fn abandoned_threads(&self) -> usize {
+    pub fn tree_abandoned_threads(&self) -> usize {
         self.tree.abandoned.count()
     }
 
-    /// Subscribes to the events of the tree; up to 1024 are kept for a reader that is behind.
+    /// Subscribes to the events of this supervisor and everything below it; up to 1024 are kept for a reader that is behind.
+    ///
+    /// The events of a root are all of its tree. Those of a supervisor below it include what its own supervisor tells of it as a service;
+    /// they end when it is removed.
     pub fn events(&self) -> Events {
         self.subscribe(DEFAULT_EVENTS)
     }
 
-    /// Subscribes to the events of the tree; up to `capacity` are kept for a reader that is behind, at least one.
+    /// As [`events`](Self::events), and up to `capacity` are kept for a reader that is behind, at least one.
     pub fn subscribe(&self, capacity: usize) -> Events {
-        self.tree.events.subscribe(capacity)
+        let hub = &self.tree.events;
+        if self.is_root() {
+            return hub.subscribe(capacity, None);
+        }
+        let of = Subtree {
+            supervisor: self.token(),
+            path: Arc::clone(self.link.core().path()),
+        };
+        let events = hub.subscribe(capacity, Some(of));
+        // After the subscription, see there.
+        if self.link.core().is_released() {
+            hub.close_of(self.token());
+        }
+        events
     }
 
     /// Changes the spec of the running supervisor. Its services are not touched.
@@ -256,7 +314,7 @@ impl SupervisorRef {
     ///
     /// The spec is changed all the same once this was polled.
     pub async fn reconfigure(&self, spec: SupervisorSpec) -> Result<(), ReconfigureError> {
-        match self.ask(message::Reconfigure(spec)).await {
+        match self.ask(message::Reconfigure::new(spec)).await {
             Ok(done) => Ok(done?),
             Err(_) => Err(ReconfigureError::SupervisorGone),
         }
@@ -266,7 +324,7 @@ impl SupervisorRef {
     ///
     /// Overtakes everything that is queued for the supervisor, and works in every state: while it starts, while it is
     /// paused, when it has stopped already (the report is then that of the first time), and from inside a service. Any number of
-    /// callers get the same report. A supervisor below the root is removed from its own supervisor, also if it is down, is being stopped
+    /// callers get the same report, also later. A supervisor below the root is removed from its own supervisor, also if it is down, is being stopped
     /// for another reason, or is killed meanwhile.
     ///
     /// # Errors
@@ -331,7 +389,8 @@ impl SupervisorRef {
         }
     }
 
-    /// Waits until the tree ends.
+    /// Waits until the supervisor ends for good: a root ends with its tree; one below it when it is removed, or it or a supervisor above it
+    /// will not be started again unless somebody asks for it.
     ///
     /// # Errors
     ///
@@ -341,9 +400,31 @@ impl SupervisorRef {
     ///
     /// Cancel safe.
     pub async fn join(&self) -> Result<(), JoinError> {
-        match self.tree.ended().await {
+        match self.ended().await {
             Ok(ended) => result(&ended),
             Err(_) => Err(JoinError::SystemStopped),
+        }
+    }
+
+    /// Waits until the supervisor has ended for good, and says how.
+    async fn ended(&self) -> Result<Arc<Ended>, ShutdownError> {
+        if self.is_root() {
+            return self.tree.ended().await;
+        }
+        self.tree.when_ended(self.token()).await;
+        match self.link.core().latest_end() {
+            Some(ended) => Ok(ended),
+            // It was never started. Or the system was stopped, and the tree with it, before it could say anything.
+            None if self.link.core().is_released() => Ok(Arc::new(Ended::from(Cause::Stopped))),
+            None => self.tree.ended().await,
+        }
+    }
+
+    /// What is looked up by somebody who asks this supervisor.
+    fn sought(&self, key: impl Into<ServiceKey>) -> Sought {
+        Sought {
+            key: key.into(),
+            of: Arc::clone(self.link.core().path()),
         }
     }
 
@@ -354,15 +435,23 @@ impl SupervisorRef {
     ) -> Result<ShutdownReport, ShutdownError> {
         match self.address.send(message).await {
             Ok(answer) => answer,
-            // Nobody has read it: the supervisor is gone, was never started, or is made by a factory of the user's, which keeps nothing.
-            Err(_) => self.remove_from_above().await,
+            // It was shut down before, or nobody has read it: the supervisor is gone, was never started, or is made by a factory of the user's,
+            // which keeps nothing.
+            Err(_) => match self.link.core().shutdown_report() {
+                Some(report) => Ok(report.clone()),
+                None => self.remove_from_above().await,
+            },
         }
     }
 
     async fn remove_from_above(&self) -> Result<ShutdownReport, ShutdownError> {
         let above = self.upward().and_then(Upward::supervisor);
         match above.ok_or(SupervisorGone)?.remove(self.token()).await {
-            Ok(_) => Ok(ShutdownReport::default()),
+            Ok(_) => {
+                let report = ShutdownReport::default();
+                self.link.core().note_shutdown(&report);
+                Ok(report)
+            }
             Err(_) => Err(SupervisorGone.into()),
         }
     }
@@ -419,6 +508,18 @@ impl TryFrom<ServiceRef<SupervisorActor>> for SupervisorRef {
     /// As from a reference.
     fn try_from(service: ServiceRef<SupervisorActor>) -> Result<Self, SupervisorGone> {
         Self::try_from(&service)
+    }
+}
+
+impl From<&SupervisorRef> for ServiceKey {
+    fn from(supervisor: &SupervisorRef) -> Self {
+        Self::from(supervisor.token())
+    }
+}
+
+impl From<SupervisorRef> for ServiceKey {
+    fn from(supervisor: SupervisorRef) -> Self {
+        Self::from(supervisor.token())
     }
 }
 

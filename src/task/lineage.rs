@@ -117,7 +117,7 @@ impl Lineage {
             removed.entry(name).or_default().insert(*key, token);
             if let Some(supervisor) = supervisor {
                 // Nobody waits for the answer. If the supervisor has ended, it has stopped the service itself.
-                supervisor.do_send(Remove(token));
+                supervisor.do_send(Remove::new(token));
             }
         }
     }

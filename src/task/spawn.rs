@@ -135,7 +135,7 @@ impl Spawn {
         let supervisor = owner.supervisor().ok_or(AddError::SupervisorGone)?;
         if let Some(before) = owner.lineage.being_removed(&self.name) {
             // The answer does not matter: if the name is still taken, `Add` says so.
-            let _ended = supervisor.send(Remove(before)).await;
+            let _ended = supervisor.send(Remove::new(before)).await;
         }
         let tie = (self.lifetime == Lifetime::Parent).then(|| {
             let tie = owner.lineage.bind(&self.name, owner.generation);
@@ -155,7 +155,7 @@ impl Spawn {
         if let Some(tie) = known.and_then(|known| known.upgrade())
             && tie.name(service.token()) == Owner::Over
         {
-            supervisor.do_send(Remove(service.token()));
+            supervisor.do_send(Remove::new(&service));
         }
         Ok(service)
     }

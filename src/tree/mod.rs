@@ -45,9 +45,10 @@ use self::{
 pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
-    registry::{Close, Located, LookupError, RegistryActor, ServiceKey, WhenReady},
+    registry::{Close, Located, LookupError, RegistryActor, Sought, WhenEnded, WhenReady},
     service::{AnyLink, on_other_threads},
     state::{Ended, ShutdownReport},
+    token::ServiceToken,
 };
 
 /// The registry, the events, the shared threads and the end of one tree.
@@ -146,11 +147,18 @@ impl Tree {
     }
 
     /// Waits until a service of the tree is ready.
-    pub(crate) async fn when_ready(&self, key: ServiceKey) -> Result<Located, LookupError> {
+    pub(crate) async fn when_ready(&self, sought: Sought) -> Result<Located, LookupError> {
         let (waiter, ready) = oneshot::channel();
         // `do_send`, which ignores the capacity of the registry's mailbox. A registry that has ended drops the waiter, which answers.
-        self.registry.do_send(WhenReady { key, waiter });
+        self.registry.do_send(WhenReady { sought, waiter });
         ready.await.unwrap_or(Err(LookupError::SupervisorGone))
+    }
+
+    /// Waits until nobody will start a service of the tree any more, also because the tree is over.
+    pub(crate) async fn when_ended(&self, token: ServiceToken) {
+        let (waiter, ended) = oneshot::channel();
+        self.registry.do_send(WhenEnded { token, waiter });
+        let _or_the_tree_is_over = ended.await;
     }
 
     /// Says that the root has begun to end: no service of the tree will be started again.

@@ -283,7 +283,7 @@ async fn supervisor_that_is_down_refuses_what_is_queued_and_what_comes() {
         assert!(soon(answer, "send").await.is_err());
     }
     let by_recipient = tree.sub.addr().clone().recipient();
-    let removed = by_recipient.send(message::Remove(tree.plain.token()));
+    let removed = by_recipient.send(message::Remove::new(tree.plain.token()));
     assert!(soon(removed, "send").await.is_err());
     soon(tree.root.restart(tree.token()), "restart")
         .await

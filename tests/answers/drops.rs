@@ -89,7 +89,8 @@ async fn requests_that_are_refused_unread_harm_nobody() {
     let queue = || {
         for _ in 0..3 {
             sub.addr().do_send(message::Add::new(bomb("plain")));
-            sub.addr().do_send(message::Reconfigure(building(bombs())));
+            sub.addr()
+                .do_send(message::Reconfigure::new(building(bombs())));
         }
     };
     // Down, and then gone with what is in its mailbox.

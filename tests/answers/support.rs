@@ -75,19 +75,19 @@ impl Operation {
                     let spec = SupervisorSpec::default();
                     assert!(of.reconfigure(spec).now_or_never().is_none());
                 }
-                _ => way.send(of, message::Reconfigure(SupervisorSpec::default())),
+                _ => way.send(of, message::Reconfigure::new(SupervisorSpec::default())),
             },
             Self::Remove => match way {
                 Way::Method => assert!(of.remove(service).now_or_never().is_none()),
-                _ => way.send(of, message::Remove(service)),
+                _ => way.send(of, message::Remove::new(service)),
             },
             Self::Reset => match way {
                 Way::Method => assert!(of.reset(service).now_or_never().is_none()),
-                _ => way.send(of, message::Reset(service)),
+                _ => way.send(of, message::Reset::new(service)),
             },
             Self::Restart => match way {
                 Way::Method => assert!(of.restart(service).now_or_never().is_none()),
-                _ => way.send(of, message::Restart(service)),
+                _ => way.send(of, message::Restart::new(service)),
             },
             Self::Shutdown => match way {
                 Way::Method => assert!(of.shutdown().now_or_never().is_none()),
@@ -95,7 +95,7 @@ impl Operation {
             },
             Self::Stop => match way {
                 Way::Method => assert!(of.stop(service).now_or_never().is_none()),
-                _ => way.send(of, message::Stop(service)),
+                _ => way.send(of, message::Stop::new(service)),
             },
         }
     }

@@ -169,7 +169,7 @@ impl World {
     /// Stops a service, and starts it again.
     async fn stop_and_restart(&self, slot: &Slot) {
         let token = slot.present().service.token();
-        match self.supervisor.send(message::Stop(token)).await {
+        match self.supervisor.send(message::Stop::new(token)).await {
             Ok(Ok(()) | Err(StopError::UnknownToken { .. } | StopError::ShuttingDown)) => {}
             other => self.ledger.complain(format!("stop: {other:?}")),
         }
@@ -179,7 +179,7 @@ impl World {
     async fn restart(&self, slot: &Slot) {
         loop {
             let token = slot.present().service.token();
-            match self.supervisor.send(message::Restart(token)).await {
+            match self.supervisor.send(message::Restart::new(token)).await {
                 // Or it is started by the one who has stopped it meanwhile, or under its new token.
                 Ok(Ok(()) | Err(RestartError::Interrupted | RestartError::UnknownToken { .. })) => {
                     return;
@@ -199,7 +199,11 @@ impl World {
         let Present { instance, service } = slot.present();
         instance.retire();
         loop {
-            match self.supervisor.send(message::Remove(service.token())).await {
+            match self
+                .supervisor
+                .send(message::Remove::new(service.token()))
+                .await
+            {
                 Ok(Ok(_)) => break,
                 Ok(Err(RemoveError::ShuttingDown)) => yield_now().await,
                 other => return self.ledger.complain(format!("remove: {other:?}")),

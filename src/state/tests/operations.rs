@@ -1,7 +1,13 @@
 //! Operations in every state.
 
-use super::{super::output::Unready, *};
-use crate::policy::WhileDown;
+use super::{
+    super::{Unaddressed, output::Unready},
+    *,
+};
+use crate::{
+    policy::WhileDown,
+    token::{ServiceKey, ServiceToken},
+};
 
 /// A bench whose service `a` is in a state.
 fn in_state(state: ServiceState) -> Bench {
@@ -423,4 +429,41 @@ fn senders_are_refused_as_the_rules_of_the_service_say() {
     for (while_down, expected) in expected {
         assert_eq!(senders(while_down), expected, "{while_down:?}");
     }
+}
+
+#[test]
+fn request_goes_where_its_name_or_path_leads() {
+    let mut bench = Bench::running(unlimited(), vec![named("a")]);
+    bench.state.relocate(Arc::from("root/sub"));
+    let a = bench.token("a");
+    let route = |bench: &Bench, key: &str| bench.state.route(&ServiceKey::from(key));
+    assert_eq!(route(&bench, "a"), Ok(Route::Here(a)));
+    assert_eq!(route(&bench, "root/sub/a"), Ok(Route::Here(a)));
+    assert_eq!(route(&bench, "root/sub/a/b/c"), Ok(Route::Below(a)));
+    for above in [
+        "root/sub",
+        "root/b",
+        "root/subway/a",
+        "root/su",
+        "other/sub/a",
+        "/a",
+    ] {
+        assert_eq!(route(&bench, above), Ok(Route::Above), "{above}");
+    }
+    let unknown = |name: &str| Unaddressed::UnknownName { name: name.into() };
+    assert_eq!(route(&bench, "b"), Err(unknown("b")));
+    assert_eq!(route(&bench, ""), Err(unknown("")));
+    for path in ["root/sub/b", "root/sub/", "root/sub/b/c", "root/sub//a"] {
+        let unknown = Unaddressed::UnknownPath { path: path.into() };
+        assert_eq!(route(&bench, path), Err(unknown));
+    }
+    // Whose token it is is said by the operation.
+    let foreign = ServiceToken::issue(SupervisorId::issue(), 0);
+    assert_eq!(bench.state.route(&foreign.into()), Ok(Route::Here(foreign)));
+
+    // The name is free to be found until the service is forgotten, and nobody learns more of a supervisor that is stopping.
+    bench.state.shutdown(None, bench.now);
+    assert_eq!(route(&bench, "a"), Ok(Route::Here(a)));
+    assert_eq!(route(&bench, "b"), Err(Unaddressed::ShuttingDown));
+    assert_eq!(route(&bench, "root/sub/b"), Err(Unaddressed::ShuttingDown));
 }

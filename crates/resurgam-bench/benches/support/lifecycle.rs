@@ -80,7 +80,7 @@ pub(crate) async fn dynamic(names: &[Arc<str>]) -> StartStop {
     for services in services.chunks(PIPELINE) {
         let answers: Vec<_> = services
             .iter()
-            .map(|service| root.addr().send(message::Remove(service.token())))
+            .map(|service| root.addr().send(message::Remove::new(service.token())))
             .collect();
         for answer in answers {
             let removed = answer.await.expect("the supervisor runs");
