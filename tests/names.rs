@@ -1,5 +1,9 @@
 //! Which service is meant: by its token, a reference, its name or its path; and what a reference of a supervisor below the root means.
-#![expect(clippy::panic, reason = "services that panic")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "services that panic, and helpers of tests"
+)]
 
 use std::time::Duration;
 
@@ -323,9 +327,8 @@ async fn join_of_a_supervisor_says_why_it_ended_for_good() {
         .start()
         .await
         .unwrap();
-    let spec = SupervisorSpec::default()
-        .limit(RestartLimit::window(0, Duration::from_secs(1)))
-        .on_limit(resurgam::OnLimit::Escalate);
+    let spec =
+        SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(1)).escalate());
     let mut tier = SupervisorActor::new("tier", spec);
     let victim = tier.add(leaf("victim")).unwrap();
     let tier = ServiceSpec::supervisor(tier).restart(RestartType::Temporary);
