@@ -95,6 +95,8 @@
 //! end of a permanent service, adds one to a count that halves every 30 s; above 5.0 the supervisor pauses restarts for 15 s,
 //! while healthy services run on. [`RestartLimit::window(n, period).escalate()`](RestartLimit::window) is what OTP does. A service may have a
 //! [limit of its own](ServiceSpec::limit), and is counted by that alone then: one device that fails often harms no other.
+//! Wherever there is a service for each device, connection or user, [`SupervisorSpec::each_service`] is recommended, which gives all of
+//! them a limit without saying so for each.
 //!
 //! # Strategies and requirements
 //!
@@ -179,8 +181,8 @@ pub use crate::{
         ShutdownReport, StopError, UnstoppedService,
     },
     supervisor::{
-        Build, ReconfigureError, Report, ServiceReport, SupervisorActor, SupervisorRef,
-        SupervisorSpec, message,
+        Build, ReconfigureError, Report, ServiceDefaults, ServiceReport, SupervisorActor,
+        SupervisorRef, SupervisorSpec, message,
     },
     task::{BlockingContext, BlockingError, BlockingWork, Lifetime, Spawn, TaskActor, TaskContext},
     token::{ServiceKey, ServiceToken},

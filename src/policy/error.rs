@@ -36,6 +36,22 @@ impl SpecError {
         }
     }
 
+    /// The error of a setter that is given several values, of which this is wrong with one.
+    pub(crate) fn within(self, setter: &'static str) -> Self {
+        match self {
+            Self::InvalidValue {
+                field,
+                value,
+                expected,
+            } => Self::InvalidValue {
+                field: setter,
+                value: format!("{field} = {value}"),
+                expected,
+            },
+            name @ Self::InvalidName { .. } => name,
+        }
+    }
+
     /// The error for `value` in `field`.
     pub(crate) fn value(
         field: &'static str,

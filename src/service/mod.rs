@@ -32,6 +32,7 @@ mod turn;
 
 #[cfg(all(unix, feature = "process"))]
 pub(crate) use self::abrupt::before_abrupt_exit;
+pub(crate) use self::spec::Opened;
 pub(crate) use self::{
     abrupt::bid_farewell,
     factory::{Factory, Idle, Making},

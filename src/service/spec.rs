@@ -32,7 +32,8 @@ use crate::{
 ///
 /// [`RestartType::Permanent`]; the supervisor's [`shutdown_timeout`](crate::SupervisorSpec::shutdown_timeout);
 /// [`Readiness::OnStart`]; no start timeout; no [`Backoff`] and no limit of its own; a mailbox for 16 messages, as in actix;
-/// [`Placement::Inherit`].
+/// [`Placement::Inherit`]. A supervisor may have other defaults for the times, the backoff, the limit and the placement of
+/// [each of its services](crate::SupervisorSpec::each_service).
 ///
 /// # Examples
 ///
@@ -58,7 +59,8 @@ use crate::{
 #[must_use = "a spec does nothing until it is added to a supervisor"]
 pub struct ServiceSpec<A: Actor> {
     pub(crate) rules: ServiceRules,
-    pub(crate) placement: Placement,
+    /// `None` if nothing was said: its supervisor's `each_service` holds.
+    placement: Option<Placement>,
     capacity: usize,
     factory: UserFactory<A>,
     grow: Grow<A>,
@@ -183,7 +185,7 @@ impl<A: Actor> ServiceSpec<A> {
     fn hosted<H: Host<A>>(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
         Self {
             rules: ServiceRules::new(name),
-            placement: Placement::Inherit,
+            placement: None,
             capacity: DEFAULT_CAPACITY,
             factory: UserValue::new(factory),
             grow: grow::<A, H>,
@@ -224,7 +226,7 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// Sets how long to wait before a restart. [`Backoff::none`] by default.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.rules.rare().backoff = backoff;
+        self.rules.rare().backoff = Some(backoff);
         self
     }
 
@@ -283,7 +285,7 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// Sets where the service runs. [`Placement::Inherit`] by default.
     pub fn placement(mut self, placement: Placement) -> Self {
-        self.placement = placement;
+        self.placement = Some(placement);
         self
     }
 
@@ -292,7 +294,7 @@ impl<A: Actor> ServiceSpec<A> {
     }
 
     /// Opens the mailbox.
-    pub(crate) fn open(self, kind: ServiceKind) -> (ServiceRules, Placement, Addr<A>, Seed<A>) {
+    pub(crate) fn open(self, kind: ServiceKind) -> Opened<A> {
         let capacity = match kind {
             ServiceKind::Actor => self.capacity,
             // What does not fit in waits in the hands of the caller, and goes away with it.
@@ -301,8 +303,22 @@ impl<A: Actor> ServiceSpec<A> {
         let (address, seed) = Seed::new(capacity, self.factory, self.grow);
         let mut rules = self.rules;
         rules.kind = kind;
-        (rules, self.placement, address, seed)
+        Opened {
+            rules,
+            placement: self.placement,
+            address,
+            seed,
+        }
     }
+}
+
+/// A service whose mailbox is open.
+pub(crate) struct Opened<A: Actor> {
+    pub(crate) rules: ServiceRules,
+    /// Where it runs, if it says so.
+    pub(crate) placement: Option<Placement>,
+    pub(crate) address: Addr<A>,
+    pub(crate) seed: Seed<A>,
 }
 
 impl<A: Actor> fmt::Debug for ServiceSpec<A> {

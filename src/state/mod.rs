@@ -98,7 +98,8 @@ pub(crate) use self::{
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
     rules::{
-        Announces, Binding, OnBlocked, ServiceKind, ServiceRules, Significance, SupervisorRules,
+        Announces, Binding, DefaultRules, OnBlocked, ServiceKind, ServiceRules, Significance,
+        SupervisorRules,
     },
 };
 use self::{

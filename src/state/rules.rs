@@ -19,7 +19,9 @@ pub(crate) struct SupervisorRules {
     pub(crate) strategy: Strategy,
     /// How many restarts are too many, and what happens then.
     pub(crate) limit: RestartLimit,
-    /// How long a service may take to stop that does not say so itself: 10 s.
+    /// What holds for services that say nothing else: nothing.
+    pub(crate) each_service: DefaultRules,
+    /// How long a service may take to stop that does not say so itself, nor is it said for each: 10 s.
     pub(crate) shutdown_timeout: Duration,
     /// How much time passes between two starts after a pause: none.
     pub(crate) resume_spacing: Duration,
@@ -45,6 +47,7 @@ impl SupervisorRules {
                 "`fatal` as well, without which no error is ranked",
             ));
         }
+        self.each_service.validate()?;
         self.limit.validate(LimitOf::Supervisor)
     }
 }
@@ -54,6 +57,7 @@ impl Default for SupervisorRules {
         Self {
             strategy: Strategy::default(),
             limit: RestartLimit::default(),
+            each_service: DefaultRules::default(),
             shutdown_timeout: Duration::from_secs(10),
             resume_spacing: Duration::ZERO,
             bounce_delay: Duration::from_millis(10),
@@ -70,6 +74,7 @@ impl fmt::Debug for SupervisorRules {
         f.debug_struct("SupervisorRules")
             .field("strategy", &self.strategy)
             .field("limit", &self.limit)
+            .field("each_service", &self.each_service)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("resume_spacing", &self.resume_spacing)
             .field("bounce_delay", &self.bounce_delay)
@@ -117,7 +122,7 @@ pub(crate) struct RareRules {
     /// How long it may take to become ready: as long as it likes.
     pub(crate) start_timeout: Option<Duration>,
     /// How long it waits before it is started again: not at all.
-    pub(crate) backoff: Backoff,
+    pub(crate) backoff: Option<Backoff>,
     /// A limit of its own.
     pub(crate) limit: Option<RestartLimit>,
     /// The names that must be ready before it is started.
@@ -149,6 +154,29 @@ impl ServiceRules {
     /// The rules that few services have, to be set.
     pub(crate) fn rare(&mut self) -> &mut RareRules {
         self.rare.get_or_insert_default()
+    }
+
+    /// Takes over what the service says nothing of.
+    pub(super) fn fill_in(&mut self, defaults: &DefaultRules) {
+        let DefaultRules {
+            backoff,
+            limit,
+            shutdown,
+            start_timeout,
+        } = defaults;
+        // All that is below a supervisor would be bounded by a time that is meant for one service.
+        let times = match self.kind {
+            ServiceKind::Actor => (*shutdown, *start_timeout),
+            ServiceKind::Supervisor => (None, None),
+        };
+        self.shutdown = self.shutdown.or(times.0);
+        if limit.is_none() && backoff.is_none() && times.1.is_none() {
+            return;
+        }
+        let rare = self.rare();
+        rare.limit = rare.limit.take().or_else(|| limit.clone());
+        rare.backoff = rare.backoff.take().or_else(|| backoff.clone());
+        rare.start_timeout = rare.start_timeout.or(times.1);
     }
 
     /// Refuses what makes no sense under a supervisor that ends by itself as `auto_shutdown` says.
@@ -217,19 +245,53 @@ impl RareRules {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());
         }
-        self.backoff.validate()?;
-        if let Some(limit) = &self.limit {
-            limit.validate(LimitOf::Service)?;
-        }
-        if self.start_timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(SpecError::value(
-                "start_timeout",
-                &"0ns",
-                "a duration above zero",
-            ));
-        }
-        Ok(())
+        validate_settings(
+            self.limit.as_ref(),
+            self.backoff.as_ref(),
+            self.start_timeout,
+        )
     }
+}
+
+/// What holds for the services of a supervisor that say nothing else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DefaultRules {
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) limit: Option<RestartLimit>,
+    pub(crate) shutdown: Option<Shutdown>,
+    pub(crate) start_timeout: Option<Duration>,
+}
+
+impl DefaultRules {
+    fn validate(&self) -> Result<(), SpecError> {
+        let checked = validate_settings(
+            self.limit.as_ref(),
+            self.backoff.as_ref(),
+            self.start_timeout,
+        );
+        checked.map_err(|error| error.within("each_service"))
+    }
+}
+
+fn validate_settings(
+    limit: Option<&RestartLimit>,
+    backoff: Option<&Backoff>,
+    start_timeout: Option<Duration>,
+) -> Result<(), SpecError> {
+    if let Some(limit) = limit {
+        limit.validate(LimitOf::Service)?;
+    }
+    if let Some(backoff) = backoff {
+        backoff.validate()?;
+    }
+    if start_timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(SpecError::value(
+            "start_timeout",
+            &"0ns",
+            "a duration above zero",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether the services of a supervisor live and end together, as those of a scope do.

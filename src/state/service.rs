@@ -612,7 +612,7 @@ impl Extras {
         }
         Self {
             start_timeout: rules.start_timeout,
-            backoff: rules.backoff,
+            backoff: rules.backoff.unwrap_or_default(),
             failures: 0,
             limit: rules.limit.map(|limit| OwnLimit {
                 limit,

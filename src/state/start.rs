@@ -41,6 +41,7 @@ pub(super) fn add(
     if state.is_ending() {
         return Err(AddError::ShuttingDown);
     }
+    rules.fill_in(&state.rules.each_service);
     if fatal::is_bound(state) {
         // What is different for a scope, rule 1: see `Binding`.
         rules.restart = RestartType::Temporary;

@@ -10,6 +10,7 @@ mod generate;
 mod limits;
 mod liveness;
 mod operations;
+mod own_limits;
 mod random;
 mod scope;
 mod sequence;

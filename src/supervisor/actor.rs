@@ -138,7 +138,7 @@ pub(super) struct Core {
 
 impl Core {
     fn new(name: Arc<str>, spec: SupervisorSpec) -> Self {
-        let (cells, notices) = Cells::new(TypeId::of::<SupervisorActor>());
+        let (cells, notices) = Cells::new(TypeId::of::<SupervisorActor>(), spec.placement);
         let refused = spec.rules.validate().err();
         let mut random = Random::new();
         let mut state = SupervisorState::new(
@@ -187,6 +187,15 @@ impl Core {
         A: Actor,
     {
         self.cells.add(spec, &mut self.state, now())
+    }
+
+    /// Follows another spec from now on; services are left alone. If it is refused, everything stays as it was.
+    pub(super) fn reconfigure(&mut self, spec: SupervisorSpec) -> Result<(), SpecError> {
+        spec.check_running()?;
+        // The rules before are dropped with the closures of users that are in them, each in its guard.
+        let _before = self.state.reconfigure(spec.rules, now())?;
+        self.cells.set_placement(spec.placement);
+        Ok(())
     }
 
     /// Gives the supervisor and its services their place in a tree, before the first start.

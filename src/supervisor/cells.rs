@@ -16,8 +16,8 @@ use crate::{
     policy::{ExitReason, KillCause, ServiceError},
     registry::{Changed, Forget, Register, RegisterAll},
     service::{
-        AnyLink, AnySeed, Link, Notice, NoticeKind, Parent, Placement, ServiceKind, ServiceRef,
-        ServiceSpec, StartError, Watched,
+        AnyLink, AnySeed, Link, Notice, NoticeKind, Opened, Parent, Placement, ServiceKind,
+        ServiceRef, ServiceSpec, StartError, Watched,
     },
     state::{AddError, Exit, Mirrored, OnBlocked, Senders, SupervisorState},
     token::ServiceToken,
@@ -35,6 +35,8 @@ pub(super) struct Cells {
     requirements: BTreeMap<u32, Vec<Arc<str>>>,
     /// Where services run, for those that do not run on the supervisor's arbiter.
     elsewhere: BTreeMap<u32, Elsewhere>,
+    /// Where services run that do not say so.
+    placement: Placement,
     /// The type of supervisors, which this file does not know.
     supervisor_type: TypeId,
     /// How many of the services are supervisors.
@@ -43,7 +45,10 @@ pub(super) struct Cells {
 
 impl Cells {
     /// No cells yet, and where their notices will arrive.
-    pub(super) fn new(supervisor_type: TypeId) -> (Self, UnboundedReceiver<Notice>) {
+    pub(super) fn new(
+        supervisor_type: TypeId,
+        placement: Placement,
+    ) -> (Self, UnboundedReceiver<Notice>) {
         let (parent, notices) = Parent::new();
         let cells = Self {
             parent: Arc::new(parent),
@@ -51,10 +56,16 @@ impl Cells {
             entries: Vec::new(),
             requirements: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
+            placement,
             supervisor_type,
             supervisors: 0,
         };
         (cells, notices)
+    }
+
+    /// Says where services run from now on that do not say so.
+    pub(super) fn set_placement(&mut self, placement: Placement) {
+        self.placement = placement;
     }
 
     /// Takes a service in, if the state does; whether it is started is the state's decision.
@@ -73,7 +84,17 @@ impl Cells {
         } else {
             ServiceKind::Actor
         };
-        let (mut rules, placement, address, mut seed) = spec.open(kind);
+        let Opened {
+            mut rules,
+            placement,
+            address,
+            mut seed,
+        } = spec.open(kind);
+        let placement = placement.unwrap_or_else(|| match kind {
+            ServiceKind::Actor => self.placement.clone(),
+            // All that is below it would follow.
+            ServiceKind::Supervisor => Placement::Inherit,
+        });
         rules.on_blocked = match (&placement, kind) {
             (Placement::Inherit, _) | (Placement::Dedicated, ServiceKind::Actor) => {
                 OnBlocked::Judge

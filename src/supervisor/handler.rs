@@ -91,11 +91,8 @@ operation!(Stop, stop, Stopped);
 request!(message::Count, ask_now, |core, _| core.counts());
 request!(message::Report, ask_now, |core, _| core.report());
 request!(message::Services, ask_now, |core, _| core.summaries());
-// The rules before are dropped with the closures of users that are in them, each in its guard.
-request!(message::Reconfigure, ask_now, |core, msg| {
-    msg.0.check_running()?;
-    core.state.reconfigure(msg.0.rules, now()).map(drop)
-});
+request!(message::Reconfigure, ask_now, |core, msg| core
+    .reconfigure(msg.0));
 
 impl<A: Actor> Handler<message::Add<A>> for SupervisorActor {
     type Result = Deferred<Result<ServiceRef<A>, AddError>>;

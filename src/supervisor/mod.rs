@@ -17,7 +17,7 @@
 //! | `incarnation`, `idle`, `handler` | what the actor is told: by its context and its cells, also between two incarnations, and by users |
 //! | `root`, `nested` | how a supervisor is started, as a root or as a service |
 //! | `upward`, `reference`, `program` | the way to a supervisor, from below and from outside |
-//! | `spec`, `message`, `report`, `error` | what users say and get |
+//! | `defaults`, `spec`, `message`, `report`, `error` | what users say and get |
 //! | `clock`, `random` | what a decision needs and the state does not make: the present, and jitter |
 
 mod actor;
@@ -26,6 +26,7 @@ mod builder;
 mod carried;
 mod cells;
 mod clock;
+mod defaults;
 mod driver;
 mod elsewhere;
 mod ending;
@@ -47,6 +48,7 @@ mod upward;
 pub use self::{
     actor::SupervisorActor,
     builder::Build,
+    defaults::ServiceDefaults,
     error::{ReconfigureError, ScopeError},
     reference::SupervisorRef,
     report::{Report, ServiceReport},

@@ -9,7 +9,9 @@ use super::{actor::SupervisorActor, reference::SupervisorRef, upward::Upward};
 use crate::{
     policy::Readiness,
     registry::Register,
-    service::{AnyLink, AnySeed, Link, Parent, ServiceKind, ServiceSpec, StartError, probe},
+    service::{
+        AnyLink, AnySeed, Link, Opened, Parent, ServiceKind, ServiceSpec, StartError, probe,
+    },
     state::ServiceState,
     token::{ServiceToken, SupervisorId},
     tree::{JoinError, Keeper, Tree},
@@ -95,7 +97,9 @@ fn launch_root(
     let factory = move |_: &_| supervisor.take().ok_or(StartError::SupervisorGone);
     let spec = ServiceSpec::try_new(Arc::clone(&name), factory).readiness(Readiness::Explicit);
     let kind = ServiceKind::Supervisor;
-    let (_, _, address, mut seed) = spec.open(kind);
+    let Opened {
+        address, mut seed, ..
+    } = spec.open(kind);
     // Of a supervisor that does not exist: no other service of the process can have this token.
     let token = ServiceToken::issue(SupervisorId::issue(), 0);
     let link = Arc::new(Link::new(

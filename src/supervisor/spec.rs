@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use super::builder::{Build, BuildFn};
+use super::{
+    builder::{Build, BuildFn},
+    defaults::ServiceDefaults,
+};
 use crate::{
     policy::{AutoShutdown, IntoServiceError, RestartLimit, ServiceError, SpecError, Strategy},
-    service::guard,
+    service::{Placement, guard},
     state::SupervisorRules,
     user_value::UserValue,
 };
@@ -18,7 +21,8 @@ use crate::{
 ///
 /// # Default
 ///
-/// [`Strategy::OneForOne`]; [`RestartLimit::decay`] with 30 s, 5.0 and 15 s, as in suture; 10 s to stop; no spacing after a pause; 10 ms before a bounce; [`AutoShutdown::Never`]; no error is fatal.
+/// [`Strategy::OneForOne`]; [`RestartLimit::decay`] with 30 s, 5.0 and 15 s, as in suture; 10 s to stop; no
+/// spacing after a pause; 10 ms before a bounce; nothing more for each service; [`AutoShutdown::Never`]; no error is fatal.
 ///
 /// # Examples
 ///
@@ -36,6 +40,8 @@ use crate::{
 #[must_use = "a spec does nothing until it is given to a supervisor"]
 pub struct SupervisorSpec {
     pub(crate) rules: SupervisorRules,
+    /// Where services run that do not say so.
+    pub(super) placement: Placement,
     pub(super) build: Option<BuildFn>,
 }
 
@@ -54,7 +60,40 @@ impl SupervisorSpec {
         self
     }
 
-    /// Sets how long a service may take to stop, unless it says otherwise. 10 s by default.
+    /// Sets backoff, limit, times and placement for all services that say nothing else. Nothing by default.
+    ///
+    /// This is what keeps services of one kind from harming each other: by default all restarts of a supervisor are counted together, and one
+    /// that fails again and again has all of them pause. With a limit for each, every service is counted by its own alone. Recommended wherever
+    /// there is a service for each device, connection or user.
+    ///
+    /// A supervisor among the services takes over limit and backoff, and nothing of this holds for what is below it. Services that are there
+    /// when a supervisor is [reconfigured](crate::SupervisorRef::reconfigure) are left alone. Called again, it goes on from what was said before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use resurgam::{Backoff, RestartLimit, SupervisorSpec};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let devices = SupervisorSpec::default().each_service(|defaults| {
+    ///     defaults
+    ///         .limit(RestartLimit::window(5, minute).pause(minute))
+    ///         .backoff(Backoff::exponential(Duration::from_millis(100), Duration::from_secs(10)))
+    /// });
+    /// ```
+    pub fn each_service(mut self, change: impl FnOnce(ServiceDefaults) -> ServiceDefaults) -> Self {
+        let defaults = change(ServiceDefaults {
+            rules: self.rules.each_service,
+            placement: self.placement,
+        });
+        self.rules.each_service = defaults.rules;
+        self.placement = defaults.placement;
+        self
+    }
+
+    /// Sets how long a service may take to stop, unless it or [`each_service`](Self::each_service) says otherwise. 10 s by default.
     ///
     /// Zero asks the service to stop and drops it at once if it has not.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
@@ -183,6 +222,7 @@ impl fmt::Debug for SupervisorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SupervisorSpec")
             .field("rules", &self.rules)
+            .field("placement", &self.placement)
             .finish_non_exhaustive()
     }
 }

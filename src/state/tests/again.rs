@@ -99,7 +99,7 @@ fn service_that_was_added_waits_out_its_own_delay_and_its_own_pause() {
         for which in [Strategy::OneForOne, Strategy::RestForOne] {
             let mut bench = Bench::running(strategy(which), vec![named("a")]);
             let mut slow = named("slow");
-            slow.rare().backoff = Backoff::exponential(seconds(60), seconds(3600));
+            slow.rare().backoff = Some(Backoff::exponential(seconds(60), seconds(3600)));
             bench.add(slow).unwrap();
             bench.add(limited("sick", OnLimit::Pause)).unwrap();
             bench.get_ready();
@@ -130,7 +130,7 @@ fn service_that_was_added_waits_out_its_own_delay_and_its_own_pause() {
 #[test]
 fn service_of_the_first_start_that_was_down_begins_anew_and_does_not_fail_the_start() {
     let mut slow = named("slow");
-    slow.rare().backoff = Backoff::constant(seconds(60));
+    slow.rare().backoff = Some(Backoff::constant(seconds(60)));
     let services = || {
         vec![
             slow.clone(),
@@ -220,7 +220,7 @@ fn requests_between_two_lives_hold_for_the_next_one() {
     let mut bench = Bench::running(unlimited(), vec![named("a"), named("b")]);
     let sick = bench.add(limited("sick", OnLimit::GiveUp)).unwrap();
     let mut slow = named("slow");
-    slow.rare().backoff = Backoff::constant(seconds(60));
+    slow.rare().backoff = Some(Backoff::constant(seconds(60)));
     let slow = bench.add(slow).unwrap();
     bench.get_ready();
     bench.fail("sick");

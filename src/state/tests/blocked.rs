@@ -97,7 +97,7 @@ fn service_with_a_thread_of_its_own_is_started_again_at_once() {
 #[test]
 fn return_of_a_thread_is_judged_by_type_limit_and_backoff() {
     let mut rules = shared("stuck");
-    rules.rare().backoff = Backoff::constant(seconds(30));
+    rules.rare().backoff = Some(Backoff::constant(seconds(30)));
     let mut bench = Bench::running(unlimited(), vec![rules]);
     bench.block("stuck");
     bench.actions();

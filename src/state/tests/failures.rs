@@ -210,7 +210,7 @@ fn bounce_does_not_shorten_the_delay_of_a_service_that_failed() {
     ];
     for (failures, ready_for, exit, delay) in table {
         let mut service = named("a");
-        service.rare().backoff = Backoff::exponential(seconds(1), seconds(60));
+        service.rare().backoff = Some(Backoff::exponential(seconds(1), seconds(60)));
         let mut bench = Bench::running(unlimited(), vec![service]);
         for _ in 0..failures {
             bench.fail("a");
@@ -381,7 +381,7 @@ fn fatal_error_waits_out_no_delay_and_beats_the_restart_type_and_the_verdict() {
     let mut once = named("once");
     once.restart = RestartType::Temporary;
     let mut slow = named("slow");
-    slow.rare().backoff = Backoff::constant(seconds(60));
+    slow.rare().backoff = Some(Backoff::constant(seconds(60)));
     let mut bench = Bench::running(fatal_rules(None), vec![once, slow]);
     bench.exit("slow", error("later"));
     bench.exit("once", error("fatal"));

@@ -53,7 +53,7 @@ fn significant_service_counts_however_it_ends_for_good() {
     assert!(ends(lost), "lost");
 
     let mut lost_in_delay =
-        with_significant(|rules| rules.rare().backoff = Backoff::constant(seconds(60)));
+        with_significant(|rules| rules.rare().backoff = Some(Backoff::constant(seconds(60))));
     lost_in_delay.fail("a");
     lost_in_delay.get_stopped();
     lost_in_delay

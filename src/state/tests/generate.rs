@@ -54,6 +54,16 @@ pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
             Strategy::RestForOne,
         ]),
         limit,
+        each_service: if random.chance(6) {
+            DefaultRules {
+                backoff: Some(Backoff::constant(seconds(1))),
+                limit: Some(RestartLimit::window(1, seconds(4))),
+                shutdown: Some(Shutdown::Timeout(seconds(3))),
+                start_timeout: Some(seconds(9)),
+            }
+        } else {
+            DefaultRules::default()
+        },
         shutdown_timeout: seconds(2),
         resume_spacing: random.pick(&[Duration::ZERO, millis(700)]),
         auto_shutdown: if random.chance(10) {
@@ -88,7 +98,7 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
         rules.rare().start_timeout = Some(seconds(2));
     }
     if random.chance(3) {
-        rules.rare().backoff = Backoff::exponential(millis(300), seconds(4)).jitter(0.1);
+        rules.rare().backoff = Some(Backoff::exponential(millis(300), seconds(4)).jitter(0.1));
     }
     if random.chance(5) {
         let on_limit = random.pick(&[OnLimit::GiveUp, OnLimit::Pause, OnLimit::Pause]);
@@ -128,7 +138,7 @@ pub(super) fn entangled_service(random: &mut Random) -> ServiceRules {
         RestartType::Temporary,
     ]);
     if random.chance(2) {
-        rules.rare().backoff = Backoff::constant(seconds(3));
+        rules.rare().backoff = Some(Backoff::constant(seconds(3)));
     }
     if random.chance(4) {
         rules.rare().start_timeout = Some(seconds(2));

@@ -197,7 +197,7 @@ fn requiring(name: &str, required: &str) -> ServiceRules {
 /// A running `b` in its delay, whose requirement `a` was removed.
 fn delayed_without_its_requirement() -> Bench {
     let mut b = requiring("b", "a");
-    b.rare().backoff = Backoff::constant(seconds(3600));
+    b.rare().backoff = Some(Backoff::constant(seconds(3600)));
     let mut bench = Bench::running(unlimited(), vec![named("a"), b, requiring("c", "b")]);
     bench.fail("b");
     let a = bench.token("a");
@@ -247,7 +247,7 @@ fn who_waits_for_a_service_that_will_wait_in_vain_after_its_delay_is_told_so() {
 #[test]
 fn who_waits_is_told_when_the_requirement_goes_while_the_one_between_is_in_its_delay() {
     let mut b = requiring("b", "a");
-    b.rare().backoff = Backoff::constant(seconds(3600));
+    b.rare().backoff = Some(Backoff::constant(seconds(3600)));
     let mut bench = Bench::running(unlimited(), vec![named("a"), b]);
     bench.fail("b");
     let c = bench.add(requiring("c", "b")).unwrap();

@@ -17,7 +17,7 @@ fn in_state(state: ServiceState) -> Bench {
     };
     let mut service = named("a");
     match state {
-        ServiceState::BackingOff => service.rare().backoff = Backoff::constant(seconds(5)),
+        ServiceState::BackingOff => service.rare().backoff = Some(Backoff::constant(seconds(5))),
         ServiceState::Failed => {
             service.rare().limit = Some(RestartLimit::window(0, seconds(5)).give_up());
         }
@@ -388,7 +388,7 @@ fn senders_are_refused_as_the_rules_of_the_service_say() {
     let senders = |while_down| {
         let mut rules = named("a");
         rules.rare().while_down = while_down;
-        rules.rare().backoff = Backoff::constant(seconds(5));
+        rules.rare().backoff = Some(Backoff::constant(seconds(5)));
         rules.rare().limit = Some(RestartLimit::window(1, seconds(60)).give_up());
         let mut bench = Bench::running(unlimited(), vec![rules]);
         let mut seen = Vec::new();

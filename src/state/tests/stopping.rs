@@ -322,7 +322,7 @@ fn in_every_phase() -> Bench {
     waiting.rare().requires = vec![Arc::from("starting")];
     bench.add(waiting).unwrap();
     let mut backing_off = named("backing off");
-    backing_off.rare().backoff = Backoff::constant(seconds(5));
+    backing_off.rare().backoff = Some(Backoff::constant(seconds(5)));
     let backing_off = bench.add(backing_off).unwrap();
     bench.fail("backing off");
     bench

@@ -198,7 +198,7 @@ fn ready_member_that_fails_while_the_group_starts_begins_it_anew() {
 
 fn delayed(name: &str, delay: Duration) -> ServiceRules {
     let mut rules = named(name);
-    rules.rare().backoff = Backoff::constant(delay);
+    rules.rare().backoff = Some(Backoff::constant(delay));
     rules
 }
 

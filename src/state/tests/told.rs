@@ -114,7 +114,7 @@ fn service_that_fails_while_what_it_requires_is_down_says_that_it_waits_and_for_
         Strategy::RestForOne,
     ] {
         let mut db = named("db");
-        db.rare().backoff = Backoff::constant(seconds(10));
+        db.rare().backoff = Some(Backoff::constant(seconds(10)));
         let mut api = named("api");
         api.rare().requires = vec![Arc::from("db")];
         let mut bench = Bench::running(strategy(which), vec![db, api]);
@@ -143,7 +143,7 @@ fn service_that_fails_after_what_it_requires_was_removed_says_that_it_waits_and_
     for delay in [0, 5] {
         let mut api = named("api");
         api.rare().requires = vec![Arc::from("db")];
-        api.rare().backoff = Backoff::constant(seconds(delay));
+        api.rare().backoff = Some(Backoff::constant(seconds(delay)));
         let mut bench = Bench::running(unlimited(), vec![named("db"), api]);
         let db = bench.token("db");
         bench.state.remove(db, Waiter(1), bench.now).unwrap();
