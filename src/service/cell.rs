@@ -296,9 +296,9 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         // Before anything of the user's is called: whoever waits for this thread learns in whose code it is.
-        let _turn = Turn::of(this.host.link().core().token());
-        // The waker first: a command that is given between the two lines wakes the cell again.
         let epoch = this.host.epoch();
+        let _turn = Turn::of(this.host.link().core(), epoch);
+        // The waker first: a command that is given between the two lines wakes the cell again.
         this.host.link().core().set_waker(epoch, cx.waker());
         let Some(commands) = this.host.link().core().take_commands(epoch) else {
             this.retire();

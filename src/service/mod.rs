@@ -36,11 +36,11 @@ pub(crate) use self::spec::Opened;
 pub(crate) use self::{
     abrupt::bid_farewell,
     factory::{Factory, Idle, Making},
-    link::{AnyLink, Link, ServiceKind, Watched, downcast},
+    link::{AnyLink, Link, LinkCore, ServiceKind, Watched, downcast},
     panic::{guard, probe},
     parent::{Above, Notice, NoticeKind, Parent},
     seed::{AnySeed, AnySlot},
-    turn::on_other_threads,
+    turn::{Occupied, on_other_threads},
 };
 pub use self::{
     error::StartError,

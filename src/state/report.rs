@@ -15,10 +15,12 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// The services that would not stop and were abandoned, because they block their thread.
+    /// The services that would not stop and were abandoned, because they block their thread: those that did so during this stop, and those
+    /// below the supervisor that were abandoned earlier and are still there, also if they, or the supervisor above them, were removed.
     ///
     /// If the thread of the supervisor itself is blocked when the time of
-    /// [`shutdown_within`](crate::SupervisorRef::shutdown_within) is over: whatever still runs, the service first that blocks it.
+    /// [`shutdown_within`](crate::SupervisorRef::shutdown_within) is over: whatever still runs, the service first that blocks it; the
+    /// supervisor itself if nothing else is left.
     pub fn unstopped(&self) -> &[UnstoppedService] {
         &self.unstopped
     }
@@ -35,11 +37,20 @@ impl ShutdownReport {
 
     /// Adds a service that would not stop.
     pub(crate) fn push_unstopped(&mut self, path: Arc<str>, token: ServiceToken, generation: u64) {
-        self.unstopped.push(UnstoppedService {
-            path,
-            token,
-            generation,
-        });
+        self.unstopped
+            .push(UnstoppedService::new(path, token, generation));
+    }
+
+    /// Adds services that would not stop, each incarnation once.
+    pub(crate) fn add_unstopped(&mut self, services: Vec<UnstoppedService>) {
+        for service in services {
+            let (token, generation) = (service.token, service.generation);
+            let is_it =
+                |known: &UnstoppedService| (known.token, known.generation) == (token, generation);
+            if !self.unstopped.iter().any(is_it) {
+                self.unstopped.push(service);
+            }
+        }
     }
 
     /// Adds a service that failed while it stopped.
@@ -82,6 +93,14 @@ pub struct UnstoppedService {
 }
 
 impl UnstoppedService {
+    pub(crate) const fn new(path: Arc<str>, token: ServiceToken, generation: u64) -> Self {
+        Self {
+            path,
+            token,
+            generation,
+        }
+    }
+
     /// The names from the root to the service, joined by `/`.
     pub fn path(&self) -> &str {
         &self.path

@@ -27,7 +27,10 @@ use crate::{
     policy::{ServiceError, SpecError, check_name},
     registry::ServiceSummary,
     service::{AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, guard},
-    state::{AddError, Counts, Effect, Ended, Mirrored, Reporting, StopBy, SupervisorState},
+    state::{
+        AddError, Counts, Effect, Ended, Mirrored, Reporting, StopBy, SupervisorState,
+        UnstoppedService,
+    },
     token::{ServiceToken, SupervisorId},
     tree::Tree,
 };
@@ -385,12 +388,19 @@ impl Core {
     /// The steps of the end, as the module of [`Ending`] lists them: all that came before is carried out.
     ///
     /// There is no last event if nobody wants events.
-    fn end(&mut self, ended: Ended, last: Option<Event>) {
+    fn end(&mut self, mut ended: Ended, last: Option<Event>) {
         self.clean_up();
+        ended.report.add_unstopped(self.still_abandoned());
         if let Some(event) = last {
             self.tell(&event);
         }
         self.ending.set(ended);
+    }
+
+    /// The services below that were abandoned at any time, and whose threads are still blocked: also of those that were removed meanwhile.
+    pub(super) fn still_abandoned(&self) -> Vec<UnstoppedService> {
+        let tree = self.cells.tree();
+        tree.map_or_else(Vec::new, |tree| tree.abandoned.below(self.state.path()))
     }
 
     /// Calls the clean-ups that were not called yet.

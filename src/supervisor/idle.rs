@@ -99,8 +99,9 @@ impl Core {
             return;
         }
         let mut report = ShutdownReport::default();
+        report.add_unstopped(self.still_abandoned());
         if let Some(owner) = self.cells.owner() {
-            // One that was down has nothing to report; who asks once it has been shut down gets the report of that.
+            // One that was down has nothing else to report; who asks once it has been shut down gets the report of that.
             owner.core().note_shutdown(&report);
             if let Some(first) = owner.core().shutdown_report() {
                 report = first.clone();

@@ -164,6 +164,10 @@ impl SupervisorRef {
     /// ended; then queued and later messages fail with [`MailboxError::Closed`](actix::MailboxError::Closed). Any number of callers get the same answer. A service that
     /// is down returns its last reason at once, and its factory is not called again.
     ///
+    /// A service that blocks its thread has ended with [`KillCause::Unresponsive`](crate::KillCause::Unresponsive). Of a supervisor this returns
+    /// how that has ended; who below it would not stop is told by [`ServiceAbandoned`](crate::EventKind::ServiceAbandoned), and is in the
+    /// [`ShutdownReport`] of every supervisor above that stops while the thread is still blocked.
+    ///
     /// # Cancel safety
     ///
     /// The service is removed all the same once this was polled.
@@ -351,8 +355,9 @@ impl SupervisorRef {
     ///
     /// A supervisor whose own thread is blocked, by a service that runs there, carries nothing out until the thread is back. Callers on other
     /// threads do not wait for that: 50 ms after `limit`, by the clock of the operating system, they get a report that names what still
-    /// runs below this supervisor, the service first that blocks a thread; the stop goes on once the thread is back. A caller on the blocked
-    /// thread itself cannot be helped. Place what may block elsewhere, with [`Placement::Dedicated`](crate::Placement::Dedicated) or
+    /// runs below this supervisor, the service first that blocks a thread; the stop goes on once the thread is back. What is not below this
+    /// supervisor was not asked to stop, and is not named, even if it is what blocks the thread: the root names it. With nothing left below, the
+    /// report names the supervisor itself. A caller on the blocked thread itself cannot be helped. Place what may block elsewhere, with [`Placement::Dedicated`](crate::Placement::Dedicated) or
     /// [`ServiceSpec::blocking`](crate::ServiceSpec::blocking).
     ///
     /// # Errors
@@ -448,7 +453,8 @@ impl SupervisorRef {
         let above = self.upward().and_then(Upward::supervisor);
         match above.ok_or(SupervisorGone)?.remove(self.token()).await {
             Ok(_) => {
-                let report = ShutdownReport::default();
+                let mut report = ShutdownReport::default();
+                report.add_unstopped(self.tree.abandoned.below(self.path()));
                 self.link.core().note_shutdown(&report);
                 Ok(report)
             }

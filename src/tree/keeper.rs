@@ -78,10 +78,12 @@ impl Keeper {
     fn ended(&mut self, exit: Exit) {
         let path = Arc::clone(self.link.core().path());
         // None was told if the root's actor panicked or was killed, or if its cell is lost: then the reason is all that is known.
-        let ended = match exit.ended {
-            Some(ended) => *ended,
-            None => Ended::without_a_word(&path, &exit.reason),
-        };
+        let mut ended = exit.ended.map_or_else(
+            || Ended::without_a_word(&path, &exit.reason),
+            |ended| *ended,
+        );
+        let abandoned = self.tree.abandoned.below(&path);
+        ended.report.add_unstopped(abandoned);
         self.mirror(ServiceState::Stopped);
         // Drops the factory, and what the supervisor keeps was dropped with its incarnation: no address of the tree is open any more.
         self.link.core().release();

@@ -7,7 +7,12 @@ use std::{
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::{service::AnyLink, state::ShutdownReport, token::ServiceToken};
+use super::abandoned::{AbandonedThreads, is_below};
+use crate::{
+    service::{AnyLink, LinkCore, Occupied},
+    state::ShutdownReport,
+    token::ServiceToken,
+};
 
 /// The links of all services that were not released, but for the root's.
 // A mutex, since supervisors on several threads come here. Each time it is held for one change, or to read the table; nothing of the user's
@@ -35,6 +40,12 @@ impl Links {
         let mut table = self.lock();
         let found = table.find_entry(self.hash(token), is_it).ok();
         let gone = found.map(|entry| entry.remove().0);
+        // The room of many that are gone is given back: what that costs, so many removals have paid.
+        if table.len() < table.capacity() / 8 {
+            let rehash = |link: &Arc<dyn AnyLink>| self.hash(link.core().token());
+            let room = 2 * table.len();
+            table.shrink_to(room, rehash);
+        }
         drop(table);
         // What it holds may be the user's, and is not dropped under the lock.
         drop(gone);
@@ -46,28 +57,30 @@ impl Links {
         drop(all);
     }
 
-    /// Reports whether one of these is a service of the tree.
-    pub(super) fn has_any(&self, serials: &[u64]) -> bool {
-        let table = self.lock();
-        !serials.is_empty()
-            && table
-                .iter()
-                .any(|link| serials.contains(&link.core().token().serial()))
+    /// Reports whether one of these is the cell of a service of the tree.
+    pub(super) fn has_any(&self, busy: &[Occupied]) -> bool {
+        !busy.is_empty() && self.lock().iter().any(|link| is_busy(link.core(), busy))
     }
 
     /// Who is still there of a supervisor that was to stop: first those that a thread is in, then whatever else runs below it, each in the
-    /// order of the adding. The supervisor itself is one of them only if a thread is in it: else it merely waits for the others.
-    pub(super) fn unstopped(&self, supervisor: &dyn AnyLink, busy: &[u64]) -> ShutdownReport {
-        let is_busy = |token: ServiceToken| busy.contains(&token.serial());
+    /// order of the adding; then those that were abandoned before. The supervisor itself is one of them only if a thread is in it, or if
+    /// there is nobody else: as a rule it merely waits for the others.
+    pub(super) fn unstopped(
+        &self,
+        supervisor: &dyn AnyLink,
+        busy: &[Occupied],
+        abandoned: &AbandonedThreads,
+    ) -> ShutdownReport {
         let top = supervisor.core();
         let mut there = Vec::new();
-        if is_busy(top.token()) {
+        if is_busy(top, busy) {
             there.push((false, top.token(), Arc::clone(top.path()), top.generation()));
         }
         for link in self.lock().iter() {
             let core = link.core();
-            if core.state().is_live() && is_below(core.path(), top.path()) {
-                let idle = !is_busy(core.token());
+            let idle = !is_busy(core, busy);
+            // One that is down may still block a thread, with a message that it drops.
+            if (core.state().is_live() || !idle) && is_below(core.path(), top.path()) {
                 there.push((
                     idle,
                     core.token(),
@@ -81,6 +94,11 @@ impl Links {
         for (_, token, path, generation) in there {
             report.push_unstopped(path, token, generation);
         }
+        report.add_unstopped(abandoned.below(top.path()));
+        if report.is_clean() {
+            // Whoever reads this has waited in vain, whatever the reason.
+            report.push_unstopped(Arc::clone(top.path()), top.token(), top.generation());
+        }
         report
     }
 
@@ -93,10 +111,9 @@ impl Links {
     }
 }
 
-/// Reports whether a path leads through another one, name by name.
-fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above)
-        .is_some_and(|rest| rest.starts_with('/'))
+/// Reports whether a thread is in the present cell of a service.
+fn is_busy(service: &LinkCore, busy: &[Occupied]) -> bool {
+    busy.iter().any(|cell| cell.is_of(service))
 }
 
 #[cfg(test)]
@@ -132,8 +149,9 @@ mod tests {
         Arc::new(link)
     }
 
-    fn serial(link: &Arc<dyn AnyLink>) -> u64 {
-        link.core().token().serial()
+    /// A thread in the present cell of a service.
+    fn occupied(link: &Arc<dyn AnyLink>) -> Occupied {
+        Occupied::of(link.core(), link.core().epoch())
     }
 
     fn paths(report: &ShutdownReport) -> Vec<&str> {
@@ -143,6 +161,7 @@ mod tests {
             .map(UnstoppedService::path)
             .collect()
     }
+
     #[test]
     fn who_a_thread_is_in_comes_first_and_only_what_runs_below_is_there() {
         use ServiceState::{BackingOff, Ready, Stopped, Stopping};
@@ -157,8 +176,9 @@ mod tests {
         links.add([&sub, &idle, &inner, &stuck, &namesake]);
         links.add(&down);
 
-        let busy = [serial(&stuck), u64::MAX];
-        let report = links.unstopped(&*root, &busy);
+        let nobody = AbandonedThreads::default();
+        let busy = [occupied(&stuck), occupied(&link("other/any", Ready))];
+        let report = links.unstopped(&*root, &busy, &nobody);
         let all = [
             "root/sub/stuck",
             "root/sub",
@@ -168,17 +188,72 @@ mod tests {
         ];
         assert_eq!(paths(&report), all);
         assert_eq!(report.unstopped()[0].token(), stuck.core().token());
-        let below = links.unstopped(&*sub, &busy);
+        let below = links.unstopped(&*sub, &busy, &nobody);
         assert_eq!(paths(&below), ["root/sub/stuck", "root/sub/inner"]);
         // A supervisor that a thread is in, as its build function may be what blocks.
-        let itself = links.unstopped(&*sub, &[serial(&sub)]);
+        let itself = links.unstopped(&*sub, &[occupied(&sub)], &nobody);
         assert_eq!(paths(&itself)[0], "root/sub");
+
+        // One that is down, and blocks its thread with a message that it drops.
+        let refusing = links.unstopped(&*root, &[occupied(&down[0])], &nobody);
+        assert_eq!(paths(&refusing)[..2], ["root/a", "root/sub"]);
 
         assert!(links.has_any(&busy));
         links.remove(stuck.core().token());
         assert!(!links.has_any(&busy));
-        assert_eq!(paths(&links.unstopped(&*sub, &busy)), ["root/sub/inner"]);
+        let left = links.unstopped(&*sub, &busy, &nobody);
+        assert_eq!(paths(&left), ["root/sub/inner"]);
+        // Whatever keeps the supervisor: it has not stopped, and that is never told as a clean stop.
         links.clear();
-        assert!(links.unstopped(&*root, &busy).is_clean());
+        assert_eq!(paths(&links.unstopped(&*root, &busy, &nobody)), ["root"]);
+    }
+
+    #[test]
+    fn who_was_abandoned_is_still_there_and_a_late_cell_is_not_the_present_one() {
+        let links = Links::default();
+        let (root, stuck) = (
+            link("root", ServiceState::Stopping),
+            link("root/stuck", ServiceState::Ready),
+        );
+        let other = link("root/other", ServiceState::Ready);
+        links.add([&stuck, &other]);
+        let late = [occupied(&stuck)];
+        assert!(links.has_any(&late));
+        let abandoned = AbandonedThreads::default();
+        let core = stuck.core();
+        let incarnation = UnstoppedService::new(Arc::clone(core.path()), core.token(), 7);
+        let here = std::thread::current().id();
+        let written_off = abandoned.write_off(Some(here), incarnation);
+        let _epoch = core.write_off();
+        assert!(!links.has_any(&late));
+        let busy = [late[0], occupied(&other)];
+        let report = links.unstopped(&*root, &busy, &abandoned);
+        let generations = report.unstopped().iter().map(UnstoppedService::generation);
+        assert_eq!(paths(&report), ["root/other", "root/stuck", "root/stuck"]);
+        assert_eq!(generations.collect::<Vec<_>>(), [0, 0, 7]);
+        drop(written_off);
+        let report = links.unstopped(&*root, &busy, &abandoned);
+        assert_eq!(paths(&report), ["root/other", "root/stuck"]);
+    }
+
+    #[test]
+    fn room_of_many_services_is_given_back_when_they_are_gone() {
+        let links = Links::default();
+        let any = link("root/any", ServiceState::Ready);
+        links.add([&any]);
+        let many: Vec<_> = (0..10_000)
+            .map(|_| link("root/a", ServiceState::Ready))
+            .collect();
+        links.add(&many);
+        for link in &many {
+            links.remove(link.core().token());
+        }
+        let table = links.lock();
+        assert_eq!(table.len(), 1);
+        assert!(table.capacity() < 100, "{}", table.capacity());
+        drop(table);
+        assert!(links.has_any(&[occupied(&any)]));
+        links.remove(any.core().token());
+        assert_eq!(links.lock().capacity(), 0);
     }
 }

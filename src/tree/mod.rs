@@ -12,6 +12,7 @@
 //!    either finds that there.
 //! 2. Services hold the tree, and only users hold its [`TreeHandle`]: a tree that nobody can reach any more is stopped.
 
+mod abandoned;
 mod alarm;
 mod error;
 mod keeper;
@@ -37,11 +38,7 @@ use tokio::sync::{oneshot, watch};
 pub use self::error::{JoinError, ShutdownError, SupervisorGone};
 #[cfg(test)]
 pub(crate) use self::pool::scarce;
-use self::{
-    alarm::Alarm,
-    links::Links,
-    pool::{AbandonedThreads, Pool},
-};
+use self::{abandoned::AbandonedThreads, alarm::Alarm, links::Links, pool::Pool};
 pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
@@ -138,12 +135,14 @@ impl Tree {
             return true;
         }
         let busy = on_other_threads();
-        busy.contains(&supervisor.core().token().serial()) || self.links.has_any(&busy)
+        let core = supervisor.core();
+        busy.iter().any(|cell| cell.is_of(core)) || self.links.has_any(&busy)
     }
 
     /// Who is still there of a supervisor that was to stop, those first that another thread is in. Asks nobody.
     pub(crate) fn unstopped_now(&self, supervisor: &dyn AnyLink) -> ShutdownReport {
-        self.links.unstopped(supervisor, &on_other_threads())
+        self.links
+            .unstopped(supervisor, &on_other_threads(), &self.abandoned)
     }
 
     /// Waits until a service of the tree is ready.
@@ -186,12 +185,12 @@ impl Tree {
     /// The arbiter of the shared pool whose turn it is.
     pub(crate) fn pooled(&self) -> io::Result<ArbiterHandle> {
         if let Some(pool) = self.pool.get() {
-            return Ok(pool.next());
+            return Ok(pool.next(&self.abandoned));
         }
         let pool = Pool::new()?;
         // Not by `get_or_init` alone, since making one may fail. Two supervisors on two threads may both make one: the first to come here
         // wins, and the other pool stops its threads as it is dropped.
-        Ok(self.pool.get_or_init(|| pool).next())
+        Ok(self.pool.get_or_init(|| pool).next(&self.abandoned))
     }
 }
 

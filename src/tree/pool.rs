@@ -1,20 +1,21 @@
-//! The threads that services of one tree share, and those that were abandoned.
+//! The threads that services of one tree share.
 
 use std::{
-    collections::HashMap,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    thread::{ThreadId, available_parallelism},
+    thread::{self, ThreadId, available_parallelism},
 };
 
 use actix_rt::{Arbiter, ArbiterHandle};
 
+use super::abandoned::AbandonedThreads;
+
 /// One arbiter per core, used in turn.
 pub(super) struct Pool {
-    arbiters: Vec<Arbiter>,
+    arbiters: Vec<Shared>,
     // Counts the services that were placed here. Supervisors on several threads share it; only a spread is wanted, so `Relaxed` is enough.
     turn: AtomicUsize,
 }
@@ -32,21 +33,48 @@ impl Pool {
             turn: AtomicUsize::new(0),
         };
         for _ in 0..cores {
-            pool.arbiters.push(thread()?);
+            pool.arbiters.push(Shared::new(thread()?));
         }
         Ok(pool)
     }
 
-    pub(super) fn next(&self) -> ArbiterHandle {
+    /// The arbiter whose turn it is. Those whose threads are blocked are passed over, unless all are.
+    pub(super) fn next(&self, blocked: &AbandonedThreads) -> ArbiterHandle {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.arbiters[turn % self.arbiters.len()].handle()
+        let (before, after) = self.arbiters.split_at(turn % self.arbiters.len());
+        let is_free = |shared: &&Shared| !shared.is_one_of(blocked);
+        let free = after.iter().chain(before).find(is_free);
+        free.unwrap_or(&after[0]).arbiter.handle()
     }
 
     /// Stops the threads, on which nothing runs any more. May be called again: an arbiter that has stopped ignores it.
     pub(super) fn stop(&self) {
-        for arbiter in &self.arbiters {
-            arbiter.stop();
+        for shared in &self.arbiters {
+            shared.arbiter.stop();
         }
+    }
+}
+
+/// An arbiter of the pool.
+struct Shared {
+    arbiter: Arbiter,
+    /// Set by the first thing that the thread does, and so before a service can block it.
+    thread: Arc<OnceLock<ThreadId>>,
+}
+
+impl Shared {
+    fn new(arbiter: Arbiter) -> Self {
+        let thread = Arc::new(OnceLock::new());
+        let there = Arc::clone(&thread);
+        arbiter.spawn_fn(move || {
+            let _set_once = there.set(thread::current().id());
+        });
+        Self { arbiter, thread }
+    }
+
+    fn is_one_of(&self, blocked: &AbandonedThreads) -> bool {
+        let thread = self.thread.get();
+        thread.is_some_and(|thread| blocked.has(*thread))
     }
 }
 
@@ -62,50 +90,6 @@ pub(crate) fn new_thread() -> io::Result<Arbiter> {
     #[cfg(test)]
     scarce::take()?;
     Arbiter::try_new()
-}
-
-/// The threads of a tree that are blocked by services that were abandoned.
-// A mutex, since supervisors and cells on several threads come here, when a thread is abandoned or back. It is held for one change.
-#[derive(Clone, Default)]
-pub(crate) struct AbandonedThreads(Arc<Mutex<HashMap<ThreadId, usize>>>);
-
-impl AbandonedThreads {
-    /// How many there are at present.
-    pub(crate) fn count(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Counts a thread, until what this returns is dropped: for a service that was launched there.
-    pub(crate) fn write_off(&self, thread: Option<ThreadId>) -> Option<WrittenOff> {
-        let thread = thread?;
-        *self.lock().entry(thread).or_default() += 1;
-        Some(WrittenOff {
-            threads: self.clone(),
-            thread,
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A thread that is blocked by a service that was abandoned; dropped when it is back.
-pub(crate) struct WrittenOff {
-    threads: AbandonedThreads,
-    thread: ThreadId,
-}
-
-impl Drop for WrittenOff {
-    fn drop(&mut self) {
-        let mut threads = self.threads.lock();
-        if let Some(services) = threads.get_mut(&self.thread) {
-            *services -= 1;
-            if *services == 0 {
-                threads.remove(&self.thread);
-            }
-        }
-    }
 }
 
 /// For tests: makes threads scarce.
@@ -136,6 +120,10 @@ pub(crate) mod scarce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        state::UnstoppedService,
+        token::{ServiceToken, SupervisorId},
+    };
 
     #[actix::test]
     async fn threads_that_were_made_before_one_that_cannot_be_made_are_stopped() {
@@ -156,17 +144,44 @@ mod tests {
         }
     }
 
-    #[test]
-    fn thread_counts_once_however_many_services_were_abandoned_on_it() {
+    fn abandoned(path: &str) -> UnstoppedService {
+        let token = ServiceToken::issue(SupervisorId::issue(), 0);
+        UnstoppedService::new(Arc::from(path), token, 0)
+    }
+
+    #[actix::test]
+    async fn arbiters_whose_threads_are_blocked_are_passed_over_unless_all_are() {
+        let pool = Pool::new().unwrap();
         let threads = AbandonedThreads::default();
-        let here = Some(std::thread::current().id());
-        let first = threads.write_off(here);
-        let second = threads.write_off(here);
-        assert!(threads.write_off(None).is_none());
-        assert_eq!(threads.count(), 1);
-        drop(first);
-        assert_eq!(threads.count(), 1);
-        drop(second);
-        assert_eq!(threads.count(), 0);
+        let mut ids = Vec::new();
+        for shared in &pool.arbiters {
+            while shared.thread.get().is_none() {
+                tokio::task::yield_now().await;
+            }
+            ids.extend(shared.thread.get().copied());
+        }
+        let (free, blocked) = ids.split_first().unwrap();
+        let _blocked: Vec<_> = blocked
+            .iter()
+            .map(|thread| threads.write_off(Some(*thread), abandoned("root/a")))
+            .collect();
+        for _ in 0..2 * ids.len() {
+            assert_eq!(runs_on(&pool.next(&threads)).await, *free);
+        }
+        let _last = threads.write_off(Some(*free), abandoned("root/b"));
+        let mut used = Vec::new();
+        for _ in &ids {
+            used.push(runs_on(&pool.next(&threads)).await);
+        }
+        used.sort_unstable_by_key(|thread| ids.iter().position(|id| id == thread));
+        assert_eq!(used, ids);
+    }
+
+    async fn runs_on(arbiter: &ArbiterHandle) -> ThreadId {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        arbiter.spawn_fn(move || {
+            let _test_gone = tell.send(thread::current().id());
+        });
+        told.await.unwrap()
     }
 }
