@@ -13,7 +13,7 @@ use super::{
 /// The compiler finds the parameter, which only keeps the two apart.
 ///
 /// A plain `Box<dyn Error>` may not be sent to another thread, as events are. Its texts and those of its sources are kept, and a
-/// [`Verdict`], [`ServiceError`], [`ExitReason`] or [`ScopeEnding`](crate::scope::ScopeEnding) among them; other types are lost. Use
+/// [`Verdict`], [`ServiceError`], [`ExitReason`] or [`ScopeEnding`] among them; other types are lost. Use
 /// `Box<dyn Error + Send + Sync>` to keep them all.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a service",

@@ -285,7 +285,7 @@ impl ServiceSpec<SupervisorActor> {
     /// It is ready when its initial members are and its work is running, ends when its work returns or the first of its members
     /// fails, and is treated then as its restart type says: with the default [`RestartType::Permanent`](crate::RestartType) work
     /// that returns is called again, in a scope without any member of the one before. The error that its supervisor sees is a
-    /// [`ScopeError`](crate::scope::ScopeError). Stopped by its supervisor, it stops its members and its work, and has as long as
+    /// [`ScopeError`]. Stopped by its supervisor, it stops its members and its work, and has as long as
     /// that takes ([`Shutdown::Infinity`](crate::Shutdown::Infinity)). With initial members, or rules of its own, a scope is made
     /// a service by [`ScopeSpec::service`].
     ///

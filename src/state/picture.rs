@@ -88,6 +88,12 @@ impl SupervisorState {
         self.counter.count(&self.rules.limit, now)
     }
 
+    /// What is counted against the own limit of a service, if it has one.
+    pub(crate) fn own_count(&self, token: ServiceToken, now: Instant) -> Option<f64> {
+        let own = self.services[self.services.slot(token)?].own_limit()?;
+        Some(own.counter.count(&own.limit, now))
+    }
+
     /// The supervisor's names from the root.
     pub(crate) const fn path(&self) -> &Arc<str> {
         &self.path

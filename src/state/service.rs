@@ -93,7 +93,7 @@ impl fmt::Display for ServiceState {
 
 /// Where a service is in its life, as finely as decisions need it, with what only that phase knows.
 ///
-/// Which phase may follow which, and by what input, is in [`transitions`](super::transitions).
+/// Which phase may follow which, and by what input, is in [`transitions`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
     // Without an incarnation, to be started without a request:

@@ -27,7 +27,10 @@ pub struct Report {
 impl Report {
     /// What the state knows at this moment.
     pub(super) fn of(state: &SupervisorState, now: Instant) -> Self {
-        let services = state.services().map(|view| ServiceReport::new(view, now));
+        let services = state.services().map(|view| {
+            let own = state.own_count(view.token, now);
+            ServiceReport::new(view, own, now)
+        });
         Self {
             path: Arc::clone(state.path()),
             failure_count: state.failure_count(now),
@@ -69,6 +72,7 @@ pub struct ServiceReport {
     token: ServiceToken,
     state: ServiceState,
     generation: u64,
+    failure_count: Option<f64>,
     uptime: Option<Duration>,
     next_start: Option<Duration>,
     waits_for: Option<(Arc<str>, Blocked)>,
@@ -76,7 +80,7 @@ pub struct ServiceReport {
 }
 
 impl ServiceReport {
-    fn new(view: ServiceView, now: Instant) -> Self {
+    fn new(view: ServiceView, failure_count: Option<f64>, now: Instant) -> Self {
         let runs = matches!(
             view.state,
             ServiceState::Ready | ServiceState::Starting | ServiceState::Stopping
@@ -86,6 +90,7 @@ impl ServiceReport {
             token: view.token,
             state: view.state,
             generation: view.generation,
+            failure_count,
             uptime: view
                 .since
                 .filter(|_| runs)
@@ -116,6 +121,11 @@ impl ServiceReport {
     /// The number of its present or latest incarnation, from 0.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What is counted against the own limit of the service at this moment, or `None` if it has none and is counted by its supervisor's.
+    pub fn failure_count(&self) -> Option<f64> {
+        self.failure_count
     }
 
     /// How long the present incarnation has been there, if one is.
@@ -150,6 +160,9 @@ impl fmt::Display for ServiceReport {
             "{name} [{}] {}, generation {}",
             self.token, self.state, self.generation
         )?;
+        if let Some(count) = self.failure_count {
+            write!(f, ", own count {count:.2}")?;
+        }
         if let Some(uptime) = self.uptime {
             write!(f, ", up {uptime:.1?}")?;
         }

@@ -6,7 +6,10 @@
 
 use std::{fs, time::Duration};
 
-use resurgam::{RestartLimit, RestartType, ServiceRef, ServiceSpec, SupervisorRef, SupervisorSpec};
+use resurgam::{
+    EventKind, Placement, RestartLimit, RestartType, ServiceRef, ServiceSpec, SupervisorRef,
+    SupervisorSpec,
+};
 use tokio::time::{self, Instant};
 
 use crate::support::{End, Generation, Journal, Log, Probe, journal, probe, root, root_with, secs};
@@ -149,6 +152,45 @@ async fn late_restart_in_a_window_costs_what_an_early_one_does() {
     let early = batches[..50].iter().min().unwrap();
     let late = batches[150..].iter().min().unwrap();
     assert!(*late < *early * 2, "{early:?} early, {late:?} late");
+    root.shutdown().await.unwrap();
+}
+
+/// In real time, since the factory blocks a thread, and there is another one.
+#[actix::test]
+async fn factory_that_blocks_its_arbiter_holds_up_neither_repairs_nor_answers() {
+    let (journal, _log) = journal();
+    let root = root().await;
+    let sibling = root.add_and_wait(probe("sibling", &journal)).await.unwrap();
+    let (inside, begun) = tokio::sync::oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let mut inside = Some(inside);
+    let blocking = ServiceSpec::try_new("blocking", move |_| {
+        if let Some(inside) = inside.take() {
+            let _test_gone = inside.send(std::thread::current().id());
+        }
+        let _released = released.recv();
+        Err::<Probe, _>("made to block")
+    });
+    let blocking = blocking.placement(Placement::Dedicated);
+    root.add(blocking.restart(RestartType::Temporary))
+        .await
+        .unwrap();
+    let thread = begun.await.unwrap();
+    assert_ne!(thread, std::thread::current().id());
+    // It blocks until this test says otherwise.
+    sibling.do_send(End::Panicking);
+    assert_eq!(sibling.send(Generation).await, Ok(1));
+    assert_eq!(root.counts().await.unwrap().services, 2);
+    let third = root.add_and_wait(probe("third", &journal)).await.unwrap();
+    assert_eq!(third.send(Generation).await, Ok(0));
+    root.remove(third.token()).await.unwrap();
+    let mut events = root.events();
+    drop(release);
+    while !matches!(
+        events.next().await.unwrap().kind(),
+        EventKind::ServiceRemoved { .. }
+    ) {}
+    assert_eq!(root.counts().await.unwrap().services, 1);
     root.shutdown().await.unwrap();
 }
 

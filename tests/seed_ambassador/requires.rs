@@ -136,6 +136,33 @@ async fn requirement_that_ends_normally_while_the_tree_starts_fails_the_start() 
 }
 
 #[actix::test]
+async fn service_added_after_its_requirement_ended_normally_reports_so_and_waits_for_a_successor() {
+    time::pause();
+    let log = Log::default();
+    let mut root = SupervisorActor::new("root", unlimited());
+    let db = root
+        .add(spec("db", &log).restart(RestartType::Transient))
+        .unwrap();
+    let root = root.start().await.unwrap();
+    db.do_send(stop());
+    quiet().await;
+    let mut events = root.events();
+    let api = root.add(spec("api", &log).requires("db")).await.unwrap();
+    assert_eq!(
+        lines(&mut events).await,
+        [
+            "root/api#0: added",
+            "root/api#0: blocked on `db`, which is stopped"
+        ]
+    );
+    root.remove(db.token()).await.unwrap();
+    add(&root, spec("db", &log)).await;
+    assert_eq!(log.names(What::Started), ["db", "db", "api"]);
+    assert_eq!(api.send(ask()).await, Ok(0));
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
 async fn tree_is_not_started_before_all_its_services_are_ready() {
     time::pause();
     let log = Log::default();

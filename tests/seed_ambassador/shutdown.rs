@@ -1,6 +1,6 @@
 //! Shutdown: before, during and after the start, from everywhere, and of services that do not obey.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use actix::prelude::*;
 use resurgam::{AddError, ExitReason, KillCause, Readiness, Shutdown, SupervisorActor};
@@ -141,13 +141,22 @@ async fn shutdown_that_is_bounded_drops_what_is_left_before_the_end() {
     time::pause();
     let log = Log::default();
     let root = root().await;
-    let slow = spec_with("a", &log, Habit::Slow(3600 * SECOND));
-    add(&root, slow.shutdown(Shutdown::Infinity)).await;
+    let tier = SupervisorActor::new("tier", unlimited());
+    let tier = root.add_supervisor(tier).await.unwrap();
+    // Both would be waited for without end, each by its own supervisor.
+    for (supervisor, name) in [(&root, "a"), (&tier, "b")] {
+        let deaf = spec_with(name, &log, Habit::Stubborn);
+        add(supervisor, deaf.shutdown(Shutdown::Infinity)).await;
+    }
     let asked = Instant::now();
     let report = root.shutdown_within(SECOND).await.unwrap();
-    // A tenth of the time is kept for those that could not even be dropped.
-    assert_eq!(rounded(asked.elapsed()), 900);
-    assert_eq!(report.failures().len(), 1);
+    assert!(asked.elapsed() <= SECOND, "{:?}", asked.elapsed());
+    for name in ["a", "b"] {
+        assert_eq!(log.count(What::Asked, name), 1);
+        assert_eq!(log.count(What::Dropped, name), 1);
+    }
+    let failed: BTreeSet<_> = report.failures().iter().map(|(path, _)| &**path).collect();
+    assert_eq!(failed, ["root/a", "root/tier/b"].into());
 }
 
 #[actix::test]

@@ -3,7 +3,8 @@
 use std::{error::Error, time::Duration};
 
 use resurgam::{
-    EventKind, JoinError, RestartLimit, RestartType, ServiceSpec, SupervisorActor, SupervisorSpec,
+    Event, EventKind, JoinError, RestartLimit, RestartType, ServiceSpec, SupervisorActor,
+    SupervisorSpec,
 };
 use tokio::time;
 
@@ -50,7 +51,7 @@ async fn failed_start_has_a_time_too() {
     let now = time::Instant::now().into_std();
     let failed: Vec<_> = events.take_whole();
     let failed = failed.iter().filter(|event| event.kind().is_failure());
-    let times: Vec<_> = failed.map(resurgam::Event::at).collect();
+    let times: Vec<_> = failed.map(Event::at).collect();
     assert_eq!(times, [now; 3]);
 }
 
@@ -197,4 +198,48 @@ async fn events_of_a_subtree_are_told_apart_from_those_of_a_longer_name() {
     // Names have no `/`, so a path that is a prefix is a parent only if a `/` follows.
     assert!(!event.path().starts_with("root/branch0/"));
     assert!(event.path().starts_with("root/branch00/"));
+}
+
+#[actix::test]
+async fn closure_picks_out_the_failures_of_one_subtree_or_those_of_supervisors() {
+    time::pause();
+    let log = Log::default();
+    let root = root(SupervisorSpec::default()).await;
+    let once = SupervisorSpec::default()
+        .limit(RestartLimit::window(1, Duration::from_secs(3600)).escalate());
+    let tier = SupervisorActor::new("tier", once);
+    let tier = root.add_supervisor(tier).await.unwrap();
+    let inside = tier.add_and_wait(probe("a", &log)).await.unwrap();
+    // Its name begins like that of the subtree, and it is not in it.
+    let outside = root.add_and_wait(probe("tier-2", &log)).await.unwrap();
+    let mut events = Recorder::new(&root);
+    outside.do_send(Act::Fail);
+    inside.do_send(Act::Complete);
+    inside.do_send(Act::Panic);
+    settle().await;
+    let events = events.take_whole();
+    let picked = |wanted: &dyn Fn(&Event) -> bool| -> Vec<String> {
+        let found = events.iter().filter(|event| wanted(event));
+        found.map(|event| event.path().to_owned()).collect()
+    };
+    let is_failure = |event: &Event| event.kind().is_failure();
+    let is_inside = |event: &Event| event.path().starts_with("root/tier/");
+    let of_supervisor =
+        |event: &Event| matches!(event.kind(), EventKind::SupervisorEscalated { .. });
+    assert_eq!(
+        picked(&is_failure),
+        [
+            "root/tier-2",
+            "root/tier/a",
+            "root/tier",
+            "root/tier",
+            "root/tier"
+        ]
+    );
+    assert_eq!(
+        picked(&|event| is_failure(event) && is_inside(event)),
+        ["root/tier/a"]
+    );
+    assert_eq!(picked(&of_supervisor), ["root/tier"]);
+    assert!(picked(&|event| !is_failure(event) && is_inside(event)).len() > 1);
 }

@@ -1,6 +1,6 @@
 //! When a service counts as started, what follows when it does not, and the order of a start.
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use actix::MailboxError;
 use resurgam::{
@@ -282,6 +282,50 @@ async fn start_error_names_the_service_and_what_failed_while_it_was_undone() {
     };
     assert_eq!(&**path, "root/a");
     assert_eq!(reason.to_string(), "failed: failed to stop");
+}
+
+#[actix::test]
+async fn start_error_leads_to_the_error_of_the_service_itself() {
+    time::pause();
+    for depth in [0, 2] {
+        let log = Log::default();
+        let mut root = SupervisorActor::with_defaults("root");
+        root.add(planned("before", &log, |_| (Start::Go, Stop::Panic)))
+            .unwrap();
+        let unwilling = planned("c", &log, |_| (Start::Refuse, Stop::Obey));
+        let mut tier = SupervisorActor::with_defaults("tier-0");
+        tier.add(planned("sibling", &log, |_| (Start::Go, Stop::Fail)))
+            .unwrap();
+        tier.add(unwilling).unwrap();
+        for level in 1..=depth {
+            let mut above = SupervisorActor::with_defaults(format!("tier-{level}"));
+            above.add(ServiceSpec::supervisor(tier)).unwrap();
+            tier = above;
+        }
+        root.add(ServiceSpec::supervisor(tier)).unwrap();
+        let error = root.start().await.unwrap_err();
+        let StartError::Failed { unwinding, .. } = &error else {
+            panic!("{error}");
+        };
+        // What failed while it was undone, the innermost first.
+        let undone: Vec<_> = unwinding
+            .iter()
+            .map(|(path, reason)| (path.rsplit('/').next().unwrap(), reason.to_string()))
+            .collect();
+        assert_eq!(undone[0], ("sibling", "failed: failed to stop".to_owned()));
+        assert_eq!(undone[1].0, "before");
+        assert!(undone[1].1.contains("panicked at stop"), "{undone:?}");
+        assert_eq!(undone.len(), 2);
+        // The innermost reason among the sources holds the error as it was given.
+        let (mut innermost, mut next) = (None, error.source());
+        while let Some(source) = next {
+            innermost = source.downcast_ref::<ExitReason>().or(innermost);
+            next = source.source();
+        }
+        let own = innermost.and_then(ExitReason::error).unwrap();
+        let own = own.downcast_ref::<io::Error>().unwrap();
+        assert_eq!(own.to_string(), "refused to start");
+    }
 }
 
 #[actix::test]

@@ -4,7 +4,7 @@ use std::{cell::Cell, future::pending, io::Error, rc::Rc, time::Duration};
 
 use resurgam::{
     Backoff, ExitReason, Readiness, RestartLimit, RestartType, ServiceRef, ServiceSpec,
-    ServiceState, SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
+    ServiceState, ServiceSummary, SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
 };
 use tokio::time;
 
@@ -268,15 +268,28 @@ async fn service_that_uninstalls_itself_is_gone_and_its_successor_wakes_who_is_b
     let mut events = root.events();
     db.do_send(act(|ctx| ctx.exit(Verdict::Uninstall)));
     let told = lines(&mut events).await;
-    assert_eq!(state(&root, db.token()).await, None);
-    assert_eq!(state(&root, api.token()).await, Some(ServiceState::Waiting));
-    assert!(
-        told.iter()
-            .any(|line| line.ends_with("blocked on `db`, which does not exist")),
-        "{told:#?}"
+    // Those that are bound to it are bounced, and then miss it.
+    assert_eq!(
+        told,
+        [
+            "root/db#0: completed; not restarting (count 0.00)",
+            "root/db#0: removed: normal",
+            "root/web#0: stopped: shutdown",
+            "root/api#0: stopped: shutdown",
+            "root/api#0: blocked on `db`, which does not exist",
+            "root/web#0: blocked on `db`, which does not exist",
+        ]
     );
-    add(&root, spec("db", &log)).await;
+    let left = root.services().await.unwrap();
+    let left: Vec<_> = left.iter().map(ServiceSummary::name).collect();
+    assert_eq!(left, ["api", "web"]);
+    assert!(db.send(ask()).await.is_err());
+    assert_eq!(state(&root, api.token()).await, Some(ServiceState::Waiting));
+    assert_eq!(state(&root, web.token()).await, Some(ServiceState::Waiting));
+    let successor = add(&root, spec("db", &log)).await;
+    assert_ne!(successor.token(), db.token());
     assert_eq!(generations(&[&api, &web]).await, [1, 1]);
+    assert!(db.send(ask()).await.is_err());
     root.shutdown().await.unwrap();
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use resurgam::{
-    Backoff, EventKind, Report, ServiceSpec, ServiceState, SupervisorActor, SupervisorGone,
+    Backoff, EventKind, Report, RestartLimit, ServiceSpec, ServiceState, SupervisorActor,
+    SupervisorGone,
 };
 use tokio::time;
 
@@ -59,6 +60,55 @@ async fn report_follows_a_service_through_its_lives() {
     assert_eq!(only(&report).0, ServiceState::Stopping);
     let report = root.report().await.unwrap();
     assert_eq!(only(&report), (ServiceState::Stopped, 1, None, None));
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn report_has_the_count_of_a_service_with_a_limit_of_its_own() {
+    time::pause();
+    let log = Log::default();
+    let root = root().await;
+    let own = RestartLimit::decay(30 * SECOND, 2.5, 60 * SECOND);
+    let a = add(&root, spec("a", &log).limit(own)).await;
+    let b = add(&root, spec("b", &log)).await;
+    for _ in 0..2 {
+        a.do_send(fail("boom"));
+        b.do_send(fail("boom"));
+    }
+    quiet().await;
+    let report = root.report().await.unwrap();
+    let rounded = |count: f64| (count * 100.0).round() / 100.0;
+    let own: Vec<_> = report
+        .services()
+        .iter()
+        .map(|service| service.failure_count().map(rounded))
+        .collect();
+    // Whoever has no limit of its own is counted by its supervisor, with all others.
+    assert_eq!(own, [Some(2.0), None]);
+    let printed = report.to_string();
+    assert!(printed.contains("ready, generation 2, own count 2.00, up"));
+    // It halves as it does for the limit, and is what the pause was told with.
+    time::sleep(30 * SECOND).await;
+    let report = root.report().await.unwrap();
+    let count = report.services()[0].failure_count();
+    assert_eq!(count.map(rounded), Some(1.0));
+    let mut events = root.events();
+    for _ in 0..2 {
+        a.do_send(fail("boom"));
+    }
+    quiet().await;
+    let mut told = None;
+    while let Some(event) = events.try_next() {
+        if let EventKind::ServicePaused { count, .. } = event.kind() {
+            told = Some(rounded(*count));
+        }
+    }
+    let report = root.report().await.unwrap();
+    assert_eq!(report.services()[0].failure_count().map(rounded), told);
+    assert_eq!(told, Some(3.0));
+    root.reset(a.token()).await.unwrap();
+    let report = root.report().await.unwrap();
+    assert_eq!(report.services()[0].failure_count(), Some(0.0));
     root.shutdown().await.unwrap();
 }
 

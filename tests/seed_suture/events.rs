@@ -121,3 +121,68 @@ async fn panic_holds_nobody_up_who_waits_for_an_answer_of_the_service() {
     assert!(lost.is_err());
     assert_eq!(served, Ok(1));
 }
+
+#[actix::test]
+async fn each_of_the_five_events_of_suture_carries_whom_it_is_about_and_how_it_stands() {
+    time::pause();
+    let root = root(SupervisorSpec::default()).await;
+    let log = Log::default();
+    let service = root
+        .add_and_wait(planned("a", &log, |_| (Start::Go, Stop::Never)))
+        .await
+        .unwrap();
+    let mut events = Recorder::new(&root);
+    service.do_send(Act::Panic);
+    for _ in 0..5 {
+        service.do_send(Act::Fail);
+    }
+    assert_eq!(service.send(Generation).await, Ok(6));
+    root.shutdown().await.unwrap();
+    let mut told = Vec::new();
+    for event in events.take_whole() {
+        // Of services it is known which run it was, and a supervisor speaks about itself without a token.
+        let run = event.token().map(|token| {
+            assert_eq!(token, service.token());
+            event.generation()
+        });
+        let line = match event.kind() {
+            EventKind::ServicePanicked {
+                message,
+                location,
+                count,
+                restarting,
+            } => {
+                assert!(location.contains("seed_support/mod.rs:"), "{location}");
+                format!("panic: {message}, {count:.0}, {restarting:?}")
+            }
+            EventKind::ServiceFailed {
+                reason,
+                count,
+                restarting,
+            } => format!("failure: {reason}, {count:.0}, {restarting:?}"),
+            EventKind::PauseStarted { lasting, count } => {
+                format!("pause: {lasting:?}, {count:.0}")
+            }
+            EventKind::PauseEnded { queued } => format!("resumed: {queued}"),
+            EventKind::StopTimedOut { after } => format!("stop timeout: {after:?}"),
+            _ => continue,
+        };
+        told.push((event.path().to_owned(), run, line));
+    }
+    let service = |run, line: &str| ("root/a".to_owned(), Some(run), line.to_owned());
+    let supervisor = |line: &str| ("root".to_owned(), None, line.to_owned());
+    assert_eq!(
+        told,
+        [
+            service(0, "panic: panicked on purpose, 1, Now"),
+            service(1, "failure: failed: failed on purpose, 2, Now"),
+            service(2, "failure: failed: failed on purpose, 3, Now"),
+            service(3, "failure: failed: failed on purpose, 4, Now"),
+            service(4, "failure: failed: failed on purpose, 5, Now"),
+            service(5, "failure: failed: failed on purpose, 6, AfterPause"),
+            supervisor("pause: 15s, 6"),
+            supervisor("resumed: 1"),
+            service(6, "stop timeout: 10s"),
+        ]
+    );
+}

@@ -94,32 +94,43 @@ async fn stop_of_a_whole_tree_can_be_bounded() {
 #[actix::test]
 async fn hung_grandchild_is_reported_with_its_path_and_its_supervisor_is_not() {
     time::pause();
-    let log = Log::default();
-    let mut inner = SupervisorActor::with_defaults("inner");
-    inner
-        .add(planned("deaf", &log, |_| (Start::Go, Stop::Never)))
-        .unwrap();
-    let mut tier = SupervisorActor::with_defaults("tier");
-    tier.add(ServiceSpec::supervisor(inner)).unwrap();
-    // Everybody has the same timeout.
-    let root = root(SupervisorSpec::default()).await;
-    root.add_and_wait(ServiceSpec::supervisor(tier))
-        .await
-        .unwrap();
-    let mut events = Recorder::new(&root);
-    let report = root.shutdown().await.unwrap();
-    let [(path, reason)] = report.failures() else {
-        panic!("{report}");
-    };
-    assert_eq!(&**path, "root/tier/inner/deaf");
-    assert_eq!(*reason, ExitReason::Killed(KillCause::StopTimeout));
-    let timeouts: Vec<String> = events
-        .take_whole()
-        .iter()
-        .filter(|event| matches!(event.kind(), EventKind::StopTimedOut { .. }))
-        .map(|event| event.path().to_owned())
-        .collect();
-    assert_eq!(timeouts, ["root/tier/inner/deaf"]);
+    let timeout = Shutdown::Timeout(Duration::from_secs(10));
+    // What they have if nothing is said, and the same timeout for everybody.
+    for all_the_same in [false, true] {
+        let log = Log::default();
+        let mut tier = SupervisorActor::with_defaults("inner");
+        tier.add(planned("deaf", &log, |_| (Start::Go, Stop::Never)).shutdown(timeout))
+            .unwrap();
+        tier.add(probe("fine", &log)).unwrap();
+        let mut spec = ServiceSpec::supervisor(tier);
+        if all_the_same {
+            spec = spec.shutdown(timeout);
+        }
+        let mut tier = SupervisorActor::with_defaults("tier");
+        tier.add(spec).unwrap();
+        let mut spec = ServiceSpec::supervisor(tier);
+        if all_the_same {
+            spec = spec.shutdown(timeout);
+        }
+        let root = root(SupervisorSpec::default()).await;
+        root.add_and_wait(spec).await.unwrap();
+        let mut events = Recorder::new(&root);
+        let report = root.shutdown().await.unwrap();
+        let [(path, reason)] = report.failures() else {
+            panic!("{report}");
+        };
+        assert_eq!(&**path, "root/tier/inner/deaf");
+        assert!(matches!(reason, ExitReason::Killed(_)), "{reason}");
+        assert!(report.unstopped().is_empty(), "{report}");
+        let timeouts: Vec<String> = events
+            .take_whole()
+            .iter()
+            .filter(|event| matches!(event.kind(), EventKind::StopTimedOut { .. }))
+            .map(|event| event.path().to_owned())
+            .collect();
+        assert_eq!(timeouts, ["root/tier/inner/deaf"]);
+        assert_eq!(log.alive("deaf") + log.alive("fine"), 0);
+    }
 }
 
 #[actix::test]

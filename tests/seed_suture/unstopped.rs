@@ -11,7 +11,7 @@ use resurgam::{
 };
 use tokio::sync::oneshot;
 
-use super::support::{Log, Recorder, probe};
+use super::support::{Log, Recorder, Start, Stop, planned, probe};
 
 /// A service that blocks its thread when it is told to.
 struct Blocker;
@@ -106,4 +106,47 @@ async fn report_is_empty_when_everybody_stopped() {
     let report = root.shutdown().await.unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.to_string(), "all services stopped");
+}
+
+#[actix::test]
+async fn stop_is_asked_for_then_enforced_and_who_is_left_then_is_named() {
+    let log = Log::default();
+    let mut root = SupervisorActor::new("root", impatient());
+    root.add(probe("soft", &log)).unwrap();
+    root.add(planned("deaf", &log, |_| (Start::Go, Stop::Never)))
+        .unwrap();
+    let stuck = root.add(blocker("stuck")).unwrap();
+    let root = root.start().await.unwrap();
+    let mut events = Recorder::new(&root);
+    let _release = block(&stuck).await;
+    let report = root.shutdown().await.unwrap();
+    let told = events.take_whole();
+    let about = |path: &str| -> Vec<String> {
+        let own = told.iter().filter(|event| event.path() == path);
+        own.map(|event| event.kind().to_string()).collect()
+    };
+    // Who obeys, who is dropped since it does not, and who cannot even be dropped.
+    assert_eq!(about("root/soft"), ["stopped: shutdown"]);
+    assert_eq!(
+        about("root/deaf"),
+        ["did not stop within 20ms", "stopped: killed: stop timeout"]
+    );
+    assert_eq!(
+        about("root/stuck"),
+        [
+            "did not stop within 20ms",
+            "abandoned: it blocks its thread",
+            "stopped: killed: unresponsive"
+        ]
+    );
+    let left: Vec<_> = report
+        .unstopped()
+        .iter()
+        .map(UnstoppedService::path)
+        .collect();
+    assert_eq!(left, ["root/stuck"]);
+    let printed = report.to_string();
+    assert!(printed.contains("root/stuck"), "{printed}");
+    assert!(printed.contains("root/deaf"), "{printed}");
+    assert!(!printed.contains("root/soft"), "{printed}");
 }

@@ -3,8 +3,8 @@
 use std::{error::Error, fmt};
 
 use resurgam::{
-    EventKind, JoinError, ServiceSpec, ServiceState, ServiceSummary, SupervisorActor,
-    SupervisorRef, SupervisorSpec, Verdict,
+    EventKind, JoinError, Restarting, ServiceSpec, ServiceState, ServiceSummary, StopError,
+    SupervisorActor, SupervisorRef, SupervisorSpec, Verdict,
 };
 use tokio::time;
 
@@ -109,10 +109,30 @@ async fn error_that_looks_like_a_cancelled_operation_is_a_failure_like_any_other
     let log = Log::default();
     let root = root(SupervisorSpec::default()).await;
     let service = root.add_and_wait(probe("a", &log)).await.unwrap();
+    let mut events = Recorder::new(&root);
     let elapsed = time::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await;
-    service.do_send(Act::FailWith(Box::new(elapsed.unwrap_err())));
-    service.do_send(Act::FailWith(Box::new(oops("operation was cancelled"))));
-    assert_eq!(service.send(Generation).await, Ok(2));
+    let errors: [Box<dyn Error + Send + Sync>; 3] = [
+        Box::new(elapsed.unwrap_err()),
+        Box::new(oops("operation was cancelled")),
+        // What a service gets that asks a tree which is shutting down, and passes on.
+        Box::new(StopError::SupervisorGone),
+    ];
+    for (error, count) in errors.into_iter().zip([1.0, 2.0, 3.0]) {
+        service.do_send(Act::FailWith(error));
+        let failed = |kind: &EventKind| matches!(kind, EventKind::ServiceFailed { .. });
+        let event = events.until(failed).await;
+        let EventKind::ServiceFailed {
+            count: told,
+            restarting,
+            ..
+        } = event.kind()
+        else {
+            unreachable!();
+        };
+        assert!((told - count).abs() < 1e-3, "{event}");
+        assert_eq!(*restarting, Restarting::Now);
+    }
+    assert_eq!(service.send(Generation).await, Ok(3));
 }
 
 #[actix::test]
@@ -158,8 +178,25 @@ async fn error_while_stopping_is_not_taken_for_a_failure() {
     let unwilling = planned("a", &log, |_| (Start::Go, Stop::Fail));
     let unwilling = root.add_and_wait(unwilling).await.unwrap();
     let sibling = root.add_and_wait(probe("b", &log)).await.unwrap();
+    let mut events = Recorder::new(&root);
     root.stop(unwilling.token()).await.unwrap();
-    settle().await;
-    assert_eq!(sibling.send(Generation).await, Ok(0));
+    time::sleep(std::time::Duration::from_secs(3600)).await;
+    // It is told with its error, is not counted, and nothing follows.
+    let told: Vec<_> = events
+        .take_whole()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        told,
+        ["root/a#0: failed: failed to stop; not restarting (count 0.00)"]
+    );
     assert_eq!(log.alive("a"), 0);
+    assert_eq!(sibling.send(Generation).await, Ok(0));
+    sibling.do_send(Act::Fail);
+    let event = events
+        .until(|kind| matches!(kind, EventKind::ServiceFailed { .. }))
+        .await;
+    // The first that is counted.
+    assert!(event.to_string().ends_with("(count 1.00)"), "{event}");
 }
