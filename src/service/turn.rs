@@ -2,9 +2,12 @@
 //!
 //! A thread that is blocked answers no question. So it leaves a note before it calls what may block.
 
-use std::sync::{
-    Arc, Mutex, PoisonError, Weak,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    thread::{self, ThreadId},
 };
 
 use super::link::LinkCore;
@@ -12,6 +15,8 @@ use super::link::LinkCore;
 /// The cell that a thread is in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Occupied {
+    /// Which thread that is.
+    thread: ThreadId,
     /// The number of its service, or [`NOBODY`].
     serial: u64,
     /// Which of the cells of that service it is: one that was written off says nothing of the present one.
@@ -20,8 +25,8 @@ pub(crate) struct Occupied {
 
 /// What a thread says of itself: the fields of an [`Occupied`].
 // Only its thread writes, and nothing is published with it. A reader that comes in between finds a thread that is not blocked.
-#[derive(Default)]
 struct Note {
+    thread: ThreadId,
     serial: AtomicU64,
     epoch: AtomicU32,
 }
@@ -34,7 +39,11 @@ static NOTES: Mutex<Vec<Weak<Note>>> = Mutex::new(Vec::new());
 
 thread_local! {
     static HERE: Arc<Note> = {
-        let note = Arc::default();
+        let note = Arc::new(Note {
+            thread: thread::current().id(),
+            serial: AtomicU64::new(NOBODY),
+            epoch: AtomicU32::new(0),
+        });
         let mut notes = NOTES.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of threads that have ended: as many as there are threads is the most that is kept.
         notes.retain(|note| note.strong_count() > 0);
@@ -46,14 +55,15 @@ thread_local! {
 /// The time that this thread is in the cell of a service: until it is dropped.
 pub(super) struct Turn {
     /// Who is polled below this one, if a cell runs an executor of its own.
-    before: Occupied,
+    before: (u64, u32),
 }
 
 impl Turn {
     /// Of the cell of this epoch.
     pub(super) fn of(core: &LinkCore, epoch: u32) -> Self {
+        let serial = core.token().serial();
         Self {
-            before: note(Occupied::of(core, epoch)),
+            before: note((serial, epoch)),
         }
     }
 }
@@ -64,23 +74,26 @@ impl Drop for Turn {
     }
 }
 
-fn note(cell: Occupied) -> Occupied {
+/// Notes the number of a service and the epoch of its cell, and returns those before.
+fn note((serial, epoch): (u64, u32)) -> (u64, u32) {
     let noted = HERE.try_with(|here| {
-        let before = here.read();
-        here.serial.store(cell.serial, Ordering::Relaxed);
-        here.epoch.store(cell.epoch, Ordering::Relaxed);
-        before
+        let Occupied {
+            serial: before,
+            epoch: before_epoch,
+            ..
+        } = here.read();
+        here.serial.store(serial, Ordering::Relaxed);
+        here.epoch.store(epoch, Ordering::Relaxed);
+        (before, before_epoch)
     });
     // A thread that is about to end has no note any more, and runs no cell but to drop it.
-    noted.unwrap_or(Occupied {
-        serial: NOBODY,
-        epoch: 0,
-    })
+    noted.unwrap_or((NOBODY, 0))
 }
 
 impl Note {
     fn read(&self) -> Occupied {
         Occupied {
+            thread: self.thread,
             serial: self.serial.load(Ordering::Relaxed),
             epoch: self.epoch.load(Ordering::Relaxed),
         }
@@ -88,10 +101,19 @@ impl Note {
 }
 
 impl Occupied {
-    /// The cell of this epoch of a service.
-    pub(crate) fn of(service: &LinkCore, epoch: u32) -> Self {
-        let serial = service.token().serial();
-        Self { serial, epoch }
+    /// This thread in the cell of this epoch of a service.
+    #[cfg(test)]
+    pub(crate) fn here(service: &LinkCore, epoch: u32) -> Self {
+        Self {
+            thread: thread::current().id(),
+            serial: service.token().serial(),
+            epoch,
+        }
+    }
+
+    /// Which thread is there.
+    pub(crate) const fn thread(self) -> ThreadId {
+        self.thread
     }
 
     /// Reports whether it is the present cell of this service.
@@ -114,7 +136,7 @@ pub(crate) fn on_other_threads() -> Vec<Occupied> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread};
+    use std::sync::mpsc;
 
     use actix::{Actor, Addr, Context, dev::channel::channel};
 
@@ -182,10 +204,10 @@ mod tests {
     fn thread_in_a_cell_that_was_written_off_is_not_in_the_present_one() {
         let service = service();
         let core = service.core();
-        let late = Occupied::of(core, 0);
+        let late = Occupied::here(core, 0);
         assert!(late.is_of(core));
         let epoch = core.write_off();
         assert!(!late.is_of(core));
-        assert!(Occupied::of(core, epoch).is_of(core));
+        assert!(Occupied::here(core, epoch).is_of(core));
     }
 }

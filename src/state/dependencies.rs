@@ -270,6 +270,7 @@ fn forget_and_tell(
     let Some(service) = state.services.remove(slot, input) else {
         return;
     };
+    state.dropped.forget(token);
     // Released before anybody is told: the name and the address are gone once `remove` is answered.
     state.output.push(Effect::Release { token });
     state

@@ -82,6 +82,12 @@ pub(super) fn exited(
     exit: Exit,
     now: Instant,
 ) -> Option<Next> {
+    if state.dropped.has_ended(token, generation)
+        && let Some(slot) = state.services.slot(token)
+    {
+        state.command_start(slot, now);
+        return Some(Next::Settle);
+    }
     let slot = state.current(token, generation)?;
     Some(ended(state, slot, exit, now))
 }
@@ -316,6 +322,8 @@ fn with_report(mut next: Next, report: ShutdownReport) -> Next {
 
 /// The cell of a service is gone with its arbiter, or out of reach on a blocked thread: it cannot be started.
 pub(super) fn lost(state: &mut SupervisorState, slot: u32, what: Lost, now: Instant) -> Next {
+    let token = state.services.token(slot);
+    state.dropped.forget(token);
     let service = &mut state.services[slot];
     if what != Lost::Thread {
         // There is nothing to wait for, or no longer.

@@ -11,11 +11,12 @@ use std::{
 };
 
 use super::{
+    dropped::Dropped,
     end::{Asked, End, Ending, Exit},
     line::Line,
     mirror::Mirrored,
     output::{Effect, Output},
-    rules::SupervisorRules,
+    rules::{OnBlocked, SupervisorRules},
     sequence::Sequence,
     service::{Origin, Phase, Registered, Wanted},
     table::Table,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     event::{Event, EventKind},
-    policy::{LimitCounter, Shutdown},
+    policy::{KillCause, LimitCounter, Shutdown},
     token::{ServiceToken, SupervisorId},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct SupervisorState {
     /// Who is stopped in its turn.
     pub(super) sequence: Sequence,
     pub(super) waiters: Waiters,
+    /// What may still be there of an earlier life of the supervisor.
+    pub(super) dropped: Dropped,
     pub(super) output: Output,
 
     /// What counts against the limit.
@@ -115,6 +118,7 @@ impl SupervisorState {
             line: Line::default(),
             sequence: Sequence::default(),
             waiters: Waiters::default(),
+            dropped: Dropped::default(),
             output: Output::new(),
             counter: LimitCounter::default(),
             pause: None,
@@ -253,6 +257,39 @@ impl SupervisorState {
             self.line.current = None;
         }
         self.set_phase(slot, Phase::Undecided);
+    }
+
+    /// Has the cell begin the present incarnation, of which nothing of an earlier one is in the way. Its time begins now.
+    pub(super) fn command_start(&mut self, slot: u32, now: Instant) {
+        let service = &mut self.services[slot];
+        service.since = Some(now);
+        let generation = service.generation();
+        let timeout = service.start_timeout();
+        let until = timeout.and_then(|timeout| later(now, timeout));
+        self.set_phase(slot, Phase::Starting { until });
+        let token = self.services.token(slot);
+        self.output.push(Effect::Start { token, generation });
+    }
+
+    /// Has an incarnation begin that waits for the end of the one before, because it is to be stopped: so there is one that ends.
+    pub(super) fn wait_no_longer(&mut self, slot: u32, now: Instant) {
+        let token = self.services.token(slot);
+        if self.dropped.is_awaited(token) {
+            self.dropped.forget(token);
+            self.command_start(slot, now);
+        }
+    }
+
+    /// Drops an incarnation together with its supervisor. Nobody waits for its end but the next incarnation, if it is on another thread.
+    pub(super) fn drop_incarnation(&mut self, slot: u32) {
+        let token = self.services.token(slot);
+        let cause = KillCause::Requested;
+        self.output.push(Effect::Kill { token, cause });
+        let service = &self.services[slot];
+        // One on the supervisor's own thread obeys before it begins anything else.
+        if service.on_blocked != OnBlocked::Judge {
+            self.dropped.note(token, service.generation());
+        }
     }
 
     /// Tells those who wait for a service what has become of it, if it is what they wait for.

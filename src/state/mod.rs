@@ -22,7 +22,7 @@
 //!       └──────┬───────┴──────────────────────────┘
 //!           machine ──► output ──► effects                what is known, and its small steps
 //!              │
-//!   table (service, transitions), line, sequence, waiters, end, rules
+//!   table (service, transitions), line, sequence, waiters, dropped, end, rules
 //! ```
 //!
 //! Arrows and branches go down, but for `Next`; `mod` itself also calls `limits`, `fatal` and `dependencies`. Modules side by side do not
@@ -56,6 +56,7 @@
 mod address;
 mod bounds;
 mod dependencies;
+mod dropped;
 mod end;
 mod error;
 mod fatal;

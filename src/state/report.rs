@@ -16,7 +16,8 @@ pub struct ShutdownReport {
 
 impl ShutdownReport {
     /// The services that would not stop and were abandoned, because they block their thread: those that did so during this stop, and those
-    /// below the supervisor that were abandoned earlier and are still there, also if they, or the supervisor above them, were removed.
+    /// below the supervisor that were abandoned earlier and are still there, also if they, or the supervisor above them, were removed. With a
+    /// supervisor whose thread is blocked, the service below that blocks it is among them.
     ///
     /// If the thread of the supervisor itself is blocked when the time of
     /// [`shutdown_within`](crate::SupervisorRef::shutdown_within) is over: whatever still runs, the service first that blocks it; the

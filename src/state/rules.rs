@@ -344,9 +344,11 @@ pub(super) fn name_of(path: &str) -> &str {
 /// What becomes of a service that blocks its thread, and is abandoned.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum OnBlocked {
-    /// It is judged like any that was killed: the next incarnation has another thread, or is on the supervisor's, which is not blocked.
+    /// It is on the supervisor's own thread, which is not blocked: it is judged like any that was killed.
     #[default]
     Judge,
+    /// Likewise judged: the next incarnation has another thread.
+    NewThread,
     /// It has failed until its thread is back, which others use as well, and is judged then.
     AwaitThread,
     /// Likewise, and is kept as stopped then, which was wanted of it when it was abandoned.

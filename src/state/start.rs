@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
+    bounds::LONGEST,
     dependencies,
     end::{Cause, Exit},
     error::AddError,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     event::EventKind,
-    policy::{ExitReason, KillCause, RestartType, Strategy},
+    policy::{ExitReason, RestartType, Strategy},
     token::ServiceToken,
 };
 
@@ -187,9 +188,7 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     let removed = state.services[slot].wanted == Wanted::Removal;
     if state.services[slot].phase().is_live() {
         // Of a supervisor that was killed. Nobody waits for the end, whose notice will be one of an older incarnation.
-        let token = state.services.token(slot);
-        let cause = KillCause::Requested;
-        state.output.push(Effect::Kill { token, cause });
+        state.drop_incarnation(slot);
         state.clear_incarnation(slot);
     }
     // Whoever still waits asked the incarnation that was killed, and nobody carries on with what was asked of that one.
@@ -276,16 +275,15 @@ fn launch(state: &mut SupervisorState, slot: u32, now: Instant) {
     let service = &mut state.services[slot];
     // From here on, notices of all incarnations before are late.
     service.starts += 1;
-    service.since = Some(now);
     service.start_report = StartReport::Due;
     service.set_requirement_ready(false);
-    let generation = service.generation();
-    let until = service
-        .start_timeout()
-        .and_then(|timeout| later(now, timeout));
-    state.set_phase(slot, Phase::Starting { until });
     let token = state.services.token(slot);
-    state.output.push(Effect::Start { token, generation });
+    if state.dropped.await_end(token) {
+        let until = later(now, LONGEST);
+        state.set_phase(slot, Phase::Starting { until });
+    } else {
+        state.command_start(slot, now);
+    }
 }
 
 /// Reports once per incarnation that it has started: at the first of the notices `Started` and `Ready`, since not every service sends both.

@@ -48,6 +48,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) {
 
 /// Asks an incarnation to stop.
 fn ask(state: &mut SupervisorState, slot: u32, now: Instant) {
+    state.wait_no_longer(slot, now);
     state.sequence.hold(&mut state.services, slot);
     if let Phase::Overdue { until } = state.services[slot].phase() {
         // It is being dropped already, for its start timeout. Its end will be a stop that was wanted, and no failed start.
@@ -107,6 +108,7 @@ fn kill(
     given: Option<Duration>,
     now: Instant,
 ) {
+    state.wait_no_longer(slot, now);
     state.sequence.hold(&mut state.services, slot);
     let token = state.services.token(slot);
     let (until, effect) = match state.services[slot].kind {
@@ -140,6 +142,9 @@ const fn stopping(stage: Stage, until: Option<Instant>) -> Phase {
 /// The time of an incarnation is over that had to become ready, to stop, or to be gone.
 pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     match state.services[slot].phase() {
+        Phase::Starting { .. } if state.dropped.is_awaited(state.services.token(slot)) => {
+            abandon_dropped(state, slot, now)
+        }
         Phase::Starting { .. } => {
             let after = state.services[slot].start_timeout().unwrap_or_default();
             state.report(slot, EventKind::StartTimedOut { after }, now);
@@ -181,13 +186,35 @@ fn abandon(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     }
     // Before whatever follows: what is started or released then is not the cell that blocks its thread.
     state.output.push(Effect::Abandon { token });
-    if service.on_blocked == OnBlocked::Judge {
+    if matches!(service.on_blocked, OnBlocked::Judge | OnBlocked::NewThread) {
         let exit = Exit::from(ExitReason::Killed(KillCause::Unresponsive));
         Next::Ended { slot, exit }
     } else {
         let what = Lost::Thread;
         Next::Lose { slot, what }
     }
+}
+
+/// No longer waits for an incarnation that was dropped with the supervisor before, because it blocks its thread. It holds up the present one.
+fn abandon_dropped(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    let token = state.services.token(slot);
+    let Some(generation) = state.dropped.forget(token) else {
+        return Next::Settle;
+    };
+    let subject = (&state.services[slot].path, Some(token), generation);
+    let kind = EventKind::ServiceAbandoned;
+    state.output.report(subject, kind, now);
+    state.output.push(Effect::Abandon { token });
+    if state.services[slot].on_blocked == OnBlocked::NewThread {
+        state.command_start(slot, now);
+        return Next::Settle;
+    }
+    // As in the life before, where nothing but this service waited for the thread: the supervisor starts without it.
+    state.services[slot].spare();
+    // Too late to become ready, as one that is dropped for its start timeout.
+    state.set_phase(slot, Phase::Overdue { until: None });
+    let what = Lost::Thread;
+    Next::Lose { slot, what }
 }
 
 /// The patience with services that neither end nor acknowledge is used up.
@@ -448,9 +475,7 @@ pub(super) fn drop_all(state: &mut SupervisorState) -> Next {
         .filter(|slot| state.services[*slot].phase().is_live())
         .collect();
     for slot in &running {
-        let token = state.services.token(*slot);
-        let cause = KillCause::Requested;
-        state.output.push(Effect::Kill { token, cause });
+        state.drop_incarnation(*slot);
     }
     Next::DroppedAll(running.into_iter())
 }

@@ -96,9 +96,8 @@ impl Cells {
             ServiceKind::Supervisor => Placement::Inherit,
         });
         rules.on_blocked = match (&placement, kind) {
-            (Placement::Inherit, _) | (Placement::Dedicated, ServiceKind::Actor) => {
-                OnBlocked::Judge
-            }
+            (Placement::Inherit, _) => OnBlocked::Judge,
+            (Placement::Dedicated, ServiceKind::Actor) => OnBlocked::NewThread,
             (_, ServiceKind::Actor) => OnBlocked::AwaitThread,
             (_, ServiceKind::Supervisor) => OnBlocked::Fail,
         };

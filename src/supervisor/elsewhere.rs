@@ -11,7 +11,6 @@ use actix_rt::{Arbiter, ArbiterHandle};
 
 use crate::{
     service::{AnyLink, AnySeed, AnySlot, Placement, ServiceKind},
-    state::UnstoppedService,
     tree::{Tree, new_thread},
 };
 
@@ -86,10 +85,7 @@ impl Elsewhere {
             return Abandoned::Nothing;
         };
         let late = link.core().epoch();
-        let core = link.core();
-        let service =
-            UnstoppedService::new(Arc::clone(core.path()), core.token(), core.generation());
-        let written_off = tree.abandoned.write_off(slot.thread(), service);
+        let written_off = tree.write_off(&**link, slot.thread());
         let on_return = written_off.map(|thread| Box::new(thread) as Box<dyn Any + Send>);
         let Some(seed) = hand_over(&slot, link, on_return) else {
             return Abandoned::Nothing;

@@ -27,19 +27,23 @@ impl AbandonedThreads {
         self.lock().contains_key(&thread)
     }
 
-    /// Counts a thread, until what this returns is dropped: for a service that was launched there.
-    pub(crate) fn write_off(
+    /// Counts a thread, until what this returns is dropped: for services that run there.
+    pub(super) fn write_off(
         &self,
-        thread: Option<ThreadId>,
-        service: UnstoppedService,
-    ) -> Option<WrittenOff> {
-        let thread = thread?;
-        self.lock().entry(thread).or_default().push(service.clone());
-        Some(WrittenOff {
+        thread: ThreadId,
+        services: Vec<UnstoppedService>,
+    ) -> WrittenOff {
+        let mut blocked = self.lock();
+        blocked
+            .entry(thread)
+            .or_default()
+            .extend_from_slice(&services);
+        drop(blocked);
+        WrittenOff {
             threads: self.clone(),
             thread,
-            service,
-        })
+            services,
+        }
     }
 
     /// The services below a supervisor that are still there, although they were abandoned: in the order of the adding.
@@ -65,15 +69,14 @@ impl AbandonedThreads {
 pub(crate) struct WrittenOff {
     threads: AbandonedThreads,
     thread: ThreadId,
-    service: UnstoppedService,
+    services: Vec<UnstoppedService>,
 }
 
 impl Drop for WrittenOff {
     fn drop(&mut self) {
         let mut threads = self.threads.lock();
         if let Some(services) = threads.get_mut(&self.thread) {
-            // Each incarnation once.
-            services.retain(|service| *service != self.service);
+            services.retain(|service| !self.services.contains(service));
             if services.is_empty() {
                 threads.remove(&self.thread);
             }
@@ -102,10 +105,9 @@ mod tests {
     #[test]
     fn thread_counts_once_however_many_services_were_abandoned_on_it() {
         let threads = AbandonedThreads::default();
-        let here = Some(thread::current().id());
-        let first = threads.write_off(here, abandoned("root/a"));
-        let second = threads.write_off(here, abandoned("root/b"));
-        assert!(threads.write_off(None, abandoned("root/c")).is_none());
+        let here = thread::current().id();
+        let first = threads.write_off(here, vec![abandoned("root/a")]);
+        let second = threads.write_off(here, vec![abandoned("root/b")]);
         assert_eq!(threads.count(), 1);
         drop(first);
         assert_eq!(threads.count(), 1);
@@ -116,11 +118,11 @@ mod tests {
     #[test]
     fn who_was_abandoned_is_known_until_it_is_back() {
         let threads = AbandonedThreads::default();
-        let here = Some(thread::current().id());
+        let here = thread::current().id();
         let [first, second, other] = ["root/sub/z", "root/sub/a", "root/subway"].map(abandoned);
-        let _other = threads.write_off(here, other.clone());
-        let second_back = threads.write_off(here, second.clone());
-        let first_back = threads.write_off(here, first.clone());
+        let _other = threads.write_off(here, vec![other.clone()]);
+        let second_back = threads.write_off(here, vec![second.clone()]);
+        let first_back = threads.write_off(here, vec![first.clone()]);
         assert_eq!(threads.below("root/sub"), [first.clone(), second.clone()]);
         assert_eq!(threads.below("root"), [first, second.clone(), other]);
         drop(first_back);

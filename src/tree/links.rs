@@ -10,7 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::abandoned::{AbandonedThreads, is_below};
 use crate::{
     service::{AnyLink, LinkCore, Occupied},
-    state::ShutdownReport,
+    state::{ShutdownReport, UnstoppedService},
     token::ServiceToken,
 };
 
@@ -102,6 +102,20 @@ impl Links {
         report
     }
 
+    /// The services below a supervisor in whose present cells a thread is, one of these, in the order of the adding.
+    pub(super) fn occupied(&self, supervisor: &str, busy: &[Occupied]) -> Vec<UnstoppedService> {
+        let mut found = Vec::new();
+        for link in self.lock().iter() {
+            let core = link.core();
+            if is_busy(core, busy) && is_below(core.path(), supervisor) {
+                let path = Arc::clone(core.path());
+                found.push(UnstoppedService::new(path, core.token(), core.generation()));
+            }
+        }
+        found.sort_unstable_by_key(UnstoppedService::token);
+        found
+    }
+
     fn hash(&self, token: ServiceToken) -> u64 {
         self.hasher.hash_one(token.serial())
     }
@@ -124,7 +138,7 @@ mod tests {
     use crate::{
         policy::Readiness,
         service::{Link, Parent, ServiceKind},
-        state::{ServiceState, UnstoppedService},
+        state::ServiceState,
         token::SupervisorId,
     };
 
@@ -151,7 +165,7 @@ mod tests {
 
     /// A thread in the present cell of a service.
     fn occupied(link: &Arc<dyn AnyLink>) -> Occupied {
-        Occupied::of(link.core(), link.core().epoch())
+        Occupied::here(link.core(), link.core().epoch())
     }
 
     fn paths(report: &ShutdownReport) -> Vec<&str> {
@@ -223,7 +237,7 @@ mod tests {
         let core = stuck.core();
         let incarnation = UnstoppedService::new(Arc::clone(core.path()), core.token(), 7);
         let here = std::thread::current().id();
-        let written_off = abandoned.write_off(Some(here), incarnation);
+        let written_off = abandoned.write_off(here, vec![incarnation]);
         let _epoch = core.write_off();
         assert!(!links.has_any(&late));
         let busy = [late[0], occupied(&other)];

@@ -38,13 +38,18 @@ use tokio::sync::{oneshot, watch};
 pub use self::error::{JoinError, ShutdownError, SupervisorGone};
 #[cfg(test)]
 pub(crate) use self::pool::scarce;
-use self::{abandoned::AbandonedThreads, alarm::Alarm, links::Links, pool::Pool};
+use self::{
+    abandoned::{AbandonedThreads, WrittenOff},
+    alarm::Alarm,
+    links::Links,
+    pool::Pool,
+};
 pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
     registry::{Close, Located, LookupError, RegistryActor, Sought, WhenEnded, WhenReady},
     service::{AnyLink, on_other_threads},
-    state::{Ended, ShutdownReport},
+    state::{Ended, ShutdownReport, UnstoppedService},
     token::ServiceToken,
 };
 
@@ -143,6 +148,23 @@ impl Tree {
     pub(crate) fn unstopped_now(&self, supervisor: &dyn AnyLink) -> ShutdownReport {
         self.links
             .unstopped(supervisor, &on_other_threads(), &self.abandoned)
+    }
+
+    /// Writes off the thread of a service that was abandoned, until what this returns is dropped. Of a supervisor the services below are the
+    /// ones that block the thread, if it is in any of them.
+    pub(crate) fn write_off(
+        &self,
+        service: &dyn AnyLink,
+        thread: Option<ThreadId>,
+    ) -> Option<WrittenOff> {
+        let thread = thread?;
+        let core = service.core();
+        let mut busy = on_other_threads();
+        busy.retain(|cell| cell.thread() == thread);
+        let mut services = self.links.occupied(core.path(), &busy);
+        let path = Arc::clone(core.path());
+        services.push(UnstoppedService::new(path, core.token(), core.generation()));
+        Some(self.abandoned.write_off(thread, services))
     }
 
     /// Waits until a service of the tree is ready.

@@ -163,12 +163,12 @@ mod tests {
         let (free, blocked) = ids.split_first().unwrap();
         let _blocked: Vec<_> = blocked
             .iter()
-            .map(|thread| threads.write_off(Some(*thread), abandoned("root/a")))
+            .map(|thread| threads.write_off(*thread, vec![abandoned("root/a")]))
             .collect();
         for _ in 0..2 * ids.len() {
             assert_eq!(runs_on(&pool.next(&threads)).await, *free);
         }
-        let _last = threads.write_off(Some(*free), abandoned("root/b"));
+        let _last = threads.write_off(*free, vec![abandoned("root/b")]);
         let mut used = Vec::new();
         for _ in &ids {
             used.push(runs_on(&pool.next(&threads)).await);

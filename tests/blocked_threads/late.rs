@@ -8,7 +8,7 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    EventKind, Placement, ServiceContext, ServiceSpec, ShutdownReport, SupervisorActor,
+    EventKind, Placement, ServiceContext, ServiceSpec, Shutdown, ShutdownReport, SupervisorActor,
     SupervisorRef,
 };
 
@@ -228,4 +228,85 @@ async fn stop_of_another_tree_on_the_blocked_thread_is_not_told_as_a_clean_one()
     soon(empty.join()).await.unwrap();
     soon(tree.root.shutdown()).await.unwrap();
     tree.end();
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Panic;
+
+impl Handler<Panic> for SupervisorActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("on purpose");
+    }
+}
+
+#[actix::test]
+async fn supervisor_that_panics_does_not_wait_for_what_is_stuck_below_it() {
+    let root = root().await;
+    for placement in [Placement::Dedicated, Placement::Pool] {
+        let mut sub = SupervisorActor::with_defaults("sub");
+        let stuck = sub.add(blocker("stuck", &placement)).unwrap();
+        let prompt = sub.add(blocker("prompt", &Placement::Dedicated)).unwrap();
+        let sub = ServiceSpec::supervisor(sub).shutdown(Shutdown::Timeout(Duration::from_secs(1)));
+        let sub = root.add_and_wait(sub).await.unwrap();
+        let hold = block(&stuck);
+        let mut events = root.events();
+        sub.do_send(Panic);
+        soon(async {
+            while let Some(event) = events.next().await {
+                if matches!(event.kind(), EventKind::ServiceReady) && event.path() == "root/sub" {
+                    break;
+                }
+            }
+        })
+        .await;
+        assert_eq!(soon(prompt.send(Which)).await.unwrap().0, 1);
+        assert_eq!(root.tree_abandoned_threads(), 1);
+        if matches!(placement, Placement::Dedicated) {
+            assert_eq!(soon(stuck.send(Which)).await.unwrap().0, 1);
+        }
+        drop(hold);
+        until(|| root.tree_abandoned_threads() == 0).await;
+        let tier = SupervisorRef::try_from(&sub).unwrap();
+        soon(async { while tier.counts().await.unwrap().ready < 2 {} }).await;
+        soon(stuck.send(Which)).await.unwrap();
+        soon(root.remove(sub.token())).await.unwrap();
+    }
+    assert!(soon(root.shutdown()).await.unwrap().is_clean());
+}
+
+#[actix::test]
+async fn who_blocks_the_thread_of_a_supervisor_is_named_with_that() {
+    for remove in [false, true] {
+        let root = root().await;
+        let mut low = SupervisorActor::with_defaults("low");
+        let deep = low.add(blocker("deep", &Placement::Inherit)).unwrap();
+        let busy = low.add(blocker("busy", &Placement::Dedicated)).unwrap();
+        let mut sub = SupervisorActor::with_defaults("sub");
+        sub.add(ServiceSpec::supervisor(low)).unwrap();
+        let sub = ServiceSpec::supervisor(sub)
+            .placement(Placement::Dedicated)
+            .shutdown(Shutdown::Timeout(LIMIT));
+        let sub = root.add_and_wait(sub).await.unwrap();
+        // On another thread, and asked by nobody: it blocks nobody.
+        let busy = block(&busy);
+        let hold = block(&deep);
+        let report = if remove {
+            soon(root.remove(sub.token())).await.unwrap();
+            soon(root.shutdown()).await.unwrap()
+        } else {
+            soon(root.shutdown_within(LIMIT)).await.unwrap()
+        };
+        drop((hold, busy));
+        let mut named = paths(&report);
+        named.sort_unstable();
+        assert_eq!(named, ["root/sub", "root/sub/low/deep"]);
+        let tokens = report
+            .unstopped()
+            .iter()
+            .map(resurgam::UnstoppedService::token);
+        assert!(tokens.collect::<Vec<_>>().contains(&deep.token()));
+    }
 }

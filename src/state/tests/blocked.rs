@@ -277,3 +277,116 @@ fn end_of_the_supervisor_lists_it_once_and_not_among_those_that_failed() {
         "told as any other stop"
     );
 }
+
+/// Rules of a service with a thread of its own.
+fn dedicated(name: &str) -> ServiceRules {
+    let mut rules = named(name);
+    rules.on_blocked = OnBlocked::NewThread;
+    rules
+}
+
+impl Bench {
+    /// A supervisor that is dropped with its services, and started again.
+    fn dropped(services: Vec<ServiceRules>) -> Self {
+        let mut bench = Self::running(unlimited(), services);
+        bench.drop_all();
+        bench.ended = None;
+        bench.state.restart_fresh(bench.now);
+        bench.run();
+        bench
+    }
+}
+
+#[test]
+fn next_life_of_one_that_was_dropped_with_its_supervisor_begins_when_it_is_gone() {
+    let mut bench = Bench::dropped(vec![named("here"), dedicated("slow"), shared("other")]);
+    assert_eq!(
+        bench.actions(),
+        [
+            "kill other requested",
+            "kill slow requested",
+            "kill here requested",
+            "start here 1",
+        ]
+    );
+    bench.ready("here");
+    assert_eq!(bench.actions(), [] as [&str; 0]);
+    let (slow, other) = (bench.token("slow"), bench.token("other"));
+    // Not the one that it waits for.
+    bench.exit_at(other, 0, failed());
+    bench.exit_at(slow, 7, failed());
+    assert_eq!(bench.actions(), [] as [&str; 0]);
+    bench.exit_at(slow, 0, failed());
+    assert_eq!(bench.actions(), ["start slow 1"]);
+    bench.ready("slow");
+    // Gone before its turn came.
+    assert_eq!(bench.actions(), ["start other 1"]);
+    bench.ready("other");
+    assert_eq!(bench.started, 2);
+    // A second notice is no news.
+    bench.exit_at(slow, 0, failed());
+    bench.pass(seconds(3600));
+    assert_eq!(bench.actions(), [] as [&str; 0]);
+}
+
+#[test]
+fn next_life_does_not_wait_for_one_that_was_dropped_and_blocks_its_thread() {
+    let mut bench = Bench::dropped(vec![dedicated("stuck"), named("z")]);
+    bench.forget();
+    bench.pass(millis(99));
+    assert_eq!(bench.actions(), [] as [&str; 0]);
+    bench.pass(millis(1));
+    assert_eq!(bench.actions(), ["abandon stuck", "start stuck 1"]);
+    assert_eq!(bench.story(), ["stuck ServiceAbandoned"]);
+    assert_eq!(bench.events[0].generation(), 0);
+    bench.ready("stuck");
+    bench.ready("z");
+    assert_eq!(bench.started, 2);
+}
+
+#[test]
+fn supervisor_starts_without_one_whose_shared_thread_is_still_blocked() {
+    let mut bench = Bench::dropped(vec![shared("stuck"), named("z")]);
+    bench.forget();
+    bench.pass(millis(100));
+    assert_eq!(bench.actions(), ["abandon stuck", "start z 1"]);
+    bench.ready("z");
+    assert_eq!(bench.started, 2);
+    assert_eq!(bench.state_of("stuck"), ServiceState::Failed);
+    bench.actions();
+    bench.thread_back("stuck");
+    assert_eq!(bench.actions(), ["start stuck 2"]);
+}
+
+#[test]
+fn one_that_waits_for_the_end_of_its_life_before_can_be_stopped_removed_and_dropped_again() {
+    let mut bench = Bench::dropped(vec![dedicated("a")]);
+    bench.forget();
+    let a = bench.token("a");
+    bench.state.stop(a, Waiter(1), bench.now).unwrap();
+    bench.run();
+    // So that there is one that ends.
+    assert_eq!(bench.actions(), ["start a 1", "stop a"]);
+    bench.exit("a", ExitReason::Shutdown);
+    assert_eq!(bench.answers, [(Waiter(1), Answer::Stopped(Ok(())))]);
+
+    let mut bench = Bench::dropped(vec![dedicated("a")]);
+    bench.drop_all();
+    bench.ended = None;
+    bench.state.restart_fresh(bench.now);
+    bench.run();
+    bench.forget();
+    let a = bench.token("a");
+    // It is the first that may still be there: the second was never begun.
+    bench.exit_at(a, 1, failed());
+    assert_eq!(bench.actions(), [] as [&str; 0]);
+    bench.exit_at(a, 0, failed());
+    assert_eq!(bench.actions(), ["start a 2"]);
+
+    let mut bench = Bench::dropped(vec![dedicated("a")]);
+    bench.forget();
+    bench.shutdown();
+    assert_eq!(bench.actions(), ["start a 1", "stop a"]);
+    bench.exit("a", ExitReason::Shutdown);
+    assert!(bench.ended.is_some());
+}
