@@ -319,7 +319,8 @@ pub enum Restarting {
     No,
     /// At once.
     Now,
-    /// After this delay.
+    /// After this delay, if nothing is in the way then: if something is, a [`ServiceBlocked`](EventKind::ServiceBlocked) event says so when the
+    /// delay is over.
     After(Duration),
     /// When the pause is over: that of all restarts of its supervisor, or its own.
     AfterPause,

@@ -115,6 +115,24 @@ fn service_that_is_forgotten_leaves_nothing_behind() {
 }
 
 #[test]
+fn supervisor_that_is_forgotten_before_its_services_has_none() {
+    let mut registry = RegistryActor::default();
+    let root = link(SupervisorId::issue(), 0, "root");
+    registry.register(token(&root), [Arc::clone(&root)]);
+    let supervisor = link(SupervisorId::issue(), 0, "root/sub");
+    registry.register(token(&root), [Arc::clone(&supervisor)]);
+    // It was abandoned: its thread is blocked, and its services cannot be asked.
+    let below = link(SupervisorId::issue(), 0, "root/sub/a");
+    registry.register(token(&supervisor), [Arc::clone(&below)]);
+    registry.forget(token(&supervisor));
+    assert!(!registry.heads.contains_key(&token(&supervisor)));
+    assert!(registry.by_token(token(&below)).is_some());
+    registry.forget(token(&below));
+    // Of the root itself, which has no service left.
+    assert_eq!((registry.heads.len(), registry.families.len()), (0, 1));
+}
+
+#[test]
 fn end_of_a_supervisor_is_told_to_those_who_wait_for_services_below() {
     let mut registry = RegistryActor::default();
     let root = link(SupervisorId::issue(), 0, "root");

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use resurgam::{
-    Backoff, EventKind, ExitReason, RestartLimit, ServiceState, SupervisorRef, SupervisorSpec,
+    Backoff, Blocked, EventKind, ExitReason, RestartLimit, ServiceState, Strategy, SupervisorRef,
+    SupervisorSpec,
 };
 use tokio::time;
 
@@ -142,4 +143,53 @@ async fn services_are_added_and_removed_while_one_waits_for_its_delay() {
     let added = root.add_and_wait(probe("b", &log)).await.unwrap();
     root.remove(added.token()).await.unwrap();
     assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[actix::test]
+async fn member_of_a_group_whose_delay_is_not_over_is_passed_over_and_only_what_requires_it_waits()
+{
+    time::pause();
+    let log = Log::default();
+    let unlimited = SupervisorSpec::default().limit(RestartLimit::unlimited());
+    let root = root(unlimited.strategy(Strategy::OneForAll)).await;
+    let hour = Duration::from_secs(3600);
+    let slow = probe("slow", &log).backoff(Backoff::constant(hour));
+    let slow = root.add_and_wait(slow).await.unwrap();
+    let needs = probe("needs", &log).requires("slow");
+    let needs = root.add_and_wait(needs).await.unwrap();
+    let brisk = probe("brisk", &log).backoff(Backoff::constant(Duration::from_secs(1)));
+    let brisk = root.add_and_wait(brisk).await.unwrap();
+    let healthy = root.add_and_wait(probe("healthy", &log)).await.unwrap();
+    let began = time::Instant::now();
+    slow.do_send(Act::Fail);
+    settle().await;
+    // All are stopped without waiting for anybody's delay, and those that depend on nobody run again.
+    for service in [&brisk, &healthy] {
+        assert_eq!(service.send(Generation).await, Ok(1), "{service:?}");
+    }
+    let report = root.report().await.unwrap();
+    let waits = report.services()[1].waits_for();
+    let Some(("slow", Blocked::Delayed { after })) = waits else {
+        panic!("{report}");
+    };
+    let due = began + hour;
+    assert!(due.duration_since(time::Instant::now()).abs_diff(after) < Duration::from_millis(5));
+    // The delay of another one cuts it no shorter, and is itself kept.
+    brisk.do_send(Act::Fail);
+    settle().await;
+    assert_eq!(healthy.send(Generation).await, Ok(2));
+    assert_eq!(brisk.send(Generation).await, Ok(2));
+    assert!((1_000..1_050).contains(&began.elapsed().as_millis()));
+    // So does one that is added meanwhile; and nobody has waited for an hour.
+    let added = root.add_and_wait(probe("added", &log)).await.unwrap();
+    assert_eq!(added.send(Generation).await, Ok(0));
+    assert_eq!(needs.send(Generation).await, Ok(1));
+    assert!(began.elapsed() >= hour);
+    assert_eq!(slow.send(Generation).await, Ok(1));
+    // By hand it is there at once.
+    slow.do_send(Act::Fail);
+    settle().await;
+    root.restart(slow.token()).await.unwrap();
+    assert_eq!(needs.send(Generation).await, Ok(2));
+    assert!(began.elapsed() < hour + Duration::from_secs(1));
 }

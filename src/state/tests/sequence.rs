@@ -43,3 +43,22 @@ fn service_that_has_acknowledged_its_own_stop_does_not_hold_up_that_of_all() {
     bench.exit("b", ExitReason::Shutdown);
     assert_eq!(bench.actions(), ["stop a"]);
 }
+
+#[test]
+fn patience_that_one_stop_has_used_up_is_there_again_for_the_next() {
+    let mut api = named("api");
+    api.rare().binds_to = vec![Arc::from("db")];
+    let services = vec![named("x"), named("y"), named("db"), api];
+    let mut bench = Bench::running(unlimited(), services);
+    let db = bench.token("db");
+    bench.state.stop(db, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.pass(seconds(1));
+    bench.exit("api", ExitReason::Shutdown);
+    bench.exit("db", ExitReason::Shutdown);
+    assert_eq!(bench.actions(), ["stop api", "stop db"]);
+    bench.shutdown();
+    assert_eq!(bench.actions(), ["stop y"]);
+    bench.pass(seconds(1));
+    assert_eq!(bench.actions(), ["stop x"]);
+}

@@ -394,6 +394,46 @@ fn whoever_waits_for_a_supervisor_that_is_dropped_is_answered() {
 }
 
 #[test]
+fn nobody_waits_for_a_pause_a_turn_or_a_judgement_of_the_life_before() {
+    // Some wait for the end of a pause, others behind the first that was started after it.
+    let mut rules = SupervisorRules {
+        limit: RestartLimit::decay(seconds(30), 0.5, seconds(15)),
+        resume_spacing: seconds(5),
+        ..SupervisorRules::default()
+    };
+    let services = ["a", "b", "c"].map(named).to_vec();
+    let mut bench = Bench::running(rules.clone(), services.clone());
+    for name in ["a", "b", "c"] {
+        bench.fail(name);
+    }
+    bench.pass(seconds(16));
+    assert!(bench.state.next_resume.is_some());
+    assert_eq!(bench.state.queue.len(), 2);
+    bench.state.reopen(bench.now);
+    assert!(bench.state.pause.is_none() && bench.state.next_resume.is_none());
+    assert!(bench.state.queue.is_empty());
+    // While it starts, one that was ready has failed, and the next one is not ready.
+    rules.limit = RestartLimit::unlimited();
+    let mut bench = Bench::new(rules);
+    for rules in services {
+        bench.add(rules).unwrap();
+    }
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("a");
+    bench.fail("a");
+    assert_eq!(bench.state.deferred.len(), 1);
+    assert!(bench.state.line.current.is_some());
+    bench.state.reopen(bench.now);
+    bench.run();
+    bench.forget();
+    assert!(bench.state.deferred.is_empty());
+    bench.state.start(bench.now);
+    bench.run();
+    assert_eq!(bench.actions(), ["start a 1"]);
+}
+
+#[test]
 fn nothing_of_a_life_that_was_dropped_is_in_the_next_one() {
     let mut bench = in_every_phase();
     bench.fail("ready");
