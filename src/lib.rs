@@ -39,7 +39,8 @@
 //! - A [`SupervisorActor`] starts services and starts them again; a [`SupervisorSpec`] says by which rules. It is a service itself, so that
 //!   supervisors form trees.
 //! - [`ServiceSpec::task`] makes a service of an async function, and [`ServiceSpec::blocking`] of one that blocks; a [`TaskContext`] is what it
-//!   gets instead of an actor's context. [`ServiceSpec::actor`] takes an actor that was written for actix's own context, as it is.
+//!   gets instead of an actor's context. [`ServiceSpec::actor`] takes an actor that was written for actix's own context, as it is, and
+//!   [`ServiceSpec::create`] gives the context of either to the factory.
 //!   [`SupervisorActor::run`] makes a program of a tree.
 //! - With the feature `process`, a `process::Command` makes a service of a process of the operating system.
 //! - [`SupervisorRef`] is what you hold of a running supervisor, [`ServiceRef`] what you hold of a service. Begin with these two.
@@ -174,7 +175,8 @@ pub use crate::{
     },
     registry::{LookupError, RegistryActor, ServiceSummary},
     service::{
-        Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError, WhyClosed,
+        HostedContext, Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext,
+        StartError, WhyClosed,
     },
     state::{
         AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ServiceState,

@@ -102,15 +102,26 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         };
         let link = Arc::clone(self.host.link()) as Arc<dyn AnyLink>;
         let context = StartContext::new(link, self.host.epoch());
-        let made = guard(|| factory.make(context));
+        let made = guard(|| factory.make(context, self.host.context()));
         self.host.put_factory(factory);
-        match made {
+        let said = self.host.take_factory_exit();
+        let exit = match made {
             Ok(Making::Done(Ok(actor))) => {
                 self.state = CellState::Running(self.host.incarnate(actor));
+                said
             }
-            Ok(Making::Done(Err(error))) => self.end(Exit::from(ExitReason::Failed(error))),
-            Ok(Making::Later(future)) => self.state = CellState::Building(future),
-            Err(panic) => self.end(Exit::from(panic)),
+            // What it has said first counts, as in an incarnation.
+            Ok(Making::Done(Err(error))) => {
+                Some(said.unwrap_or_else(|| Exit::from(ExitReason::Failed(error))))
+            }
+            Ok(Making::Later(future)) => {
+                self.state = CellState::Building(future);
+                None
+            }
+            Err(panic) => Some(said.unwrap_or_else(|| Exit::from(panic))),
+        };
+        if let Some(exit) = exit {
+            self.end(exit);
         }
     }
 
@@ -264,6 +275,8 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
             | CellState::Released
             | CellState::Vacant => {}
         }
+        // Also after a factory that has made no actor, or none yet.
+        self.host.discard(&mut first);
         first
     }
 

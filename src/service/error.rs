@@ -57,6 +57,12 @@ pub enum StartError {
         #[source]
         error: Arc<io::Error>,
     },
+    /// Its [factory](crate::ServiceSpec::create) has made an actor and stopped its context, so that it cannot run.
+    #[error("the factory of service `{path}` has stopped its context")]
+    StoppedByFactory {
+        /// The service that was to be started.
+        path: Arc<str>,
+    },
     /// The service was removed, or its supervisor was stopped, before it was ready.
     #[error("service `{path}` was stopped before it was ready")]
     Stopped {

@@ -18,7 +18,9 @@ use crate::{
 /// Makes the actor of a service, once for each incarnation, on the service's arbiter.
 pub(crate) trait Factory<A: Actor>: Send {
     /// Makes an actor, or the future of one. May panic, as all user code.
-    fn make(&mut self, context: StartContext) -> Making<A>;
+    ///
+    /// `ctx` is the context that the actor will live in. Only a factory whose actor is there when it returns may look at it.
+    fn make(&mut self, context: StartContext, ctx: &mut A::Context) -> Making<A>;
 
     /// Called with the actor of an incarnation that is over, however it ended. Returns it to be dropped, unless the factory keeps it.
     /// For supervisors alone: others are dropped without asking.
@@ -70,12 +72,15 @@ pub(super) struct Fallible<F>(pub(super) F);
 /// A factory whose actor comes later, from a future.
 pub(super) struct Async<F>(pub(super) F);
 
+/// A factory that sees the context of its actor.
+pub(super) struct InContext<F>(pub(super) F);
+
 impl<A, F> Factory<A> for Plain<F>
 where
     A: Actor,
     F: FnMut() -> A + Send,
 {
-    fn make(&mut self, _: StartContext) -> Making<A> {
+    fn make(&mut self, _: StartContext, _: &mut A::Context) -> Making<A> {
         Making::Done(Ok((self.0)()))
     }
 }
@@ -85,7 +90,7 @@ where
     A: Actor,
     F: FnMut(&StartContext) -> Result<A, ServiceError> + Send,
 {
-    fn make(&mut self, context: StartContext) -> Making<A> {
+    fn make(&mut self, context: StartContext, _: &mut A::Context) -> Making<A> {
         Making::Done((self.0)(&context))
     }
 }
@@ -96,8 +101,18 @@ where
     F: FnMut(StartContext) -> T + Send,
     T: Future<Output = Result<A, ServiceError>> + 'static,
 {
-    fn make(&mut self, context: StartContext) -> Making<A> {
+    fn make(&mut self, context: StartContext, _: &mut A::Context) -> Making<A> {
         Making::Later(Box::pin((self.0)(context)))
+    }
+}
+
+impl<A, F> Factory<A> for InContext<F>
+where
+    A: Actor,
+    F: FnMut(&mut A::Context) -> Result<A, ServiceError> + Send,
+{
+    fn make(&mut self, _: StartContext, ctx: &mut A::Context) -> Making<A> {
+        Making::Done((self.0)(ctx))
     }
 }
 

@@ -9,19 +9,20 @@ use actix::{Actor, dev::Envelope};
 
 use super::{
     contents::Contents,
+    error::StartError,
     factory::{Factory, UserFactory},
     link::{AnyLink, Link},
     parent::NoticeKind,
 };
 use crate::{
-    policy::{ExitReason, Readiness},
+    policy::{ExitReason, Readiness, ServiceError},
     state::Exit,
 };
 
 /// Has the mailbox and the factory of one service, and runs one incarnation after the other in one kind of context.
 ///
 /// [`ServiceContext`](super::ServiceContext) is one, for actors written for it; [`Adopted`](super::hosted::Adopted) is the other. A cell
-/// calls, for each incarnation, `begin`, `incarnate`, any number of times `run` and `ask_to_stop`, `take_exit` if it has ended by itself, and
+/// calls, for each incarnation, `begin`, `context`, `incarnate` or `discard`, any number of times `run` and `ask_to_stop`, `take_exit` if it has ended by itself, and
 /// `tear_down`. User code that panics within any of them unwinds into the cell, which then calls `tear_down`.
 pub(super) trait Host<A: Actor>: Unpin + 'static {
     /// An actor with everything that ends with it.
@@ -40,6 +41,15 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
 
     /// Resets what is kept of the incarnation before, for a new one with this number.
     fn begin(&mut self, generation: u64);
+
+    /// The context of the incarnation that has begun, for the factory of its actor.
+    fn context(&mut self) -> &mut A::Context;
+
+    /// How the incarnation ends whose factory has stopped its context, or had it fail. `None` if it has not.
+    fn take_factory_exit(&mut self) -> Option<Exit>;
+
+    /// Drops what a factory that has made no actor has put into the context.
+    fn discard(&mut self, first: &mut Option<ExitReason>);
 
     /// Puts a fresh actor into its context. Runs no code of the actor.
     fn incarnate(&mut self, actor: A) -> Self::Incarnation;
@@ -90,6 +100,13 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
 
     /// Says who wants the answer to the message that is handled next.
     fn note_answer(&mut self, _: AnswerTo) {}
+
+    /// How an incarnation ends whose factory has stopped its context: it cannot run.
+    fn factory_stopped(&self) -> Exit {
+        let path = Arc::clone(self.link().core().path());
+        let error = ServiceError::new(StartError::StoppedByFactory { path });
+        Exit::from(ExitReason::Failed(error))
+    }
 
     fn notify_supervisor(&self, kind: NoticeKind) {
         let core = self.link().core();

@@ -6,7 +6,8 @@
 //!
 //! Each file uses only those before it in this list: `error`; `panic`, which runs and drops user code; `parent`, the way up from a cell to
 //! its supervisor; `lane` and `link`, the way down; `reference`; `factory`; `contents`, the mailbox and the factory; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
-//! that there are; `cell`; `seed`, a mailbox whose cell does not run yet; `spec`.
+//! that there are; `cell`; `seed`, a mailbox whose cell does not run yet; `spec`; `create`, factories
+//! that see the context.
 //!
 //! # Invariants
 //!
@@ -17,6 +18,7 @@
 mod abrupt;
 mod cell;
 mod contents;
+mod create;
 mod error;
 mod factory;
 mod host;
@@ -43,6 +45,7 @@ pub(crate) use self::{
     turn::{Occupied, on_other_threads},
 };
 pub use self::{
+    create::HostedContext,
     error::StartError,
     factory::StartContext,
     hosted::ServiceContext,

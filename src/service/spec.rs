@@ -110,7 +110,8 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
 impl<A: Actor<Context = actix::Context<A>>> ServiceSpec<A> {
     /// An existing actix actor as a service, unchanged: one whose context is [`actix::Context`].
     ///
-    /// `factory` makes a fresh actor for each incarnation; see [`try_actor`](Self::try_actor) for one that may fail.
+    /// `factory` makes a fresh actor for each incarnation; see [`try_actor`](Self::try_actor) for one that may fail, and
+    /// [`create`](Self::create) for one that sees the context.
     ///
     /// The actor has the whole life of a service. Its addresses and its queued messages survive every restart, a panic included,
     /// also the addresses that it got from its own context; for that it need not be [`Supervised`](actix::Supervised). Unlike a
@@ -174,7 +175,7 @@ impl<A: Actor<Context = actix::Context<A>>> ServiceSpec<A> {
         Self::adopted(name.into(), Box::new(Fallible(factory)))
     }
 
-    fn adopted(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
+    pub(super) fn adopted(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
         let mut spec = Self::hosted::<Adopted<A>>(name, factory);
         spec.rules.announces = Announces::Never;
         spec

@@ -43,7 +43,11 @@ struct SupervisorFactory {
 }
 
 impl Factory<SupervisorActor> for SupervisorFactory {
-    fn make(&mut self, _: StartContext) -> Making<SupervisorActor> {
+    fn make(
+        &mut self,
+        _: StartContext,
+        _: &mut ServiceContext<SupervisorActor>,
+    ) -> Making<SupervisorActor> {
         let core = self.core.take().ok_or(StartError::SupervisorGone);
         let actor = core.map(|core| SupervisorActor { core });
         Making::Done(actor.map_err(ServiceError::new))

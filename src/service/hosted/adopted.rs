@@ -47,6 +47,14 @@ pub(in crate::service) struct Adopted<A: Actor<Context = actix::Context<A>>> {
     generation: u64,
     epoch: u32,
     asked: AskedToStop,
+    /// The context of an actor that is still to be made.
+    prepared: Option<Prepared<A>>,
+}
+
+/// A context without its actor.
+struct Prepared<A: Actor<Context = actix::Context<A>>> {
+    ctx: actix::Context<A>,
+    own: Addr<A>,
 }
 
 /// The mailbox, between the host that keeps it and the future inside the context that reads it.
@@ -90,6 +98,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
             generation: 0,
             epoch,
             asked: AskedToStop::No,
+            prepared: None,
         }
     }
 
@@ -111,12 +120,26 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
         self.queue.gate.set(Gate::Closed);
     }
 
+    fn context(&mut self) -> &mut actix::Context<A> {
+        let prepared = self.take_prepared();
+        &mut self.prepared.insert(prepared).ctx
+    }
+
+    fn take_factory_exit(&mut self) -> Option<Exit> {
+        let prepared = self.prepared.as_ref()?;
+        let stopped = prepared.ctx.state() != ActorState::Running;
+        stopped.then(|| self.factory_stopped())
+    }
+
+    fn discard(&mut self, first: &mut Option<ExitReason>) {
+        // All at once, as in `tear_down`.
+        if let Some(prepared) = self.prepared.take() {
+            drop_guarded(first, prepared);
+        }
+    }
+
     fn incarnate(&mut self, actor: A) -> Adoptee<A> {
-        let mut ctx = actix::Context::new();
-        // Before the parts are replaced: from then on the context gives out addresses of the service's mailbox.
-        let own = ctx.address();
-        *ctx.parts() = self.queue.contents.borrow().context_parts();
-        ctx.spawn(self.delivery());
+        let Prepared { ctx, own } = self.take_prepared();
         Adoptee {
             future: ctx.into_future(actor),
             _own: own,
@@ -199,6 +222,19 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
 }
 
 impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
+    /// The context for the next actor, made unless it is there.
+    fn take_prepared(&mut self) -> Prepared<A> {
+        if let Some(prepared) = self.prepared.take() {
+            return prepared;
+        }
+        let mut ctx = actix::Context::new();
+        // Before the parts are replaced: from then on the context gives out addresses of the service's mailbox.
+        let own = ctx.address();
+        *ctx.parts() = self.queue.contents.borrow().context_parts();
+        ctx.spawn(self.delivery());
+        Prepared { ctx, own }
+    }
+
     fn delivery(&self) -> Delivery<A> {
         self.queue.has_delivery.set(true);
         Delivery {

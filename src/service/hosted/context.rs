@@ -93,8 +93,7 @@ pub struct ServiceContext<A: Actor<Context = Self>> {
     ending: Option<Box<Exit>>,
     pub(super) state: ActorState,
     pub(super) asked: AskedToStop,
-    /// Whether the supervisor was told that the incarnation is ready.
-    told_ready: bool,
+    ready: SaidReady,
     /// Whether somebody waits for the answer to the message that is being handled.
     answer_is_awaited: bool,
     /// Of which epoch the cell is.
@@ -105,12 +104,20 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     /// Tells the supervisor that the service is ready.
     ///
     /// For a service with [`Readiness::Explicit`](crate::Readiness). The first call in an incarnation counts; a call after
-    /// the incarnation was stopped or has failed does nothing.
+    /// the incarnation was stopped or has failed does nothing. A call in the [factory](crate::ServiceSpec::create) counts once
+    /// [`started`](Actor::started) has returned.
     pub fn ready(&mut self) {
         // One that has failed is no longer going to be ready: services that require it would be started in vain.
-        if !self.told_ready && self.state != ActorState::Stopped && self.ending.is_none() {
-            self.told_ready = true;
-            self.notify_supervisor(NoticeKind::Ready);
+        if self.state == ActorState::Stopped || self.ending.is_some() {
+            return;
+        }
+        match self.ready {
+            SaidReady::NotYet => {
+                self.ready = SaidReady::Told;
+                self.notify_supervisor(NoticeKind::Ready);
+            }
+            SaidReady::NotStarted => self.ready = SaidReady::BeforeStart,
+            SaidReady::BeforeStart | SaidReady::Told => {}
         }
     }
 
@@ -211,6 +218,11 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
             .is_some_and(|arrived| !arrived.cancelled.is_empty())
     }
 
+    /// The actor is there, and `started` is about to be called. Returns whether its factory has said that it is ready.
+    pub(super) fn leave_factory(&mut self) -> SaidReady {
+        std::mem::replace(&mut self.ready, SaidReady::NotYet)
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.state != ActorState::Running
     }
@@ -261,7 +273,7 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
             ending: None,
             state: ActorState::Running,
             asked: AskedToStop::No,
-            told_ready: false,
+            ready: SaidReady::NotStarted,
             answer_is_awaited: false,
             epoch,
         }
@@ -286,7 +298,24 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
         self.ending = None;
         self.state = ActorState::Running;
         self.asked = AskedToStop::No;
-        self.told_ready = false;
+        self.ready = SaidReady::NotStarted;
+    }
+
+    fn context(&mut self) -> &mut Self {
+        self
+    }
+
+    fn take_factory_exit(&mut self) -> Option<Exit> {
+        match self.ending.take() {
+            Some(exit) => Some(*exit),
+            None => self.is_stopping().then(|| self.factory_stopped()),
+        }
+    }
+
+    fn discard(&mut self, first: &mut Option<ExitReason>) {
+        if let Some(arrived) = self.arrived.take() {
+            arrived.drop_guarded(first);
+        }
     }
 
     fn incarnate(&mut self, actor: A) -> Incarnation<A> {
@@ -439,6 +468,18 @@ impl<A: Actor<Context = Self>> fmt::Debug for ServiceContext<A> {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether an incarnation has said that it is ready.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum SaidReady {
+    /// Its factory has: the supervisor is told when `started` has returned.
+    BeforeStart,
+    /// Its factory may be running, and has not.
+    NotStarted,
+    NotYet,
+    /// The supervisor was told.
+    Told,
 }
 
 /// What user code has spawned, awaited and cancelled.

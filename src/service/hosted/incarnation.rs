@@ -26,7 +26,7 @@ use super::{
         panic::{drop_guarded, run_guarded},
         parent::NoticeKind,
     },
-    context::{ServiceContext, Task},
+    context::{SaidReady, ServiceContext, Task},
 };
 use crate::policy::{ExitReason, Readiness};
 
@@ -57,12 +57,15 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     ) -> Step {
         if !self.started {
             self.started = true;
+            let said = ctx.leave_factory();
             self.actor.started(ctx);
             match readiness {
                 // A start that has failed.
                 _ if ctx.has_said_how_it_ends() => {}
-                Readiness::OnStart => ctx.ready(),
-                Readiness::Explicit => ctx.notify_supervisor(NoticeKind::Started),
+                Readiness::Explicit if said == SaidReady::NotStarted => {
+                    ctx.notify_supervisor(NoticeKind::Started);
+                }
+                Readiness::OnStart | Readiness::Explicit => ctx.ready(),
             }
             self.merge(ctx);
         }
