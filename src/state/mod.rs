@@ -384,7 +384,7 @@ impl SupervisorState {
 
     /// Forgets all services, the last one first: the supervisor itself is forgotten, and nobody will ask for them again.
     ///
-    /// What still runs is left out: only a supervisor whose thread hangs has such services then, and they go on.
+    /// What still runs is left out, and is to be dropped before.
     pub(crate) fn forget_all(&mut self, now: Instant) {
         self.set_input(Input::Remove, None);
         let all: Vec<u32> = self.services.in_order().rev().collect();

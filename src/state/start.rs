@@ -12,7 +12,7 @@ use super::{
     next::Next,
     obstacle::Obstacle,
     output::Effect,
-    rules::ServiceRules,
+    rules::{OnBlocked, ServiceRules},
     service::{Origin, Phase, Registered, Service, StartReport, Wanted},
     waiters::Milestone,
 };
@@ -202,6 +202,10 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
         service.forget_failures();
     }
     if service.phase() == Phase::Lost {
+        if service.on_blocked == OnBlocked::AwaitThreadAndStop {
+            // It was to be down in the life before.
+            service.on_blocked = OnBlocked::AwaitThread;
+        }
         return Reopened::Kept;
     }
     // A removal that was under way is complete with the end of the incarnation.

@@ -456,6 +456,10 @@ impl Drop for Core {
         // the end of its root is told instead.
         if self.cells.tree().is_some_and(|tree| !tree.is_closing()) {
             self.listen();
+            if !self.state.is_idle() && !self.state.has_ended() {
+                // Its thread was blocked, and it was written off: what it had goes with it.
+                self.state.drop_all(now());
+            }
             self.state.forget_all(now());
             self.carry_out(None);
         }

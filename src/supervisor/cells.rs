@@ -288,7 +288,13 @@ impl Cells {
         let Some(elsewhere) = self.elsewhere.get_mut(&slot) else {
             return;
         };
-        match elsewhere.abandon(&entry.link, &place.tree) {
+        let abandoned = elsewhere.abandon(&entry.link, &place.tree);
+        let lost = !matches!(abandoned, Abandoned::Nothing);
+        if lost && entry.link.core().kind() == ServiceKind::Supervisor {
+            // Those below would run on until its thread is back, with nobody to look after them.
+            place.tree.links.release_below(entry.link.core().path());
+        }
+        match abandoned {
             Abandoned::Nothing => {}
             Abandoned::Restartable(seed) => entry.seed = Some(seed),
             Abandoned::Parked(seed) => seed.launch_here(),

@@ -116,6 +116,21 @@ impl Links {
         found
     }
 
+    /// Releases all services below a supervisor that is lost with its blocked thread.
+    ///
+    /// That supervisor gives commands as well, if its thread is back at this moment; then it finds itself written off, and releases them, too.
+    pub(crate) fn release_below(&self, supervisor: &str) {
+        let table = self.lock();
+        let below = table
+            .iter()
+            .filter(|link| is_below(link.core().path(), supervisor));
+        let below: Vec<_> = below.cloned().collect();
+        drop(table);
+        for link in below {
+            link.core().release();
+        }
+    }
+
     fn hash(&self, token: ServiceToken) -> u64 {
         self.hasher.hash_one(token.serial())
     }
@@ -248,6 +263,20 @@ mod tests {
         drop(written_off);
         let report = links.unstopped(&*root, &busy, &abandoned);
         assert_eq!(paths(&report), ["root/other", "root/stuck"]);
+    }
+
+    #[test]
+    fn only_what_is_below_is_released() {
+        let links = Links::default();
+        let [sub, inner, namesake] = ["root/sub", "root/sub/low/inner", "root/subway"]
+            .map(|path| link(path, ServiceState::Ready));
+        links.add([&sub, &inner, &namesake]);
+        links.release_below("root/sub");
+        let released = |link: &Arc<dyn AnyLink>| link.core().is_released();
+        assert_eq!(
+            [&sub, &inner, &namesake].map(released),
+            [false, true, false]
+        );
     }
 
     #[test]

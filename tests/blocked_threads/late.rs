@@ -310,3 +310,44 @@ async fn who_blocks_the_thread_of_a_supervisor_is_named_with_that() {
         assert!(tokens.collect::<Vec<_>>().contains(&deep.token()));
     }
 }
+
+#[actix::test]
+async fn services_below_a_supervisor_that_is_lost_do_not_run_on_until_its_thread_is_back() {
+    let root = root().await;
+    let mut low = SupervisorActor::with_defaults("low");
+    let deep = low.add(blocker("deep", &Placement::Pool)).unwrap();
+    let mut sub = SupervisorActor::with_defaults("sub");
+    let inside = sub.add(blocker("inside", &Placement::Inherit)).unwrap();
+    let outside = sub.add(blocker("outside", &Placement::Dedicated)).unwrap();
+    sub.add(ServiceSpec::supervisor(low)).unwrap();
+    let sub = ServiceSpec::supervisor(sub)
+        .placement(Placement::Dedicated)
+        .shutdown(Shutdown::Timeout(LIMIT));
+    let sub = root.add_and_wait(sub).await.unwrap();
+    let hold = block(&inside);
+    let queued = outside.send(Which);
+    soon(queued).await.unwrap();
+    let mut events = root.events();
+    soon(root.remove(sub.token())).await.unwrap();
+    until(|| !outside.connected() && !deep.connected()).await;
+    assert_eq!(soon(outside.send(Which)).await, Err(MailboxError::Closed));
+    assert!(inside.connected(), "its thread is still blocked");
+
+    drop(hold);
+    until(|| !inside.connected()).await;
+    let mut removed = Vec::new();
+    soon(async {
+        while removed.len() < 5 {
+            let event = events.next().await.unwrap();
+            if matches!(event.kind(), EventKind::ServiceRemoved { .. }) {
+                removed.push(event.path().to_owned());
+            }
+        }
+    })
+    .await;
+    removed.sort_unstable();
+    let below = ["inside", "low", "low/deep", "outside"].map(|name| format!("root/sub/{name}"));
+    assert_eq!(removed[0], "root/sub");
+    assert_eq!(removed[1..], below);
+    assert!(soon(root.shutdown()).await.unwrap().is_clean());
+}

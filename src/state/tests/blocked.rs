@@ -390,3 +390,29 @@ fn one_that_waits_for_the_end_of_its_life_before_can_be_stopped_removed_and_drop
     bench.exit("a", ExitReason::Shutdown);
     assert!(bench.ended.is_some());
 }
+
+/// It was to stop with its supervisor, and not for good.
+#[test]
+fn service_that_was_abandoned_when_its_supervisor_stopped_runs_in_the_next_life() {
+    for back_early in [true, false] {
+        let mut bench = Bench::running(unlimited(), vec![named("first"), shared("stuck")]);
+        bench.shutdown();
+        bench.pass(seconds(7));
+        bench.exit("first", ExitReason::Shutdown);
+        assert!(bench.ended.take().is_some());
+        bench.state.reopen(bench.now);
+        bench.run();
+        bench.actions();
+        if back_early {
+            bench.thread_back("stuck");
+        }
+        bench.state.start(bench.now);
+        bench.run();
+        bench.ready("first");
+        if !back_early {
+            assert_eq!(bench.state_of("stuck"), ServiceState::Failed);
+            bench.thread_back("stuck");
+        }
+        assert_eq!(bench.actions(), ["start first 1", "start stuck 1"]);
+    }
+}
