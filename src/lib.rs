@@ -87,7 +87,8 @@
 //! | any other reason | restarted | restarted | not |
 //!
 //! A service that is not restarted is kept as [`Stopped`](ServiceState::Stopped) if its supervisor was started with it, and forgotten if it was added
-//! later. A service may decide for itself, with a [`Verdict`]. A [`Backoff`] delays its restarts; nobody waits for it
+//! later. A service may decide for itself, with a [`Verdict`], and for one that cannot, [`decide`](ServiceSpec::decide) does it by the
+//! error. A [`Backoff`] delays its restarts; nobody waits for it
 //! but those that require it.
 //!
 //! # Limits
@@ -170,8 +171,9 @@ pub use crate::{
     event::{Blocked, Event, EventKind, Restarting},
     observe::Events,
     policy::{
-        AutoShutdown, Backoff, ExitReason, IntoServiceError, KillCause, Readiness, RestartLimit,
-        RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict, WhileDown,
+        AutoShutdown, Backoff, Directive, ExitReason, Failure, IntoServiceError, KillCause,
+        Readiness, RestartLimit, RestartType, ServiceError, Shutdown, SpecError, Strategy, Verdict,
+        WhileDown,
     },
     registry::{LookupError, RegistryActor, ServiceSummary},
     service::{

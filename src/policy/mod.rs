@@ -11,6 +11,7 @@
 mod backoff;
 mod error;
 mod exit;
+mod failure;
 mod into_error;
 mod limit;
 mod name;
@@ -30,6 +31,7 @@ pub use self::{
     backoff::Backoff,
     error::SpecError,
     exit::{ExitReason, KillCause, ServiceError},
+    failure::{Directive, Failure},
     into_error::IntoServiceError,
     limit::RestartLimit,
     readiness::Readiness,

@@ -7,6 +7,8 @@ use crate::user_value::quietly;
 
 /// What a service decides about itself when it ends, in place of its restart type.
 ///
+/// A [`Directive`](crate::Directive) is what its supervisor's side decides about a failure of it.
+///
 /// A verdict is an error: return it, or any error that has it among its sources.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]

@@ -13,13 +13,15 @@ use super::{
     host::Host,
     hosted::{Adopted, ServiceContext},
     link::ServiceKind,
+    panic::guard,
     seed::{Seed, grow},
 };
 use crate::{
     policy::{
-        Backoff, IntoServiceError, Readiness, RestartLimit, RestartType, Shutdown, WhileDown,
+        Backoff, Directive, Failure, IntoServiceError, Readiness, RestartLimit, RestartType,
+        Shutdown, WhileDown,
     },
-    state::{Announces, ServiceRules, Significance},
+    state::{Announces, Decide, ServiceRules, Significance},
     user_value::UserValue,
 };
 
@@ -237,6 +239,56 @@ impl<A: Actor> ServiceSpec<A> {
     /// supervisor counts it only when it [escalates](RestartLimit::escalate). It waits for a pause of its supervisor all the same.
     pub fn limit(mut self, limit: RestartLimit) -> Self {
         self.rules.rare().limit = Some(limit);
+        self
+    }
+
+    /// Has a function decide what is to follow a failure, on the supervisor's side. By default [`restart`](Self::restart) says that.
+    ///
+    /// For services that cannot speak for themselves with a [`Verdict`](crate::Verdict): existing actors, processes, and whatever panics. The
+    /// function is asked once for each failure, be it an error, a panic, a kill or a failed start: after
+    /// [`fatal`](crate::SupervisorSpec::fatal) and a verdict of the service's own, and in place of its restart type. Limits come after
+    /// it. It is not asked about a service that is being stopped, about the first start that
+    /// [`add_and_wait`](crate::SupervisorRef::add_and_wait) waits for, whose caller gets the error, nor in a [scope](crate::scope::Scope). A
+    /// service that is lost with its arbiter can only be [`Escalate`](Directive::Escalate)d or [`Fatal`](Directive::Fatal).
+    ///
+    /// It runs on the supervisor's turn and should be quick; if it panics it has said [`Restart`](Directive::Restart). The last call counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{io, time::Duration};
+    ///
+    /// use actix::prelude::*;
+    /// use resurgam::{Directive, ExitReason, Failure, ServiceSpec};
+    ///
+    /// struct Plain;
+    ///
+    /// impl Actor for Plain {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// let spec = ServiceSpec::actor("plain", || Plain).decide(|failure: &Failure| {
+    ///     if let Some(error) = failure.find::<io::Error>() {
+    ///         return match error.kind() {
+    ///             io::ErrorKind::PermissionDenied => Directive::Stop,
+    ///             _ => Directive::RestartAfter(Duration::from_secs(1)),
+    ///         };
+    ///     }
+    ///     match failure.reason() {
+    ///         ExitReason::Panicked { message, .. } if message.contains("corrupt") => Directive::Fatal,
+    ///         _ => Directive::Restart,
+    ///     }
+    /// });
+    /// ```
+    pub fn decide(
+        mut self,
+        decide: impl Fn(&Failure) -> Directive + Send + Sync + 'static,
+    ) -> Self {
+        // Guarded where it is called, and where it is dropped: a supervisor is not to end because of either.
+        let decide = UserValue::new(decide);
+        self.rules.rare().decide = Some(Decide(Arc::new(move |failure| {
+            guard(|| (*decide)(failure)).unwrap_or_default()
+        })));
         self
     }
 

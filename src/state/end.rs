@@ -8,7 +8,7 @@ use std::{
 use super::{bounds::StopBy, report::ShutdownReport, service::Wanted};
 use crate::{
     event::EventKind,
-    policy::{ExitReason, KillCause, ServiceError, Verdict},
+    policy::{Directive, ExitReason, KillCause, ServiceError, Verdict},
     token::ServiceToken,
 };
 
@@ -104,6 +104,8 @@ pub(super) struct End {
     /// For how long it was ready, or `None` if it never was, or was asked to stop.
     pub(super) ready_for: Option<Duration>,
     pub(super) asked: Asked,
+    /// What is decided about it on the supervisor's side, if that was asked.
+    pub(super) directive: Option<Directive>,
 }
 
 /// Whether an incarnation ended before it was asked to stop.

@@ -17,27 +17,25 @@ pub(super) fn fatal_error(state: &SupervisorState, reason: &ExitReason) -> Optio
         return bound_error(state, reason);
     }
     let fatal = state.rules.fatal.as_ref()?;
-    // A panic or a kill is asked about as well, as the error that an exit reason is.
-    let error = match reason {
+    let error = failure(reason)?;
+    fatal(&error).then_some(error)
+}
+
+/// The error of an exit, if that is a failure. A panic or a kill is one as well, as the error that an exit reason is.
+pub(super) fn failure(reason: &ExitReason) -> Option<ServiceError> {
+    match reason {
         // One that was dropped on request has done what was asked for.
         ExitReason::Normal | ExitReason::Shutdown | ExitReason::Killed(KillCause::Requested) => {
-            return None;
+            None
         }
-        ExitReason::Failed(error) => error.clone(),
-        other => ServiceError::new(other.clone()),
-    };
-    fatal(&error).then_some(error)
+        ExitReason::Failed(error) => Some(error.clone()),
+        other => Some(ServiceError::new(other.clone())),
+    }
 }
 
 /// The error of an exit, if it ends the scope.
 pub(super) fn bound_error(state: &SupervisorState, reason: &ExitReason) -> Option<ServiceError> {
-    let error = match reason {
-        ExitReason::Normal | ExitReason::Shutdown | ExitReason::Killed(KillCause::Requested) => {
-            return None;
-        }
-        ExitReason::Failed(error) => error.clone(),
-        other => ServiceError::new(other.clone()),
-    };
+    let error = failure(reason)?;
     let neutral = error.downcast_ref::<Verdict>().is_some()
         || find_source::<ScopeEnding>(error.as_error(), |ending| is_of(state, ending));
     (!neutral).then_some(error)

@@ -4,7 +4,7 @@
 //! 2. What is to be stopped is not restarted: the stopping goes on.
 //! 3. A fatal error ends the supervisor.
 //! 4. The service's own verdict.
-//! 5. The restart type.
+//! 5. What is decided about a failure on the supervisor's side, or else the restart type.
 //! 6. The service's own limit.
 //! 7. The supervisor's limit.
 //! 8. The strategy, and
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     event::{EventKind, Restarting},
-    policy::{ExitReason, KillCause, ServiceError, Verdict},
+    policy::{Directive, ExitReason, Failure, KillCause, ServiceError, Verdict},
     token::ServiceToken,
 };
 
@@ -64,8 +64,10 @@ enum Judgement {
     GiveUp,
     /// It waits, because of its own limit.
     Rest(Duration),
-    /// The supervisor gives up.
+    /// The supervisor gives up, because of this failure alone.
     Escalate,
+    /// The supervisor gives up, because it is one too many.
+    Exceed,
     /// All restarts wait from now on.
     Pause(Duration),
     /// It waits, because all restarts do.
@@ -110,9 +112,13 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
     if let Some(error) = fatal::fatal_error(state, &end.exit.reason).filter(|_| !first) {
         return conclude(state, slot, Judgement::Fatal(error), end, now);
     }
-    // A service of the start that declines is judged at once, like any that ends later: nobody waits for it to become ready.
-    // So is one that the start does not need: it was added later, or was down in the life before.
-    if !state.is_needed(slot) || (in_line && end.declines()) {
+    let mut end = end;
+    end.directive = directive(state, slot, &end);
+    let fatal = end.directive == Some(Directive::Fatal);
+    let spared = end.declines() || end.directive == Some(Directive::Stop);
+    // A service of the start that declines, or is to be left out, is judged at once, like any that ends later: nobody waits for it to
+    // become ready. So is one that the start does not need: it was added later, or was down in the life before.
+    if !state.is_needed(slot) || fatal || (in_line && spared) {
         return Next::Judge { slot, end };
     }
     if in_line {
@@ -136,6 +142,34 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
         state.deferred.reverse();
     }
     Next::Settle
+}
+
+/// Asks what is to follow a failure, if anybody can be asked and the service has not decided itself.
+fn directive(state: &SupervisorState, slot: u32, end: &End) -> Option<Directive> {
+    let service = &state.services[slot];
+    service.decide()?;
+    // Who awaits a first start gets its error, and nothing follows.
+    if end.ready_for.is_none() && state.waiters.has(service.serial, Want::FirstReady) {
+        return None;
+    }
+    match end.exit.verdict() {
+        None => ask(state, slot, &end.exit.reason),
+        Some(Verdict::Missing) if service.required().is_empty() => {
+            ask(state, slot, &end.exit.reason)
+        }
+        Some(_) => None,
+    }
+}
+
+fn ask(state: &SupervisorState, slot: u32, reason: &ExitReason) -> Option<Directive> {
+    let service = &state.services[slot];
+    let decide = service.decide()?;
+    // A scope ends with the first failure of a member.
+    if fatal::is_bound(state) || fatal::failure(reason).is_none() {
+        return None;
+    }
+    let failure = Failure::new(Arc::clone(&service.path), reason.clone());
+    Some(decide.0(&failure))
 }
 
 /// Judges an end that nobody asked for, reports it, and says what follows.
@@ -209,7 +243,17 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         Some(Verdict::Missing) | None => {}
     }
     // Rule 5.
-    if !service.restart.restarts_after(&end.exit.reason) {
+    let restarts = match end.directive {
+        None => service.restart.restarts_after(&end.exit.reason),
+        Some(Directive::Restart | Directive::RestartAfter(_)) => true,
+        Some(Directive::Stop) => false,
+        Some(Directive::Escalate) => return Judgement::Escalate,
+        Some(Directive::Fatal) => {
+            let error = ServiceError::new(end.exit.reason.clone());
+            return Judgement::Fatal(fatal::failure(&end.exit.reason).unwrap_or(error));
+        }
+    };
+    if !restarts {
         return Judgement::Finish;
     }
     // A restart by hand that fails leaves a stopped service stopped, as `restart_child` does in OTP.
@@ -218,10 +262,14 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
     }
     // Rule 9, computed first: a failure that leads into a pause lengthens the backoff all the same.
     let delay = limits::backoff_delay(state, slot, end.ready_for);
+    let delay = match end.directive {
+        Some(Directive::RestartAfter(after)) => after,
+        _ => delay,
+    };
     // Rules 6 and 7.
     match limits::count(state, slot, now) {
         Some(Exceeded::GiveUp) => Judgement::GiveUp,
-        Some(Exceeded::Escalate) => Judgement::Escalate,
+        Some(Exceeded::Escalate) => Judgement::Exceed,
         Some(Exceeded::Rest(lasting)) => Judgement::Rest(lasting.max(delay)),
         Some(Exceeded::Pause(lasting)) => Judgement::Pause(lasting),
         None if state.pause.is_some() => Judgement::Queue,
@@ -300,16 +348,30 @@ fn apply(
         }
         Judgement::Escalate => {
             state.set_phase(slot, Phase::Stopped);
+            return escalate(state, slot, reason, report);
+        }
+        Judgement::Exceed => {
+            state.set_phase(slot, Phase::Stopped);
             let count = limits::counted(state, slot, now);
             state.report_self(EventKind::LimitExceeded { count }, now);
-            let path = Arc::clone(&state.services[slot].path);
-            let reason = ExitReason::escalated(path, reason);
-            let path = Arc::clone(&state.path);
-            let cause = Cause::Escalated { path, reason };
-            return Next::End(Box::new(Ended { cause, report }));
+            return escalate(state, slot, reason, report);
         }
     }
     Next::Settle
+}
+
+/// The supervisor gives up because of this service.
+fn escalate(
+    state: &SupervisorState,
+    slot: u32,
+    reason: ExitReason,
+    report: ShutdownReport,
+) -> Next {
+    let path = Arc::clone(&state.services[slot].path);
+    let reason = ExitReason::escalated(path, reason);
+    let path = Arc::clone(&state.path);
+    let cause = Cause::Escalated { path, reason };
+    Next::End(Box::new(Ended { cause, report }))
 }
 
 /// What follows, with what went wrong below the service that has ended, if the supervisor ends with it.
@@ -338,6 +400,8 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, what: Lost, now: Inst
     }
     let (live, wanted) = (service.phase().is_live(), service.wanted);
     let over = service.phase().is_over();
+    // Or would by itself.
+    let runs = live || service.phase().waits();
     let starting = matches!(
         service.phase(),
         Phase::Starting { .. } | Phase::Overdue { .. }
@@ -360,14 +424,29 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, what: Lost, now: Inst
         over,
     };
     // In a scope, one that was down was no longer one of those that live and end together.
-    let error = fatal::fatal_error(state, &reason).filter(|_| live || !fatal::is_bound(state));
-    let Some(error) = error else {
-        return tell_loss(state, slot, loss, now);
+    let fatal = fatal::fatal_error(state, &reason).filter(|_| live || !fatal::is_bound(state));
+    // One that waits for its thread is judged when that is back. Of any other there is nothing to decide but whether the supervisor ends.
+    let is_judged = runs && wanted == Wanted::Nothing;
+    let is_judged = is_judged && state.services[slot].on_blocked == OnBlocked::Fail;
+    let directive = match fatal {
+        None if is_judged => ask(state, slot, &reason),
+        _ => None,
     };
-    let path = Arc::clone(&state.services[slot].path);
+    let fatal = match directive {
+        Some(Directive::Fatal) => fatal::failure(&reason),
+        _ => fatal,
+    };
+    let report = ShutdownReport::default();
+    let ends = match (fatal, directive) {
+        (Some(error), _) => {
+            let path = Arc::clone(&state.services[slot].path);
+            fatal::end_fatally(state, path, error, report)
+        }
+        (None, Some(Directive::Escalate)) => escalate(state, slot, reason, report),
+        (None, _) => return tell_loss(state, slot, loss, now),
+    };
     // First, since to whoever waits for a start the reason is the end of the supervisor, and not the loss.
-    let fatal = fatal::end_fatally(state, path, error, ShutdownReport::default());
-    Next::Then(Box::new((fatal, Next::TellLoss { slot, loss })))
+    Next::Then(Box::new((ends, Next::TellLoss { slot, loss })))
 }
 
 /// Tells those who wait for a service that it is lost. Whoever wanted it removed, or awaits its first start, is told that it is forgotten.
@@ -432,11 +511,13 @@ pub(super) fn thread_back(state: &mut SupervisorState, slot: u32, now: Instant) 
     }
     state.set_phase(slot, Phase::Undecided);
     let exit = Exit::from(state.services[slot].last_exit());
-    let end = End {
+    let mut end = End {
         exit,
         ready_for: None,
         asked: Asked::NotYet,
+        directive: None,
     };
+    end.directive = directive(state, slot, &end);
     if state.status != Status::Running {
         // Its supervisor starts, and judges what has ended meanwhile when it has.
         state.mirror(slot, Phase::Undecided.into());
@@ -490,6 +571,7 @@ fn restarting(state: &SupervisorState, slot: u32, judgement: &Judgement) -> Rest
         | Judgement::Finish
         | Judgement::Uninstall
         | Judgement::GiveUp
-        | Judgement::Escalate => Restarting::No,
+        | Judgement::Escalate
+        | Judgement::Exceed => Restarting::No,
     }
 }

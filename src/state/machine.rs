@@ -242,6 +242,7 @@ impl SupervisorState {
             exit,
             ready_for: ready_since.map(|since| now.saturating_duration_since(since)),
             asked,
+            directive: None,
         };
         self.clear_incarnation(slot);
         self.services[slot].remember_exit(&end.exit.reason);

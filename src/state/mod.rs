@@ -99,8 +99,8 @@ pub(crate) use self::{
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
     rules::{
-        Announces, Binding, DefaultRules, OnBlocked, ServiceKind, ServiceRules, Significance,
-        SupervisorRules,
+        Announces, Binding, Decide, DefaultRules, OnBlocked, ServiceKind, ServiceRules,
+        Significance, SupervisorRules,
     },
 };
 use self::{

@@ -3,14 +3,24 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::policy::{
-    AutoShutdown, Backoff, LimitOf, Readiness, RestartLimit, RestartType, ServiceError, Shutdown,
-    SpecError, Strategy, WhileDown, check_name,
+    AutoShutdown, Backoff, Directive, Failure, LimitOf, Readiness, RestartLimit, RestartType,
+    ServiceError, Shutdown, SpecError, Strategy, WhileDown, check_name,
 };
 
 /// Says whether an error ends the whole tree.
 pub(crate) type Fatal = Arc<dyn Fn(&ServiceError) -> bool + Send + Sync>;
 /// Says whether a new fatal error takes the place of the one that is kept.
 pub(crate) type MoreImportant = Arc<dyn Fn(&ServiceError, &ServiceError) -> bool + Send + Sync>;
+
+/// Says what is to follow a failure of a service.
+#[derive(Clone)]
+pub(crate) struct Decide(pub(crate) Arc<dyn Fn(&Failure) -> Directive + Send + Sync>);
+
+impl fmt::Debug for Decide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decide").finish_non_exhaustive()
+    }
+}
 
 /// The rules that a supervisor follows.
 #[derive(Clone)]
@@ -125,6 +135,8 @@ pub(crate) struct RareRules {
     pub(crate) backoff: Option<Backoff>,
     /// A limit of its own.
     pub(crate) limit: Option<RestartLimit>,
+    /// What is asked about its failures.
+    pub(crate) decide: Option<Decide>,
     /// The names that must be ready before it is started.
     pub(crate) requires: Vec<Arc<str>>,
     /// The names that it is restarted with; each is required as well.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    rules::{OnBlocked, RareRules, ServiceKind, ServiceRules, Significance, name_of},
+    rules::{Decide, OnBlocked, RareRules, ServiceKind, ServiceRules, Significance, name_of},
     transitions::{self, Input, Kind},
 };
 use crate::policy::{
@@ -383,6 +383,7 @@ pub(super) struct Extras {
     /// Failures in a row, for the backoff.
     pub(super) failures: u32,
     pub(super) limit: Option<OwnLimit>,
+    pub(super) decide: Option<Decide>,
     /// What it waits for when its supervisor is started again, if it has waited for the end of a delay or a pause of its own.
     pub(super) resumes: Option<Phase>,
     pub(super) requires: Box<[Arc<str>]>,
@@ -543,6 +544,11 @@ impl Service {
         self.extras.as_mut()?.limit.as_mut()
     }
 
+    /// What is asked about its failures.
+    pub(super) fn decide(&self) -> Option<&Decide> {
+        self.extras.as_ref()?.decide.as_ref()
+    }
+
     /// How long it may take to become ready; as long as it likes if it does not say.
     pub(super) fn start_timeout(&self) -> Option<Duration> {
         self.extras.as_ref()?.start_timeout
@@ -618,6 +624,7 @@ impl Extras {
                 limit,
                 counter: LimitCounter::default(),
             }),
+            decide: rules.decide,
             resumes: None,
             requires: requires.into_boxed_slice(),
             binds_to: rules.binds_to.into_boxed_slice(),

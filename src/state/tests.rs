@@ -3,6 +3,7 @@
 mod again;
 mod blocked;
 mod bounds;
+mod decide;
 mod dependencies;
 mod failures;
 mod for_good;
@@ -35,7 +36,7 @@ use super::{
 use crate::{
     event::{Blocked, Event, EventKind, Restarting},
     policy::{
-        AutoShutdown, Backoff, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
+        AutoShutdown, Backoff, Directive, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
         RestartType, ServiceError, Shutdown, Strategy, Verdict,
     },
     token::SupervisorId,

@@ -143,7 +143,8 @@ impl SupervisorSpec {
 
     /// Ranks fatal errors: reports whether the first argument outweighs the second, which is kept so far.
     ///
-    /// By default the first fatal error is the one that [`join`](crate::SupervisorRef::join) returns. Refused without [`fatal`](Self::fatal).
+    /// By default the first fatal error is the one that [`join`](crate::SupervisorRef::join) returns. Refused without [`fatal`](Self::fatal), which may be `|_| false`
+    /// where only [`Directive::Fatal`](crate::Directive::Fatal) says which failures are.
     pub fn more_important(
         mut self,
         outweighs: impl Fn(&ServiceError, &ServiceError) -> bool + Send + Sync + 'static,

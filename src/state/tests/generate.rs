@@ -113,6 +113,16 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
     if random.chance(4) {
         rules.significance = Significance::Significant;
     }
+    if random.chance(12) {
+        let directive = random.pick(&[
+            Directive::Restart,
+            Directive::RestartAfter(millis(600)),
+            Directive::Stop,
+            Directive::Escalate,
+            Directive::Fatal,
+        ]);
+        rules.rare().decide = Some(Decide(Arc::new(move |_| directive)));
+    }
     rules
 }
 
