@@ -168,7 +168,8 @@ async fn factory_that_blocks_its_arbiter_holds_up_neither_repairs_nor_answers() 
         if let Some(inside) = inside.take() {
             let _test_gone = inside.send(std::thread::current().id());
         }
-        let _released = released.recv();
+        // Not for ever, so that the test fails and does not hang if this is its own thread.
+        let _released = released.recv_timeout(secs(20));
         Err::<Probe, _>("made to block")
     });
     let blocking = blocking.placement(Placement::Dedicated);
