@@ -349,5 +349,6 @@ async fn services_below_a_supervisor_that_is_lost_do_not_run_on_until_its_thread
     let below = ["inside", "low", "low/deep", "outside"].map(|name| format!("root/sub/{name}"));
     assert_eq!(removed[0], "root/sub");
     assert_eq!(removed[1..], below);
+    until(|| root.tree_abandoned_threads() == 0).await;
     assert!(soon(root.shutdown()).await.unwrap().is_clean());
 }

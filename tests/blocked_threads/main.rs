@@ -118,6 +118,7 @@ async fn group_and_what_is_bound_do_not_wait_for_one_that_was_abandoned() {
         drop(hold);
         soon(async { while root.counts().await.unwrap().ready < 3 {} }).await;
         assert_eq!(soon(stuck.send(Which)).await.unwrap().0, 1);
+        until(|| root.tree_abandoned_threads() == 0).await;
         assert!(soon(root.shutdown()).await.unwrap().is_clean());
     }
 }
@@ -261,6 +262,7 @@ async fn supervisor_whose_thread_hangs_is_lost_with_its_services() {
     drop(hold);
     // What it kept goes with it.
     until(|| !inside.connected()).await;
+    until(|| root.tree_abandoned_threads() == 0).await;
     assert!(soon(root.shutdown()).await.unwrap().is_clean());
 }
 

@@ -110,6 +110,13 @@ async fn abandoned() -> Abandoned {
     }
 }
 
+/// Waits for the thread of the old run: as long as that is blocked, a report names who is there.
+async fn until_back(root: &SupervisorRef) {
+    while root.tree_abandoned_threads() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Lets the old run end like this when its replacement was ordered, and checks that only its supervisor's order counts.
 async fn check_late_end(then: Then) {
     let Abandoned {
@@ -132,6 +139,7 @@ async fn check_late_end(then: Then) {
             .any(|line| line.contains("Fail") || line.contains("Panicked")),
         "{then:?}: {more:?}"
     );
+    until_back(&root).await;
     let report = root.shutdown().await.unwrap();
     assert!(report.is_clean(), "{then:?}: {report}");
 }
@@ -172,6 +180,7 @@ async fn late_end_of_a_removed_run_harms_nobody() {
     release.send(Then::Panic).unwrap();
     assert_eq!(blocker.send(Which).await, Err(MailboxError::Closed));
     assert_eq!(next.send(Generation).await, Ok(0));
+    until_back(&root).await;
     assert!(root.shutdown().await.unwrap().is_clean());
 }
 
