@@ -245,4 +245,21 @@ mod tests {
         assert_no_thread(reason);
         scarce::allow(None);
     }
+
+    #[actix::test]
+    async fn table_that_any_thread_reads_has_the_services_of_the_tree_and_nothing_of_what_is_gone()
+    {
+        let mut root = SupervisorActor::with_defaults("root");
+        root.add(ServiceSpec::new("first", || Leaf)).unwrap();
+        let root = root.start().await.unwrap();
+        let links = &root.tree().links;
+        assert_eq!(links.len(), 1);
+        let leaf = ServiceSpec::new("leaf", || Leaf).placement(Placement::Dedicated);
+        let leaf = root.add_and_wait(leaf).await.unwrap();
+        assert_eq!(links.len(), 2);
+        root.remove(leaf.token()).await.unwrap();
+        assert_eq!(links.len(), 1);
+        root.shutdown().await.unwrap();
+        assert_eq!(links.len(), 0);
+    }
 }

@@ -131,6 +131,11 @@ impl Links {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn hash(&self, token: ServiceToken) -> u64 {
         self.hasher.hash_one(token.serial())
     }
