@@ -5,13 +5,13 @@
     reason = "services that panic, and helpers of tests"
 )]
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, EventKind, ExitReason, JoinError, LookupError, RemoveError, RestartError,
+    AddError, EventKind, ExitReason, JoinError, LookupError, Readiness, RemoveError, RestartError,
     RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec, ServiceState, Shutdown,
-    StopError, SupervisorActor, SupervisorRef, SupervisorSpec, message,
+    StopError, SupervisorActor, SupervisorRef, SupervisorSpec, TaskContext, message,
 };
 use tokio::time;
 
@@ -365,4 +365,45 @@ async fn second_shutdown_of_a_supervisor_gives_the_report_of_the_first() {
     let states = tree.root.services().await.unwrap();
     assert!(states.iter().all(|one| one.state() == ServiceState::Ready));
     tree.root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn supervisor_makes_names_with_numbers() {
+    time::pause();
+    let mut root = SupervisorActor::with_defaults("root");
+    let first = root
+        .add(ServiceSpec::unnamed("leaf", Leaf::default))
+        .unwrap();
+    let root = root.start().await.unwrap();
+    // A task numbers what it spawns with the same count, since it is the same supervisor that gives the names.
+    let parent = ServiceSpec::task("leaf", |cx: TaskContext| async move {
+        let spawned = cx.spawn(|cx| async move {
+            cx.shutdown().await;
+            Ok::<_, Infallible>(())
+        });
+        let spawned = spawned.await?;
+        assert_eq!(spawned.path(), "root/leaf[2]");
+        cx.ready();
+        cx.shutdown().await;
+        Ok::<_, AddError>(())
+    });
+    root.add_and_wait(parent.readiness(Readiness::Explicit))
+        .await
+        .unwrap();
+    let third = root
+        .add(ServiceSpec::unnamed("leaf", Leaf::default))
+        .await
+        .unwrap();
+    assert_eq!(
+        (first.path(), third.path()),
+        ("root/leaf[1]", "root/leaf[3]")
+    );
+    // Names like any others.
+    root.restart("leaf[3]").await.unwrap();
+    assert_eq!(third.send(Generation).await.unwrap(), 1);
+    assert!(matches!(
+        root.add(ServiceSpec::unnamed("a/b", Leaf::default)).await,
+        Err(AddError::Spec(_))
+    ));
+    root.shutdown().await.unwrap();
 }

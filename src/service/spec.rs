@@ -21,7 +21,7 @@ use crate::{
         Backoff, Directive, Failure, IntoServiceError, Readiness, RestartLimit, RestartType,
         Shutdown, WhileDown,
     },
-    state::{Announces, Decide, ServiceRules, Significance},
+    state::{Announces, Decide, Naming, ServiceRules, Significance},
     user_value::UserValue,
 };
 
@@ -102,6 +102,38 @@ impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
             async move { actor.await.map_err(E::into_service_error) }
         };
         Self::with_factory(name.into(), Box::new(Async(factory)))
+    }
+
+    /// A [`numbered`](Self::numbered) service made by a factory that cannot fail: `session[1]`, `session[2]` and so on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use resurgam::{ServiceContext, ServiceSpec, SupervisorActor};
+    ///
+    /// struct Session;
+    ///
+    /// impl Actor for Session {
+    ///     type Context = ServiceContext<Self>;
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let first = root.add(ServiceSpec::unnamed("session", || Session)).await?;
+    /// root.remove(&first).await?;
+    /// let second = root.add(ServiceSpec::unnamed("session", || Session)).await?;
+    /// assert_eq!(second.path(), "root/session[2]");
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unnamed(
+        prefix: impl Into<Arc<str>>,
+        factory: impl FnMut() -> A + Send + 'static,
+    ) -> Self {
+        Self::new(prefix, factory).numbered()
     }
 
     pub(crate) fn with_factory(name: Arc<str>, factory: Box<dyn Factory<A>>) -> Self {
@@ -195,9 +227,18 @@ impl<A: Actor> ServiceSpec<A> {
         }
     }
 
-    /// The name of the service.
+    /// The name of the service; of a [`numbered`](Self::numbered) one, what its name begins with.
     pub fn name(&self) -> &str {
         &self.rules.name
+    }
+
+    /// Has the supervisor put a number behind the name: `session` is `session[1]`, the next one `session[2]`, and so on.
+    ///
+    /// The supervisor counts for each name. It never uses a number again, not after a restart of its own either, and passes over one whose
+    /// name is taken. Which one it is, [`ServiceRef::path`](crate::ServiceRef::path) says.
+    pub fn numbered(mut self) -> Self {
+        self.rules.naming = Naming::Numbered;
+        self
     }
 
     /// Sets when the service is restarted. [`RestartType::Permanent`] by default.

@@ -99,7 +99,7 @@ pub(crate) use self::{
     mirror::Mirrored,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
     rules::{
-        Announces, Binding, Decide, DefaultRules, OnBlocked, ServiceKind, ServiceRules,
+        Announces, Binding, Decide, DefaultRules, Naming, OnBlocked, ServiceKind, ServiceRules,
         Significance, SupervisorRules,
     },
 };

@@ -97,8 +97,10 @@ impl fmt::Debug for SupervisorRules {
 /// The rules for one service.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceRules {
-    /// The name among its siblings. Its path is put together when it is added.
+    /// The name among its siblings, or what it begins with. Its path is put together when it is added.
     pub(crate) name: Arc<str>,
+    /// Whether that is all of the name.
+    pub(crate) naming: Naming,
     /// When it is started again.
     pub(crate) restart: RestartType,
     /// How it is stopped; its supervisor's `shutdown_timeout` if it does not say.
@@ -152,6 +154,7 @@ impl ServiceRules {
     pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
+            naming: Naming::default(),
             restart: RestartType::default(),
             shutdown: None,
             readiness: Readiness::default(),
@@ -304,6 +307,16 @@ fn validate_settings(
         ));
     }
     Ok(())
+}
+
+/// How a service gets its name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Naming {
+    /// It has been given one.
+    #[default]
+    Given,
+    /// Its supervisor puts a number behind what it has been given.
+    Numbered,
 }
 
 /// Whether the services of a supervisor live and end together, as those of a scope do.

@@ -12,13 +12,13 @@ use super::{
     next::Next,
     obstacle::Obstacle,
     output::Effect,
-    rules::{OnBlocked, ServiceRules},
+    rules::{Naming, OnBlocked, ServiceRules},
     service::{Origin, Phase, Registered, Service, StartReport, Wanted},
     waiters::Milestone,
 };
 use crate::{
     event::EventKind,
-    policy::{ExitReason, RestartType, Strategy},
+    policy::{ExitReason, RestartType, Strategy, check_name},
     token::ServiceToken,
 };
 
@@ -48,6 +48,11 @@ pub(super) fn add(
         rules.restart = RestartType::Temporary;
     }
     rules.validate(state.rules.auto_shutdown)?;
+    if rules.naming == Naming::Numbered {
+        rules.name = state.services.next_name(&rules.name);
+        // The number may have made it too long.
+        check_name(&rules.name)?;
+    }
     if let Some(slot) = state.services.named(&rules.name) {
         return Err(AddError::DuplicateName {
             name: rules.name,

@@ -4,7 +4,7 @@
 //!
 //! 1. A service comes after all that it requires in start order, also if they were added later.
 //! 2. Every operation on one service takes logarithmic time in the number of services, some of them spread over many.
-//! 3. A slot is used again after its service is gone; a serial never is.
+//! 3. A slot is used again after its service is gone; a serial never is, nor is the number in a name.
 
 use std::{
     collections::BTreeSet,
@@ -38,6 +38,8 @@ pub(super) struct Table {
     /// The first free slot.
     free: Option<u32>,
     names: Names,
+    /// The number that was used last, for each beginning of names with a number.
+    numbers: HashMap<Arc<str>, u64>,
     order: StartOrder,
     /// By the name that is required, which need not exist.
     dependents: HashMap<Arc<str>, Dependents>,
@@ -78,6 +80,7 @@ impl Table {
             slots: Vec::new(),
             free: None,
             names: Names::default(),
+            numbers: HashMap::new(),
             order: StartOrder::default(),
             dependents: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -112,6 +115,21 @@ impl Table {
             moved.push((dependent, before));
         }
         Ok(Inserted { slot, moved })
+    }
+
+    /// A name that begins like this and goes on with a number, from 1, that was not used before and is not taken.
+    pub(super) fn next_name(&mut self, prefix: &Arc<str>) -> Arc<str> {
+        let mut number = self.numbers.get(prefix).copied().unwrap_or_default();
+        let name = loop {
+            number += 1;
+            let name = format!("{prefix}[{number}]");
+            // Users may give such names as well.
+            if self.named(&name).is_none() {
+                break Arc::from(name);
+            }
+        };
+        self.numbers.insert(Arc::clone(prefix), number);
+        name
     }
 
     /// Takes a service out.

@@ -10,6 +10,7 @@ mod for_good;
 mod generate;
 mod limits;
 mod liveness;
+mod numbered;
 mod operations;
 mod own_limits;
 mod random;
@@ -30,6 +31,7 @@ use std::{
 
 use super::{
     machine::Status,
+    rules::name_of,
     service::{Phase, Service},
     *,
 };
@@ -243,9 +245,9 @@ impl Bench {
     }
 
     fn add(&mut self, rules: ServiceRules) -> Result<ServiceToken, AddError> {
-        let name = rules.name.to_string();
         let token = self.state.add(rules, self.now)?;
-        self.names.insert(token, name);
+        let path = self.state.service_path(token).unwrap();
+        self.names.insert(token, name_of(path).to_owned());
         self.run();
         Ok(token)
     }

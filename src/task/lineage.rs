@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use actix::Addr;
@@ -20,7 +17,6 @@ use crate::{
 pub(super) struct Lineage {
     // Shared, since contexts may be used from several threads, and factories of spawned services may run on others. While the lock is held
     // nothing outside of this file is called, but that a message is queued.
-    number: AtomicU64,
     spawned: Mutex<Spawned>,
 }
 
@@ -58,12 +54,8 @@ pub(super) enum Owner {
 }
 
 impl Lineage {
-    /// The number of the next nameless service, from 1.
-    pub(super) fn next_number(&self) -> u64 {
-        self.number.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Makes a service end with an incarnation, which may be over by now.
+    /// Makes a service end with an incarnation, which may be over by now. Of one that is still to get its number, the name is what comes
+    /// before that: nobody looks for it.
     pub(super) fn bind(self: &Arc<Self>, name: &Arc<str>, generation: u64) -> Tie {
         let mut spawned = self.spawned();
         let key = (generation, spawned.next);

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     policy::{IntoServiceError, RestartType, Verdict},
     service::{ServiceRef, ServiceSpec, StartContext},
-    state::AddError,
+    state::{AddError, Naming},
     supervisor::message::{Add, Remove},
     user_value::UserValue,
 };
@@ -86,6 +86,7 @@ pub enum Lifetime {
 pub struct Spawn {
     owner: Arc<Shared>,
     name: Arc<str>,
+    naming: Naming,
     lifetime: Lifetime,
     function: Once,
     change: Option<Change>,
@@ -98,7 +99,7 @@ type Once = UserValue<Box<dyn FnOnce(Arc<Shared>) -> TaskActor + Send>>;
 type Change = UserValue<Box<dyn FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>>;
 
 impl Spawn {
-    fn new<F, T, E, B>(owner: &Arc<Shared>, name: Arc<str>, lifetime: Lifetime, function: F) -> Self
+    fn new<F, T, E, B>(owner: &Arc<Shared>, name: Arc<str>, naming: Naming, function: F) -> Self
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
         T: Future<Output = Result<(), E>> + 'static,
@@ -107,7 +108,8 @@ impl Spawn {
         Self {
             owner: Arc::clone(owner),
             name,
-            lifetime,
+            naming,
+            lifetime: Lifetime::default(),
             function: once_made(function),
             change: None,
         }
@@ -133,7 +135,9 @@ impl Spawn {
     async fn add(self) -> Result<ServiceRef<TaskActor>, AddError> {
         let owner = self.owner;
         let supervisor = owner.supervisor().ok_or(AddError::SupervisorGone)?;
-        if let Some(before) = owner.lineage.being_removed(&self.name) {
+        if self.naming == Naming::Given
+            && let Some(before) = owner.lineage.being_removed(&self.name)
+        {
             // The answer does not matter: if the name is still taken, `Add` says so.
             let _ended = supervisor.send(Remove::new(before)).await;
         }
@@ -147,7 +151,8 @@ impl Spawn {
             Some(change) => change.into_inner()(spec),
             None => spec,
         };
-        let spec = spec.restart(RestartType::Temporary);
+        let mut spec = spec.restart(RestartType::Temporary);
+        spec.rules.naming = self.naming;
         let added = supervisor.send(Add::new(spec)).await;
         let service = added.unwrap_or(Err(AddError::SupervisorGone))?;
         // The incarnation may have ended while the service was added, and could not ask it to stop without its token. A service that was
@@ -164,8 +169,8 @@ impl Spawn {
 impl TaskContext {
     /// Starts a service that runs `function` once, beside this one: `poller[1]`, `poller[2]` and so on.
     ///
-    /// The numbers begin with 1 for each service, and none is given twice, not after a restart either. Nothing happens before the returned
-    /// [`Spawn`] is awaited. By default the new service ends with this incarnation, see [`Lifetime`].
+    /// It is [numbered](ServiceSpec::numbered) by the supervisor: the numbers begin with 1, and none is given twice, not after a restart either.
+    /// Nothing happens before the returned [`Spawn`] is awaited. By default the new service ends with this incarnation, see [`Lifetime`].
     ///
     /// The function travels to the new service's arbiter, so it must be `Send`; its future need not be.
     pub fn spawn<F, T, E, B>(&self, function: F) -> Spawn
@@ -174,8 +179,7 @@ impl TaskContext {
         T: Future<Output = Result<(), E>> + 'static,
         E: IntoServiceError<B>,
     {
-        let name = format!("{}[{}]", self.name(), self.shared.lineage.next_number());
-        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
+        Spawn::new(&self.shared, self.name().into(), Naming::Numbered, function)
     }
 
     /// Starts a service that runs `function` once, beside this one, under the name `poller.name`.
@@ -189,7 +193,7 @@ impl TaskContext {
         E: IntoServiceError<B>,
     {
         let name = format!("{}.{name}", self.name());
-        Spawn::new(&self.shared, name.into(), Lifetime::default(), function)
+        Spawn::new(&self.shared, name.into(), Naming::Given, function)
     }
 }
 
