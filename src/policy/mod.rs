@@ -21,6 +21,7 @@ mod restart;
 mod scope;
 mod shutdown;
 mod strategy;
+mod task_output;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -39,6 +40,7 @@ pub use self::{
     scope::ScopeEnding,
     shutdown::Shutdown,
     strategy::{AutoShutdown, Strategy},
+    task_output::TaskOutput,
     verdict::Verdict,
     while_down::WhileDown,
 };

@@ -172,11 +172,6 @@ impl Scope {
     fn upward(&self) -> Option<&Upward> {
         Upward::of(self.run.parent())
     }
-
-    /// The number of the next nameless member, from 1.
-    pub(super) fn next_number(&self) -> u64 {
-        self.run.next_number()
-    }
 }
 
 impl fmt::Debug for Scope {

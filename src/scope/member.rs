@@ -9,7 +9,7 @@ use std::{
 
 use super::{error::AddMemberError, handle::Scope};
 use crate::{
-    policy::IntoServiceError,
+    policy::TaskOutput,
     service::{ServiceRef, ServiceSpec},
     task::{TaskActor, TaskContext, run_once},
 };
@@ -37,33 +37,31 @@ impl Scope {
     /// Nothing happens before the returned [`SpawnMember`] is awaited. The function travels to the arbiter of the member, which
     /// is the scope's unless its spec says otherwise, so it must be `Send`; its future need not be. It is told of a stop through
     /// its [`TaskContext`], and has until its stop timeout then.
-    pub fn spawn<F, T, E, B>(&self, function: F) -> SpawnMember
+    pub fn spawn<F, T, B>(&self, function: F) -> SpawnMember
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
-        let name = format!("task[{}]", self.next_number());
-        SpawnMember::new(self, Arc::from(name), function)
+        let mut member = SpawnMember::new(self, Arc::from("task"), function);
+        member.spec = member.spec.numbered();
+        member
     }
 
     /// Makes a member of an async function, as [`spawn`](Self::spawn) does, with this name.
-    pub fn spawn_named<F, T, E, B>(&self, name: impl Into<Arc<str>>, function: F) -> SpawnMember
+    pub fn spawn_named<F, T, B>(&self, name: impl Into<Arc<str>>, function: F) -> SpawnMember
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         SpawnMember::new(self, name.into(), function)
     }
 }
 
 impl SpawnMember {
-    fn new<F, T, E, B>(scope: &Scope, name: Arc<str>, function: F) -> Self
+    fn new<F, T, B>(scope: &Scope, name: Arc<str>, function: F) -> Self
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         Self {
             scope: scope.clone(),

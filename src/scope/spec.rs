@@ -13,7 +13,7 @@ use futures::future::{Either, select};
 
 use super::handle::Scope;
 use crate::{
-    policy::{AutoShutdown, IntoServiceError, Readiness, ServiceError},
+    policy::{AutoShutdown, IntoServiceError, Readiness, ServiceError, TaskOutput},
     service::{ServiceSpec, StartError},
     state::Binding,
     supervisor::{Build, ScopeError, ScopeRun, SupervisorActor, SupervisorSpec},
@@ -178,11 +178,10 @@ impl ScopeSpec {
     }
 
     /// A service that is the scope, for [`ServiceSpec::scope`].
-    pub fn service<F, T, E, B>(self, work: F) -> ServiceSpec<SupervisorActor>
+    pub fn service<F, T, B>(self, work: F) -> ServiceSpec<SupervisorActor>
     where
         F: FnMut(Scope) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         // A mutex, since the work of each start calls the function, and travels to its arbiter. Locked for the call only, and by one start at
         // a time.
@@ -201,11 +200,10 @@ impl ScopeSpec {
         ServiceSpec::supervisor(supervisor)
     }
 
-    fn supervisor_once<F, T, E, B>(self, work: F, opened: &Opened) -> SupervisorActor
+    fn supervisor_once<F, T, B>(self, work: F, opened: &Opened) -> SupervisorActor
     where
         F: FnOnce(Scope) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         let mut work = Some(UserValue::new(work));
         // Called once, for a root is never started again.
@@ -302,7 +300,6 @@ impl ServiceSpec<SupervisorActor> {
     ///         .spawn_named("reader", |cx| async move {
     ///             assert_eq!(cx.path(), "root/import/reader");
     ///             cx.shutdown().await;
-    ///             Ok::<_, std::io::Error>(())
     ///         })
     ///         .await?;
     ///     scope.ending().await;
@@ -313,11 +310,10 @@ impl ServiceSpec<SupervisorActor> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn scope<F, T, E, B>(name: impl Into<Arc<str>>, work: F) -> Self
+    pub fn scope<F, T, B>(name: impl Into<Arc<str>>, work: F) -> Self
     where
         F: FnMut(Scope) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         ScopeSpec::new(name).service(work)
     }
@@ -333,11 +329,10 @@ type ChangeWork = Box<dyn FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor
 type Opened = Arc<OnceLock<Arc<ScopeRun>>>;
 
 /// The work of a scope, as a service.
-fn work_of<F, T, E, B>(scope: Scope, work: F) -> ServiceSpec<TaskActor>
+fn work_of<F, T, B>(scope: Scope, work: F) -> ServiceSpec<TaskActor>
 where
     F: FnOnce(Scope) -> T + Send + 'static,
-    T: Future<Output = Result<(), E>> + 'static,
-    E: IntoServiceError<B>,
+    T: Future<Output: TaskOutput<B>> + 'static,
 {
     let mut end = EndUnlessDone(Some(scope.clone()));
     run_once(Arc::from(WORK), |cx| async move {

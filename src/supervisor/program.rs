@@ -38,7 +38,6 @@ impl SupervisorActor {
     ///     let mut root = SupervisorActor::with_defaults("root");
     ///     root.add(ServiceSpec::task("poller", |cx| async move {
     ///         cx.shutdown().await;
-    ///         Ok::<_, std::io::Error>(())
     ///     }))
     ///     .expect("no other service has this name");
     ///     root.run().await
@@ -139,7 +138,6 @@ impl SupervisorRef {
     ///     let mut root = SupervisorActor::with_defaults("root");
     ///     root.add(ServiceSpec::task("poller", |cx| async move {
     ///         cx.shutdown().await;
-    ///         Ok::<_, std::io::Error>(())
     ///     }))?;
     ///     Ok(root.start().await?.run_until_signal().await)
     /// }
@@ -202,7 +200,6 @@ impl SupervisorRef {
     ///     let mut root = SupervisorActor::with_defaults("root");
     ///     root.add(ServiceSpec::task("poller", |cx| async move {
     ///         cx.shutdown().await;
-    ///         Ok::<_, std::io::Error>(())
     ///     }))?;
     ///     Ok(root.start().await?.run_under_systemd().await)
     /// }

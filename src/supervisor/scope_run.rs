@@ -5,10 +5,7 @@
 //! 1. Each start of such a supervisor has a [`ScopeRun`] of its own. What is asked through that of an earlier start is without effect.
 //! 2. The end of a scope is told after all its services have ended, or been abandoned.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use actix::{Actor, Message};
 use tokio::sync::watch;
@@ -31,8 +28,6 @@ pub(crate) struct ScopeRun {
     parent: Arc<Parent>,
     ending: ScopeEnding,
     state: watch::Sender<ScopeState>,
-    // Handles may be used from several threads. Only uniqueness is needed, hence `Relaxed`.
-    number: AtomicU64,
 }
 
 impl ScopeRun {
@@ -47,11 +42,6 @@ impl ScopeRun {
 
     pub(crate) fn ending(&self) -> &ScopeEnding {
         &self.ending
-    }
-
-    /// The number of the next nameless member, from 1.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn is_ending(&self) -> bool {
@@ -136,7 +126,6 @@ impl CurrentRun {
             parent: Arc::clone(parent),
             ending,
             state: watch::Sender::new(ScopeState::Running),
-            number: AtomicU64::new(0),
         });
         self.0 = Some(Arc::clone(&run));
         run

@@ -18,7 +18,7 @@ use super::{
     span::InSpan,
 };
 use crate::{
-    policy::{ExitReason, IntoServiceError, ServiceError},
+    policy::{ExitReason, ServiceError, TaskOutput},
     service::{ServiceContext, ServiceSpec, StartContext},
     state::Exit,
 };
@@ -37,11 +37,10 @@ pub struct TaskActor {
 
 impl TaskActor {
     /// Calls the function, and keeps its future.
-    pub(super) fn new<F, T, E, B>(shared: Arc<Shared>, function: F) -> Self
+    pub(super) fn new<F, T, B>(shared: Arc<Shared>, function: F) -> Self
     where
         F: FnOnce(TaskContext) -> T,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         let cx = TaskContext::new(Arc::clone(&shared));
         let span = Arc::clone(&shared.span);
@@ -52,7 +51,7 @@ impl TaskActor {
             owes_answer: false,
         };
         let future = span.in_scope(|| function(cx));
-        let work = async move { future.await.map_err(E::into_service_error) };
+        let work = async move { future.await.into_result() };
         actor.work = Some(InSpan::new(span, work));
         actor
     }
@@ -131,12 +130,12 @@ impl ServiceSpec<TaskActor> {
     ///
     /// | the function | the incarnation ends with |
     /// |-|-|
-    /// | returns `Ok` | [`Normal`](crate::ExitReason::Normal), or [`Shutdown`](crate::ExitReason::Shutdown) if it was asked to stop |
+    /// | returns `()` or `Ok` | [`Normal`](crate::ExitReason::Normal), or [`Shutdown`](crate::ExitReason::Shutdown) if it was asked to stop |
     /// | returns `Err` | [`Failed`](crate::ExitReason::Failed); an error with a [`Verdict`](crate::Verdict) among its sources carries that |
     /// | panics, or its blocking work does | [`Panicked`](crate::ExitReason::Panicked) |
     /// | runs on after its stop timeout | [`Killed`](crate::ExitReason::Killed): it is dropped at its present `await` |
     ///
-    /// One that returns before it is ready has failed to start. With the default [`RestartType::Permanent`](crate::RestartType) a function that
+    /// What it may return is a [`TaskOutput`](crate::TaskOutput). One that returns before it is ready has failed to start. With the default [`RestartType::Permanent`](crate::RestartType) a function that
     /// returns is called again; one that has work to finish wants `Transient`.
     ///
     /// When it is asked to stop, [`shutdown`](TaskContext::shutdown) resolves and the function runs on, with all its I/O, until it returns.
@@ -154,7 +153,7 @@ impl ServiceSpec<TaskActor> {
     ///     while let Some(()) = cx.run_until_shutdown(tokio::task::yield_now()).await {
     ///         // one round of polling
     ///     }
-    ///     Ok::<_, std::io::Error>(()) // after work that must not be cut off
+    ///     // and what must not be cut off
     /// });
     /// let poller = root.add_and_wait(poller).await?;
     /// assert_eq!(root.remove(poller.token()).await?, ExitReason::Shutdown);
@@ -162,11 +161,10 @@ impl ServiceSpec<TaskActor> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn task<F, T, E, B>(name: impl Into<Arc<str>>, mut function: F) -> Self
+    pub fn task<F, T, B>(name: impl Into<Arc<str>>, mut function: F) -> Self
     where
         F: FnMut(TaskContext) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         let lineage = Arc::<Lineage>::default();
         Self::try_new(name, move |start: &StartContext| {

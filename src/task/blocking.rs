@@ -10,7 +10,7 @@ use super::{
     shared::{Shared, TaskState},
 };
 use crate::{
-    policy::IntoServiceError,
+    policy::TaskOutput,
     service::{Placement, ServiceSpec, StartContext},
     supervisor::{SupervisorRef, Upward},
     token::ServiceToken,
@@ -102,7 +102,7 @@ impl ServiceSpec<TaskActor> {
     /// A function that blocks, as a service on a thread of its own.
     ///
     /// The function is called once for each incarnation, on the service's [`Dedicated`](Placement::Dedicated) thread; leave the placement as it is, since on a
-    /// shared arbiter the function would block everybody else. Ready, end and errors are as for a [`task`](Self::task).
+    /// shared arbiter the function would block everybody else. Ready, end, what it returns and errors are as for a [`task`](Self::task).
     ///
     /// It is told to stop through its context, see [`is_stopping`](BlockingContext::is_stopping). Nothing can stop a thread: one that does not return within
     /// its stop timeout is abandoned, as [`Killed`](crate::ExitReason::Killed) for being unresponsive, and listed in the
@@ -125,7 +125,6 @@ impl ServiceSpec<TaskActor> {
     ///     while !cx.is_stopping() {
     ///         std::thread::park_timeout(Duration::from_millis(1));
     ///     }
-    ///     Ok::<_, std::io::Error>(())
     /// });
     /// let crunch = root.add_and_wait(crunch).await?;
     /// assert_eq!(root.remove(crunch.token()).await?, ExitReason::Shutdown);
@@ -133,10 +132,10 @@ impl ServiceSpec<TaskActor> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn blocking<F, E, B>(name: impl Into<Arc<str>>, function: F) -> Self
+    pub fn blocking<F, T, B>(name: impl Into<Arc<str>>, function: F) -> Self
     where
-        F: Fn(BlockingContext) -> Result<(), E> + Send + Sync + 'static,
-        E: IntoServiceError<B> + 'static,
+        F: Fn(BlockingContext) -> T + Send + Sync + 'static,
+        T: TaskOutput<B> + 'static,
     {
         let lineage = Arc::<Lineage>::default();
         // Shared by the futures of all incarnations, of which one that was abandoned may run beside the present one.

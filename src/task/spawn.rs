@@ -14,7 +14,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    policy::{IntoServiceError, RestartType, Verdict},
+    policy::{RestartType, TaskOutput, Verdict},
     service::{ServiceRef, ServiceSpec, StartContext},
     state::{AddError, Naming},
     supervisor::message::{Add, Remove},
@@ -67,7 +67,6 @@ pub enum Lifetime {
 ///         let helper = cx
 ///             .spawn_named("helper", |cx| async move {
 ///                 cx.shutdown().await;
-///                 Ok::<_, std::io::Error>(())
 ///             })
 ///             .lifetime(Lifetime::Independent)
 ///             .await?;
@@ -99,11 +98,10 @@ type Once = UserValue<Box<dyn FnOnce(Arc<Shared>) -> TaskActor + Send>>;
 type Change = UserValue<Box<dyn FnOnce(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>>;
 
 impl Spawn {
-    fn new<F, T, E, B>(owner: &Arc<Shared>, name: Arc<str>, naming: Naming, function: F) -> Self
+    fn new<F, T, B>(owner: &Arc<Shared>, name: Arc<str>, naming: Naming, function: F) -> Self
     where
         F: FnOnce(TaskContext) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         Self {
             owner: Arc::clone(owner),
@@ -173,11 +171,10 @@ impl TaskContext {
     /// Nothing happens before the returned [`Spawn`] is awaited. By default the new service ends with this incarnation, see [`Lifetime`].
     ///
     /// The function travels to the new service's arbiter, so it must be `Send`; its future need not be.
-    pub fn spawn<F, T, E, B>(&self, function: F) -> Spawn
+    pub fn spawn<F, T, B>(&self, function: F) -> Spawn
     where
         F: FnOnce(Self) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         Spawn::new(&self.shared, self.name().into(), Naming::Numbered, function)
     }
@@ -186,11 +183,10 @@ impl TaskContext {
     ///
     /// Otherwise as [`spawn`](Self::spawn). The name is free again when that service has ended. If it is still taken by a service that ends with
     /// an earlier incarnation of this one, that end is waited for.
-    pub fn spawn_named<F, T, E, B>(&self, name: &str, function: F) -> Spawn
+    pub fn spawn_named<F, T, B>(&self, name: &str, function: F) -> Spawn
     where
         F: FnOnce(Self) -> T + Send + 'static,
-        T: Future<Output = Result<(), E>> + 'static,
-        E: IntoServiceError<B>,
+        T: Future<Output: TaskOutput<B>> + 'static,
     {
         let name = format!("{}.{name}", self.name());
         Spawn::new(&self.shared, name.into(), Naming::Given, function)
@@ -198,20 +194,18 @@ impl TaskContext {
 }
 
 /// A service whose function runs once, and that no other service has spawned.
-pub(crate) fn run_once<F, T, E, B>(name: Arc<str>, function: F) -> ServiceSpec<TaskActor>
+pub(crate) fn run_once<F, T, B>(name: Arc<str>, function: F) -> ServiceSpec<TaskActor>
 where
     F: FnOnce(TaskContext) -> T + Send + 'static,
-    T: Future<Output = Result<(), E>> + 'static,
-    E: IntoServiceError<B>,
+    T: Future<Output: TaskOutput<B>> + 'static,
 {
     once(name, once_made(function), None)
 }
 
-fn once_made<F, T, E, B>(function: F) -> Once
+fn once_made<F, T, B>(function: F) -> Once
 where
     F: FnOnce(TaskContext) -> T + Send + 'static,
-    T: Future<Output = Result<(), E>> + 'static,
-    E: IntoServiceError<B>,
+    T: Future<Output: TaskOutput<B>> + 'static,
 {
     UserValue::new(Box::new(|shared| TaskActor::new(shared, function)))
 }

@@ -7,6 +7,7 @@
 
 mod blocking;
 mod life;
+mod outputs;
 #[cfg(unix)]
 mod signal;
 mod span;
