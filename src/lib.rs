@@ -172,8 +172,8 @@ pub use crate::{
     observe::Events,
     policy::{
         AutoShutdown, Backoff, Directive, ExitReason, Failure, IntoServiceError, KillCause,
-        Readiness, RestartLimit, RestartType, ServiceError, Shutdown, SpecError, Strategy,
-        TaskOutput, Verdict, WhileDown,
+        Readiness, RestartLimit, RestartType, ServiceError, Shutdown, SpecError, StartOrder,
+        Strategy, TaskOutput, Verdict, WhileDown,
     },
     registry::{LookupError, RegistryActor, ServiceSummary},
     service::{

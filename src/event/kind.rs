@@ -349,6 +349,8 @@ pub enum Blocked {
     Missing,
     /// It is not ready yet.
     NotReady,
+    /// It has not ended yet, see [`ServiceSpec::requires_completed`](crate::ServiceSpec::requires_completed).
+    NotCompleted,
     /// It has failed, and waits for the end of a delay or pause of its own.
     Delayed {
         /// How long that still takes.
@@ -368,6 +370,7 @@ impl fmt::Display for Blocked {
         match self {
             Self::Missing => f.write_str("does not exist"),
             Self::NotReady => f.write_str("is not ready"),
+            Self::NotCompleted => f.write_str("has not completed"),
             Self::Delayed { after } => write!(f, "starts again in {after:?}"),
             Self::Parked => f.write_str("misses something that it requires"),
             Self::Stopped => f.write_str("is stopped"),

@@ -39,7 +39,7 @@ pub use self::{
     restart::RestartType,
     scope::ScopeEnding,
     shutdown::Shutdown,
-    strategy::{AutoShutdown, Strategy},
+    strategy::{AutoShutdown, StartOrder, Strategy},
     task_output::TaskOutput,
     verdict::Verdict,
     while_down::WhileDown,

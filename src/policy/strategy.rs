@@ -4,8 +4,9 @@ use std::fmt;
 
 /// Who else is stopped and started when a service is restarted.
 ///
-/// The others are stopped in reverse start order, and all are then started in start order. Those that have ended for
-/// good are not revived. However many are involved, the restart counts once.
+/// The others are stopped in reverse start order, and all are then started in start order. However many are involved, the restart counts
+/// once. As in OTP, those that were stopped on request or have ended normally run again, unless they are
+/// [temporary](crate::RestartType::Temporary) or have said [`DoNotRestart`](crate::Verdict::DoNotRestart); those that gave up do not.
 ///
 /// The others are stopped without waiting for anybody's [`Backoff`](crate::Backoff), and each keeps its own: one whose delay is not over is
 /// passed over, and started when it is. Meanwhile only those wait that require it, directly or not, and under
@@ -30,6 +31,27 @@ impl fmt::Display for Strategy {
             Self::OneForOne => "one for one",
             Self::OneForAll => "one for all",
             Self::RestForOne => "rest for one",
+        })
+    }
+}
+
+/// Whether a supervisor starts its services one after the other: at its start, and after a group restart.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum StartOrder {
+    /// Each when the one before is ready. The default, as in OTP.
+    #[default]
+    Sequential,
+    /// All at once, each as soon as what it requires is ready. The supervisor is ready when all are. If one fails to start, the others are
+    /// stopped in the reverse of the order in which they were added.
+    Parallel,
+}
+
+impl fmt::Display for StartOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sequential => "sequential",
+            Self::Parallel => "parallel",
         })
     }
 }

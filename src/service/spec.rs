@@ -344,9 +344,23 @@ impl<A: Actor> ServiceSpec<A> {
         self
     }
 
+    /// Declares that the service [requires](Self::requires) that a sibling has ended, and without an error, before it is started: a migration,
+    /// a warm-up.
+    ///
+    /// The sibling ends for good by its restart type, as a [`Transient`](RestartType::Transient) one does that ends normally; one that fails is
+    /// restarted as ever, and waited for. While others require it, it is kept as stopped, also if it was added later; and whoever only
+    /// `requires` it has it as well. A supervisor that starts with both waits for that end; if the sibling gives up, or has ended with an
+    /// error for good, the start fails.
+    pub fn requires_completed(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.rules.rare().requires_completed.push(name.into());
+        self
+    }
+
     /// Declares that the service [requires](Self::requires) a sibling, and is restarted whenever that one restarts.
     ///
-    /// Such a restart is a bounce: it is not counted as a failure. It has no delay, but that the sibling must be ready.
+    /// Such a restart is a bounce: it is not counted as a failure. It has no delay, but that the sibling must be ready. A service that has ended
+    /// normally by then runs again, unless it is [temporary](RestartType::Temporary) or has said
+    /// [`DoNotRestart`](crate::Verdict::DoNotRestart).
     pub fn binds_to(mut self, name: impl Into<Arc<str>>) -> Self {
         self.rules.rare().binds_to.push(name.into());
         self

@@ -15,7 +15,7 @@ use super::{
     output::Effect,
     report::ShutdownReport,
     rules::Significance,
-    service::{Phase, Wanted},
+    service::{Finish, Origin, Phase, Service, Wanted},
     waiters::{Milestone, Want},
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, O
             let Some(required) = state.services.named(name) else {
                 return Some((Arc::clone(name), Obstacle::Missing));
             };
-            let Some(why) = obstacle(state, required) else {
+            let Some(why) = obstacle_to(state, slot, required) else {
                 continue;
             };
             if !why.resolves_itself() {
@@ -50,7 +50,7 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, O
             let delay = matches!(why, Obstacle::Delayed(_));
             if found
                 .as_ref()
-                .is_none_or(|(_, found)| delay && *found == Obstacle::NotReady)
+                .is_none_or(|(_, found)| delay && !matches!(found, Obstacle::Delayed(_)))
             {
                 found = Some((Arc::clone(name), why));
             }
@@ -70,9 +70,29 @@ pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, O
 fn has_all(state: &SupervisorState, slot: u32) -> bool {
     let ready = |name: &Arc<str>| {
         let required = state.services.named(name);
-        required.is_some_and(|required| obstacle(state, required).is_none())
+        required.is_some_and(|required| obstacle_to(state, slot, required).is_none())
     };
     state.services[slot].required().iter().all(ready)
+}
+
+/// Why a service is not yet what another one requires of it.
+fn obstacle_to(state: &SupervisorState, slot: u32, required: u32) -> Option<Obstacle> {
+    let service = &state.services[required];
+    if service.has_run_to_its_end() {
+        return None;
+    }
+    if !state.services[slot].requires_end_of(service.name()) {
+        return obstacle(state, required);
+    }
+    if service.has_completed() {
+        return None;
+    }
+    match obstacle(state, required) {
+        None | Some(Obstacle::NotReady) => Some(Obstacle::NotCompleted),
+        // It has ended for good, and not without an error.
+        Some(Obstacle::Stopped) if service.phase() != Phase::Stopped => Some(Obstacle::Failed),
+        why => why,
+    }
 }
 
 /// Why a service is not ready to be required.
@@ -81,7 +101,7 @@ fn obstacle(state: &SupervisorState, slot: u32) -> Option<Obstacle> {
     match service.phase() {
         // One that is about to be stopped is ready no longer, though it still runs.
         Phase::Ready if service.wanted == Wanted::Nothing => None,
-        Phase::Stopped | Phase::Finished => Some(Obstacle::Stopped),
+        Phase::Stopped | Phase::Finished(_) => Some(Obstacle::Stopped),
         Phase::Failed | Phase::Lost => Some(Obstacle::Failed),
         Phase::BackingOff { until } | Phase::Delayed { until } | Phase::Resting { until } => {
             Some(Obstacle::Delayed(until))
@@ -123,20 +143,28 @@ pub(super) fn missing_requirement(state: &SupervisorState, slot: u32) -> Option<
         .cloned()
 }
 
-/// With what a service ends that requires one which has ended while its supervisor was starting.
+/// With what a service ends that requires one, directly or not, which has ended while its supervisor was starting: that end is judged after
+/// the start.
 pub(super) fn ended_requirement(state: &SupervisorState, slot: u32) -> Option<ExitReason> {
-    for name in state.services[slot].required() {
-        let Some(required) = state.services.named(name) else {
-            continue;
-        };
-        let required = &state.services[required];
-        if required.phase() == Phase::Undecided {
-            let why = if required.last_exit().is_abnormal() {
-                Obstacle::Failed
-            } else {
-                Obstacle::Stopped
+    let mut seen = BTreeSet::from([slot]);
+    let mut work = vec![slot];
+    while let Some(slot) = work.pop() {
+        for name in state.services[slot].required() {
+            let Some(required) = state.services.named(name) else {
+                continue;
             };
-            return Some(blocked(Arc::clone(name), why));
+            let service = &state.services[required];
+            if service.phase() == Phase::Undecided {
+                let why = if service.last_exit().is_abnormal() {
+                    Obstacle::Failed
+                } else {
+                    Obstacle::Stopped
+                };
+                return Some(blocked(Arc::clone(name), why));
+            }
+            if service.phase().waits() && seen.insert(required) {
+                work.push(required);
+            }
         }
     }
     None
@@ -179,6 +207,7 @@ fn gate(
     }
     let reason = blocked(on, why);
     if !why.resolves_itself() {
+        state.start_is_blocked(slot, &reason);
         refuse_waiting(state, slot, &reason, now);
     }
     reason
@@ -200,22 +229,30 @@ pub(super) fn blocked(on: Arc<str>, why: Obstacle) -> ExitReason {
     ExitReason::Failed(ServiceError::new(BlockedError { on, why }))
 }
 
-/// A service is ready: those that waited for it, and for nothing else, are started.
-pub(super) fn became_ready(state: &mut SupervisorState, slot: u32) -> Next {
+/// A service is ready, or has completed: those that waited for that, and for nothing else, are started, and those that are bound to it and have
+/// completed run again.
+pub(super) fn became_available(state: &mut SupervisorState, slot: u32) -> Next {
     if state.is_ending() || !state.services.has_requirements() {
         return Next::Settle;
     }
-    let mut free = state.services.dependents(state.services[slot].name());
+    let name = state.services[slot].name();
+    let mut free = state.services.dependents(name);
     for dependent in &free {
         // One that runs may have looked before this, and say only later that something is missing.
         state.services[*dependent].set_requirement_ready(true);
     }
     // One that waits for another service as well is woken by that one.
+    let ready = state.services[slot].phase() == Phase::Ready;
     free.retain(|dependent| {
-        let waits = matches!(
-            state.services[*dependent].phase(),
-            Phase::Gated | Phase::Parked
-        );
+        let service = &state.services[*dependent];
+        let waits = match service.phase() {
+            Phase::Gated | Phase::Parked => true,
+            // It has run with an earlier life of that one.
+            Phase::Finished(_) => {
+                ready && service.runs_again() && service.is_bound_to(state.services[slot].name())
+            }
+            _ => false,
+        };
         waits && blocker(state, *dependent).is_none()
     });
     Next::BeginAll(free)
@@ -265,6 +302,7 @@ fn forget_and_tell(
     if let Some(waits) = state.services[slot].phase().waits_in_line() {
         state.line.leave(waits, state.services[slot].order, slot);
     }
+    state.line.let_go(slot);
     let token = state.services.token(slot);
     let input = state.input_to(slot);
     let Some(service) = state.services.remove(slot, input) else {
@@ -278,6 +316,18 @@ fn forget_and_tell(
         .tell(service.serial, milestone, &mut state.output);
     if waits_may_be_in_vain(state) {
         block_dependents(state, Arc::from(service.name()), now);
+    }
+    // What has completed and was kept for this one alone.
+    for name in service.required() {
+        let Some(kept) = state.services.named(name) else {
+            continue;
+        };
+        let service = &state.services[kept];
+        let dynamic = service.origin == Origin::Dynamic;
+        if dynamic && service.has_completed() && !state.services.is_required(kept) {
+            let reason = service.last_exit();
+            forget(state, kept, &reason, now);
+        }
     }
 }
 
@@ -295,19 +345,31 @@ pub(super) fn auto_shutdown(state: &SupervisorState, significance: Significance)
     }
 }
 
-/// Keeps a service as finished that was there at the start, and forgets any other, as all of a scope.
+/// Keeps a service as finished that was there at the start, or has completed and is required, and forgets any other, as all of a scope.
 pub(super) fn keep_or_forget(
     state: &mut SupervisorState,
     slot: u32,
     reason: &ExitReason,
+    finish: Finish,
     now: Instant,
-) {
-    if state.is_static(slot) && !is_bound(state) {
-        state.set_phase(slot, Phase::Finished);
-        state.tell(slot, Milestone::Failed(reason));
-        became_unavailable(state, slot, now);
-    } else {
+) -> Next {
+    let required = !reason.is_abnormal() && state.services.is_required(slot);
+    if is_bound(state) || !(state.is_static(slot) || required) {
         forget(state, slot, reason, now);
+        return Next::Settle;
+    }
+    state.set_phase(slot, Phase::Finished(finish));
+    state.tell(slot, Milestone::Failed(reason));
+    // Whoever requires the readiness of one that never was ready, or has failed, waits in vain.
+    if !state.services[slot].has_run_to_its_end() {
+        became_unavailable(state, slot, now);
+    }
+    // Not there any more if those alone required it, and were forgotten.
+    let service = state.services.get(slot);
+    if service.is_some_and(Service::has_completed) {
+        became_available(state, slot)
+    } else {
+        Next::Settle
     }
 }
 

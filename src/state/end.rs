@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{bounds::StopBy, report::ShutdownReport, service::Wanted};
+use super::{
+    bounds::StopBy,
+    report::ShutdownReport,
+    service::{Finish, FinishedBy, Ran, Wanted},
+};
 use crate::{
     event::EventKind,
     policy::{Directive, ExitReason, KillCause, ServiceError, Verdict},
@@ -118,6 +122,20 @@ pub(super) enum Asked {
 }
 
 impl End {
+    /// How its service has ended for good, if it has.
+    pub(super) fn finish(&self) -> Finish {
+        Finish {
+            by: match self.exit.verdict() {
+                Some(Verdict::DoNotRestart) => FinishedBy::Service,
+                _ => FinishedBy::Rule,
+            },
+            ran: match self.ready_for {
+                Some(_) => Ran::Yes,
+                None => Ran::No,
+            },
+        }
+    }
+
     /// Reports whether it said instead of starting that it is not to run, as `ignore` does in OTP: no failed start.
     pub(super) fn declines(&self) -> bool {
         let declined = match self.exit.verdict() {

@@ -7,10 +7,7 @@ use super::{
     next::Next,
     service::{Phase, Wanted},
 };
-use crate::{
-    event::EventKind,
-    policy::{RestartType, Strategy},
-};
+use crate::{event::EventKind, policy::Strategy};
 
 /// Starts a service again, as the strategy says, after a delay.
 pub(super) fn revive(
@@ -64,13 +61,13 @@ fn restart_group(state: &mut SupervisorState, root: u32, from: u64, delay: Durat
         };
         state.report(root, kind, now);
     }
-    // As in OTP, one that was stopped on request starts with its group; one that has ended for good does not.
-    let by_hand: Vec<u32> = state
+    // As in OTP, one that was stopped on request starts with its group, and so does one that has ended normally and is not temporary.
+    let down: Vec<u32> = state
         .services
         .starting_at(from)
-        .filter(|slot| *slot != root && was_stopped_by_hand(state, *slot))
+        .filter(|slot| *slot != root && state.services[*slot].runs_again())
         .collect();
-    for slot in by_hand {
+    for slot in down {
         state.set_phase(slot, Phase::InLine);
     }
     let phase = if delay.is_zero() {
@@ -98,9 +95,4 @@ fn is_stopped_with_group(state: &SupervisorState, slot: u32) -> bool {
         Wanted::Nothing | Wanted::Restart | Wanted::Bounce
     );
     free && service.phase().is_live()
-}
-
-fn was_stopped_by_hand(state: &SupervisorState, slot: u32) -> bool {
-    let service = &state.services[slot];
-    service.phase() == Phase::Stopped && service.restart != RestartType::Temporary
 }

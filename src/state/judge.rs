@@ -28,7 +28,7 @@ use super::{
     outlook,
     report::ShutdownReport,
     rules::OnBlocked,
-    service::{Phase, Wanted},
+    service::{Finish, Phase, Wanted},
     waiters::{Milestone, Want},
 };
 use crate::{
@@ -100,7 +100,7 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
         // Of a supervisor below, before its own entry: in the order of the ends.
         ending.ended.report.append(exit.take_report());
     }
-    let in_line = state.line.current == Some(slot);
+    let in_line = state.line.awaits(slot);
     let (wanted, end) = state.end_incarnation(slot, exit, now);
     // Rule 2. Whether a stop was asked for is known here: an error that a service returns while it stops is no reason to restart it.
     if wanted != Wanted::Nothing {
@@ -118,7 +118,9 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
     let spared = end.declines() || end.directive == Some(Directive::Stop);
     // A service of the start that declines, or is to be left out, is judged at once, like any that ends later: nobody waits for it to
     // become ready. So is one that the start does not need: it was added later, or was down in the life before.
-    if !state.is_needed(slot) || fatal || (in_line && spared) {
+    // And one whose completion others wait for in the start.
+    let judged = !state.is_needed(slot) || fatal || (in_line && spared);
+    if judged || completes(state, slot, &end) {
         return Next::Judge { slot, end };
     }
     if in_line {
@@ -172,6 +174,21 @@ fn ask(state: &SupervisorState, slot: u32, reason: &ExitReason) -> Option<Direct
     Some(decide.0(&failure))
 }
 
+/// Reports whether a service that was ready has ended in a way for which others may wait: it has completed, or is to.
+fn completes(state: &SupervisorState, slot: u32, end: &End) -> bool {
+    let service = &state.services[slot];
+    let dependents = state.services.dependents(service.name());
+    if dependents.is_empty() || end.ready_for.is_none() {
+        return false;
+    }
+    let over = match end.exit.verdict() {
+        Some(verdict) => verdict == Verdict::DoNotRestart,
+        None => !service.restart.restarts_after(&end.exit.reason),
+    };
+    let awaited = |slot: &u32| state.services[*slot].requires_end_of(service.name());
+    (over && !end.exit.reason.is_abnormal()) || dependents.iter().any(awaited)
+}
+
 /// Judges an end that nobody asked for, reports it, and says what follows.
 pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Instant) -> Next {
     let judgement = judge(state, slot, &end, now);
@@ -202,7 +219,8 @@ fn conclude(
     } else if !matches!(judgement, Judgement::Refuse | Judgement::DeclineAwaited) {
         state.tell(slot, Milestone::Failed(&end.exit.reason));
     }
-    apply(state, slot, judgement, end.exit, now)
+    let finish = end.finish();
+    apply(state, slot, judgement, end.exit, finish, now)
 }
 
 /// Rules 4 to 7, and 9.
@@ -283,6 +301,7 @@ fn apply(
     slot: u32,
     judgement: Judgement,
     mut exit: Exit,
+    finish: Finish,
     now: Instant,
 ) -> Next {
     let report = exit.take_report();
@@ -305,8 +324,9 @@ fn apply(
         }
         Judgement::Finish | Judgement::Decline => {
             let significance = state.services[slot].significance;
-            dependencies::keep_or_forget(state, slot, &reason, now);
-            return with_report(dependencies::auto_shutdown(state, significance), report);
+            let next = dependencies::keep_or_forget(state, slot, &reason, finish, now);
+            let end = with_report(dependencies::auto_shutdown(state, significance), report);
+            return end.or(next);
         }
         Judgement::Bounce(delay) => return limits::bounce(state, slot, delay, now),
         Judgement::Park => {
@@ -526,7 +546,8 @@ pub(super) fn thread_back(state: &mut SupervisorState, slot: u32, now: Instant) 
     }
     // Its end was told when it was lost.
     let judgement = judge(state, slot, &end, now);
-    apply(state, slot, judgement, end.exit, now)
+    let finish = end.finish();
+    apply(state, slot, judgement, end.exit, finish, now)
 }
 
 fn report_end(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::service::{Waits, Wanted};
+use crate::policy::StartOrder;
 
 /// Services that are started one after the other, in start order, each when the one before is ready.
 ///
@@ -18,8 +19,10 @@ pub(super) struct Line {
     held: BTreeSet<(u64, u32)>,
     /// For whom those that are held wait, as they were told.
     pub(super) holder: Option<u32>,
-    /// The one that was started and is not ready yet.
-    pub(super) current: Option<u32>,
+    /// The one whose turn it is, and that is not ready yet: those behind it wait.
+    current: Option<u32>,
+    /// Those that had their turn and are not ready yet, and for which nobody else of the line waits.
+    pending: BTreeSet<u32>,
     /// How many are still being stopped for a group restart, for which the line waits.
     grouping: usize,
 }
@@ -70,6 +73,44 @@ impl Line {
         self.places(waits).remove(&(order, slot));
     }
 
+    /// It is the turn of a service, until it is ready or has ended.
+    pub(super) fn take_turn(&mut self, slot: u32, order: StartOrder) {
+        match order {
+            StartOrder::Sequential => self.current = Some(slot),
+            StartOrder::Parallel => {
+                self.pending.insert(slot);
+            }
+        }
+    }
+
+    /// A service that had its turn is ready, or will not be.
+    pub(super) fn let_go(&mut self, slot: u32) {
+        if self.current == Some(slot) {
+            self.current = None;
+        }
+        self.pending.remove(&slot);
+    }
+
+    /// Reports whether a service had its turn and is not ready yet.
+    pub(super) fn awaits(&self, slot: u32) -> bool {
+        self.current == Some(slot) || self.pending.contains(&slot)
+    }
+
+    /// Those that had their turn and are not ready yet.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = u32> {
+        self.current.iter().chain(&self.pending).copied()
+    }
+
+    /// Reports whether those in the line wait for one that has its turn.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Reports whether all that were in the line are ready, or will not be.
+    pub(super) fn is_done(&self) -> bool {
+        self.queue.is_empty() && self.current.is_none() && self.pending.is_empty()
+    }
+
     /// Nobody is waited for any more.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
@@ -77,6 +118,7 @@ impl Line {
         self.held.clear();
         self.holder = None;
         self.current = None;
+        self.pending.clear();
     }
 
     pub(super) fn is_empty(&self) -> bool {

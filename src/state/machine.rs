@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     event::{Event, EventKind},
-    policy::{KillCause, LimitCounter, Shutdown},
+    policy::{ExitReason, KillCause, LimitCounter, Shutdown},
     token::{ServiceToken, SupervisorId},
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct SupervisorState {
 
     /// What has ended while the supervisor was starting, to be judged when it has started.
     pub(super) deferred: Vec<(ServiceToken, End)>,
+    /// Who waits in vain for what it requires, so that the start of the supervisor has failed, and with what.
+    pub(super) blocked_start: Option<(ServiceToken, ExitReason)>,
     /// Why the supervisor ends, while it does.
     pub(super) ending: Option<Box<Ending>>,
     /// Where the paths of services are put together.
@@ -125,6 +127,7 @@ impl SupervisorState {
             queue: VecDeque::new(),
             next_resume: None,
             deferred: Vec::new(),
+            blocked_start: None,
             ending: None,
             path_text: String::new(),
         }
@@ -174,6 +177,10 @@ impl SupervisorState {
             if let Some(waits) = waits {
                 self.line.enter(waits, order, slot);
             }
+        }
+        // One that waits for its turn to come true is awaited no more if it is stopped meanwhile.
+        if before == Phase::Gated && phase.is_over() {
+            self.line.let_go(slot);
         }
         // `Undecided` is not shown: as a rule it lasts until the end of the turn. What follows it is told in any case, and so is a new
         // incarnation, even if the one before was starting as well.
@@ -254,9 +261,7 @@ impl SupervisorState {
         self.sequence.leave(&mut self.services, slot);
         self.set_wanted(slot, Wanted::Nothing);
         self.services[slot].since = None;
-        if self.line.current == Some(slot) {
-            self.line.current = None;
-        }
+        self.line.let_go(slot);
         self.set_phase(slot, Phase::Undecided);
     }
 
@@ -346,6 +351,27 @@ impl SupervisorState {
     /// spared because it was down in the life before.
     pub(super) fn is_needed(&self, slot: u32) -> bool {
         self.status == Status::Starting && self.services[slot].origin == Origin::Static
+    }
+
+    /// Reports whether the start of the supervisor fails if what a service requires will not become ready by itself.
+    ///
+    /// One that has run before waits instead: it may have lost its requirement since, and ran on without it.
+    pub(super) fn must_start(&self, slot: u32) -> bool {
+        self.is_needed(slot) && self.services[slot].starts == 0
+    }
+
+    /// A service waits in vain for what it requires. If it had its turn in the start of the supervisor, that fails, or no longer waits for it.
+    pub(super) fn start_is_blocked(&mut self, slot: u32, reason: &ExitReason) {
+        if !self.line.awaits(slot) {
+            return;
+        }
+        if self.must_start(slot) {
+            let token = self.services.token(slot);
+            self.blocked_start
+                .get_or_insert_with(|| (token, reason.clone()));
+        } else {
+            self.line.let_go(slot);
+        }
     }
 
     /// The path of a service of this name.

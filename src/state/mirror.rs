@@ -73,7 +73,7 @@ impl From<ServiceState> for Mirrored {
 impl From<Phase> for Mirrored {
     fn from(phase: Phase) -> Self {
         let ended = match phase {
-            Phase::Finished => Some(EndedAs::Finished),
+            Phase::Finished(_) => Some(EndedAs::Finished),
             Phase::Failed => Some(EndedAs::GaveUp),
             Phase::Lost => Some(EndedAs::Lost),
             _ => None,

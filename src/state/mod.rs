@@ -72,12 +72,13 @@ mod operations;
 mod outlook;
 mod output;
 mod picture;
+mod places;
 mod report;
 mod rules;
 mod sequence;
 mod service;
 mod start;
-mod start_order;
+
 mod stop;
 mod table;
 #[cfg(test)]

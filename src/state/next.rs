@@ -54,4 +54,12 @@ impl Next {
     pub(super) fn end(cause: Cause) -> Self {
         Self::End(Box::new(Ended::from(cause)))
     }
+
+    /// This, or the other if nothing follows: of a supervisor that ends, nobody is started any more.
+    pub(super) fn or(self, other: Self) -> Self {
+        match self {
+            Self::Settle => other,
+            next => next,
+        }
+    }
 }

@@ -9,6 +9,8 @@ use crate::event::Blocked;
 pub(crate) enum Obstacle {
     /// It is not ready yet.
     NotReady,
+    /// It has not ended yet, which is what is waited for.
+    NotCompleted,
     /// It waits for the end of a delay or pause of its own, which is then; never if that cannot be expressed.
     Delayed(Option<Instant>),
     /// It does not exist.
@@ -24,13 +26,14 @@ pub(crate) enum Obstacle {
 impl Obstacle {
     /// Reports whether the supervisor itself will get the other service ready, so that nobody has to do anything.
     pub(super) const fn resolves_itself(self) -> bool {
-        matches!(self, Self::NotReady | Self::Delayed(_))
+        matches!(self, Self::NotReady | Self::NotCompleted | Self::Delayed(_))
     }
 
     /// What users are told of it.
     pub(crate) fn told(self, now: Instant) -> Blocked {
         match self {
             Self::NotReady => Blocked::NotReady,
+            Self::NotCompleted => Blocked::NotCompleted,
             Self::Delayed(until) => Blocked::Delayed {
                 after: until.map_or(Duration::MAX, |at| at.saturating_duration_since(now)),
             },
@@ -49,7 +52,7 @@ impl Obstacle {
             Self::Parked => Blocked::Parked,
             Self::Stopped => Blocked::Stopped,
             Self::Failed => Blocked::Failed,
-            Self::NotReady | Self::Delayed(_) => Blocked::NotReady,
+            Self::NotReady | Self::NotCompleted | Self::Delayed(_) => Blocked::NotReady,
         }
     }
 }

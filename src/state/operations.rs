@@ -112,7 +112,7 @@ pub(super) fn restart(
         return Err(RestartError::Interrupted);
     }
     let want = match phase {
-        Phase::Stopped | Phase::Finished => Want::Revived,
+        Phase::Stopped | Phase::Finished(_) => Want::Revived,
         _ => Want::Restarted,
     };
     state.waiters.push(service.serial, waiter, want);
@@ -151,7 +151,7 @@ pub(super) fn reset(
     let kept_down = matches!(service.wanted, Wanted::Stop | Wanted::Removal | Wanted::End);
     match service.phase() {
         // Nothing to start: it runs, or is down because somebody or it itself wanted so.
-        Phase::Ready | Phase::Stopped | Phase::Finished => {
+        Phase::Ready | Phase::Stopped | Phase::Finished(_) => {
             state.output.answer(waiter, Answer::Reset(Ok(())));
         }
         Phase::Stopping { .. } if kept_down => {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::policy::{
     AutoShutdown, Backoff, Directive, Failure, LimitOf, Readiness, RestartLimit, RestartType,
-    ServiceError, Shutdown, SpecError, Strategy, WhileDown, check_name,
+    ServiceError, Shutdown, SpecError, StartOrder, Strategy, WhileDown, check_name,
 };
 
 /// Says whether an error ends the whole tree.
@@ -27,6 +27,8 @@ impl fmt::Debug for Decide {
 pub(crate) struct SupervisorRules {
     /// Who is restarted with whom.
     pub(crate) strategy: Strategy,
+    /// Whether services are started one after the other.
+    pub(crate) start_order: StartOrder,
     /// How many restarts are too many, and what happens then.
     pub(crate) limit: RestartLimit,
     /// What holds for services that say nothing else: nothing.
@@ -66,6 +68,7 @@ impl Default for SupervisorRules {
     fn default() -> Self {
         Self {
             strategy: Strategy::default(),
+            start_order: StartOrder::default(),
             limit: RestartLimit::default(),
             each_service: DefaultRules::default(),
             shutdown_timeout: Duration::from_secs(10),
@@ -83,6 +86,7 @@ impl fmt::Debug for SupervisorRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SupervisorRules")
             .field("strategy", &self.strategy)
+            .field("start_order", &self.start_order)
             .field("limit", &self.limit)
             .field("each_service", &self.each_service)
             .field("shutdown_timeout", &self.shutdown_timeout)
@@ -141,6 +145,8 @@ pub(crate) struct RareRules {
     pub(crate) decide: Option<Decide>,
     /// The names that must be ready before it is started.
     pub(crate) requires: Vec<Arc<str>>,
+    /// The names that must have ended without an error before it is started.
+    pub(crate) requires_completed: Vec<Arc<str>>,
     /// The names that it is restarted with; each is required as well.
     pub(crate) binds_to: Vec<Arc<str>>,
     /// What is wrong with what the service is made of, to be said when it is added.
@@ -253,7 +259,8 @@ impl ServiceRules {
 impl RareRules {
     /// All names that must be ready before it is started; one may come twice.
     pub(super) fn required(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.requires.iter().chain(&self.binds_to)
+        let required = self.requires.iter().chain(&self.requires_completed);
+        required.chain(&self.binds_to)
     }
 
     fn validate(&self) -> Result<(), SpecError> {

@@ -135,11 +135,37 @@ pub(super) enum Phase {
     /// It was stopped on request.
     Stopped,
     /// It has ended for good.
-    Finished,
+    Finished(Finish),
     /// It gave up.
     Failed,
     /// Its cell is gone, or out of reach on a blocked thread: it cannot be started, for ever or until that thread is back.
     Lost,
+}
+
+/// In which way a service has ended for good that did not give up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Finish {
+    /// Who has decided that it is over.
+    pub(super) by: FinishedBy,
+    /// Whether it was ready before.
+    pub(super) ran: Ran,
+}
+
+/// Whether a service that has ended for good runs again with its group, or with one that it is bound to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum FinishedBy {
+    /// Its restart type: a one-shot service runs again then.
+    Rule,
+    /// The service itself has said that it is not to be restarted.
+    Service,
+}
+
+/// Whether a service that has ended for good was ready before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ran {
+    /// It has declined its start.
+    No,
+    Yes,
 }
 
 /// For what a service waits in the line.
@@ -192,7 +218,7 @@ impl Phase {
             Self::Ready => Kind::Ready,
             Self::Stopping { .. } => Kind::Stopping,
             Self::Stopped => Kind::Stopped,
-            Self::Finished => Kind::Finished,
+            Self::Finished(_) => Kind::Finished,
             Self::Failed => Kind::Failed,
             Self::Lost => Kind::Lost,
         }
@@ -222,7 +248,7 @@ impl Phase {
     pub(super) const fn is_over(self) -> bool {
         matches!(
             self,
-            Self::Stopped | Self::Finished | Self::Failed | Self::Lost
+            Self::Stopped | Self::Finished(_) | Self::Failed | Self::Lost
         )
     }
 
@@ -278,7 +304,7 @@ impl Phase {
             Self::Stopping { .. } => ServiceState::Stopping,
             Self::BackingOff { .. } | Self::Delayed { .. } => ServiceState::BackingOff,
             Self::Queued | Self::Resting { .. } => ServiceState::Paused,
-            Self::Stopped | Self::Finished | Self::Registered(Registered::Before) => {
+            Self::Stopped | Self::Finished(_) | Self::Registered(Registered::Before) => {
                 ServiceState::Stopped
             }
             Self::Failed | Self::Lost => ServiceState::Failed,
@@ -388,6 +414,8 @@ pub(super) struct Extras {
     pub(super) resumes: Option<Phase>,
     pub(super) requires: Box<[Arc<str>]>,
     pub(super) binds_to: Box<[Arc<str>]>,
+    /// Those of `requires` that must have ended without an error.
+    completed: Box<[Arc<str>]>,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
     requirement_ready: bool,
     pub(super) while_down: WhileDown,
@@ -470,6 +498,37 @@ impl Service {
     pub(super) fn is_bound_to(&self, name: &str) -> bool {
         let bound = |extras: &Extras| extras.binds_to.iter().any(|bound| **bound == *name);
         self.extras.as_deref().is_some_and(bound)
+    }
+
+    /// Reports whether it waits for the end of the service of this name, and not for its readiness.
+    pub(super) fn requires_end_of(&self, name: &str) -> bool {
+        let ends = |extras: &Extras| extras.completed.iter().any(|known| **known == *name);
+        self.extras.as_deref().is_some_and(ends)
+    }
+
+    /// Reports whether it has ended for good, and without an error.
+    pub(super) fn has_completed(&self) -> bool {
+        let clean = match &self.last_exit {
+            LastExit::Other(reason) => !reason.is_abnormal(),
+            LastExit::None | LastExit::Normal | LastExit::Shutdown => true,
+        };
+        matches!(self.phase, Phase::Finished(_)) && clean
+    }
+
+    /// Likewise, and that it has run: whoever requires its readiness has had that.
+    pub(super) fn has_run_to_its_end(&self) -> bool {
+        let ran = matches!(self.phase, Phase::Finished(Finish { ran: Ran::Yes, .. }));
+        ran && self.has_completed()
+    }
+
+    /// Reports whether it has ended for good, or was stopped, and runs again with its group or with one that it is bound to.
+    pub(super) fn runs_again(&self) -> bool {
+        let over = match self.phase {
+            Phase::Stopped => true,
+            Phase::Finished(finish) => finish.by == FinishedBy::Rule && self.has_completed(),
+            _ => false,
+        };
+        over && self.restart != RestartType::Temporary
     }
 
     /// Forgets how often it has failed.
@@ -628,6 +687,7 @@ impl Extras {
             resumes: None,
             requires: requires.into_boxed_slice(),
             binds_to: rules.binds_to.into_boxed_slice(),
+            completed: rules.requires_completed.into_boxed_slice(),
             requirement_ready: false,
             while_down: rules.while_down,
         }

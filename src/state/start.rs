@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     event::EventKind,
-    policy::{ExitReason, RestartType, Strategy, check_name},
+    policy::{ExitReason, RestartType, StartOrder, Strategy, check_name},
     token::ServiceToken,
 };
 
@@ -105,7 +105,7 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
     // Looked for before anybody is started: a requirement that nobody fulfils would be seen only when it is its turn.
     let missing = registered
         .iter()
-        .filter(|slot| must_start(state, **slot))
+        .filter(|slot| state.must_start(**slot))
         .find_map(|slot| {
             let on = dependencies::missing_requirement(state, *slot)?;
             Some((*slot, on))
@@ -119,13 +119,6 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
     };
     let reason = dependencies::block(state, slot, on, Obstacle::Missing, now);
     fatal::start_failed(state, slot, Exit::from(reason))
-}
-
-/// Reports whether the start of the supervisor fails if what a service requires will not become ready by itself.
-///
-/// One that has run before waits instead: it may have lost its requirement since, and ran on without it.
-fn must_start(state: &SupervisorState, slot: u32) -> bool {
-    state.is_needed(slot) && state.services[slot].starts == 0
 }
 
 /// Whether a service goes on with what it was waiting for when its supervisor ended.
@@ -169,6 +162,7 @@ pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
     state.next_resume = None;
     state.queue.clear();
     state.deferred.clear();
+    state.blocked_start = None;
     state.ending = None;
     state.status = Status::Idle;
     let mut forgotten: Vec<u32> = state.services.in_order().collect();
@@ -219,7 +213,10 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     let forgotten = removed || (temporary && dynamic);
     // One that was added later and has given up stays so, as it would have without the restart.
     let gave_up = dynamic && service.phase() == Phase::Failed;
-    if forgotten || !gave_up {
+    // One that was kept because others require that it has completed has done so.
+    let completed = dynamic && service.has_completed();
+    let forgotten = forgotten && (removed || !completed);
+    if forgotten || !(gave_up || completed) {
         state.set_phase(slot, Phase::Registered(Registered::Before));
     }
     if forgotten {
@@ -251,10 +248,8 @@ pub(super) fn ready(state: &mut SupervisorState, slot: u32, now: Instant) -> Nex
     if state.services[slot].wanted == Wanted::Nothing {
         state.tell(slot, Milestone::Ready);
     }
-    if state.line.current == Some(slot) {
-        state.line.current = None;
-    }
-    dependencies::became_ready(state, slot)
+    state.line.let_go(slot);
+    dependencies::became_available(state, slot)
 }
 
 /// Starts a service if what it requires is ready.
@@ -305,10 +300,27 @@ fn report_start(state: &mut SupervisorState, slot: u32, now: Instant) {
 
 /// Starts whoever is next in the line. Says what follows when the supervisor has started, or could not be started.
 pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next> {
+    // Whoever waits for one whose end is judged after the start would wait for ever.
+    if state.status == Status::Starting && !state.deferred.is_empty() {
+        let awaited: Vec<u32> = state.line.awaited().collect();
+        for slot in awaited {
+            if state.services[slot].phase() == Phase::Gated
+                && let Some(reason) = dependencies::ended_requirement(state, slot)
+            {
+                state.start_is_blocked(slot, &reason);
+            }
+        }
+    }
+    if let Some((token, reason)) = state.blocked_start.take()
+        && let Some(slot) = state.services.slot(token)
+        && state.must_start(slot)
+    {
+        return Some(fatal::start_failed(state, slot, Exit::from(reason)));
+    }
     let_go(state);
     while is_turn(state) {
         let Some(slot) = state.line.first() else {
-            // Only a supervisor that starts comes here with an empty line.
+            // Only a supervisor that starts comes here with an empty line, and nobody is awaited.
             return Some(complete(state, now));
         };
         if let Some(delayed) = dependencies::holder(state, slot) {
@@ -317,7 +329,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
         }
         let begun = match begin(state, slot, now) {
             // A requirement that ended during the start is judged after it. To wait for it would be to wait for ever.
-            Begun::Waits if must_start(state, slot) => {
+            Begun::Waits if state.must_start(slot) => {
                 dependencies::ended_requirement(state, slot).map_or(Begun::Waits, Begun::Blocked)
             }
             begun => begun,
@@ -332,15 +344,40 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
         match begun {
             // The start of a supervisor does not wait for one that it does not need: that may take its time, as it did before.
             Begun::Started if state.status == Status::Starting && !state.is_needed(slot) => {}
-            Begun::Started => state.line.current = Some(slot),
-            Begun::Blocked(reason) if is_there && must_start(state, slot) => {
+            // In a group restart nobody waits for another one, where all are started at once.
+            Begun::Started if state.status == Status::Running && parallel(state) => {}
+            Begun::Started => state.line.take_turn(slot, state.rules.start_order),
+            Begun::Blocked(reason) if is_there && state.must_start(slot) => {
                 return Some(fatal::start_failed(state, slot, Exit::from(reason)));
+            }
+            Begun::Waits if is_there && is_awaited(state, slot) => {
+                state.line.take_turn(slot, state.rules.start_order);
             }
             // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
             Begun::Blocked(_) | Begun::Waits => {}
         }
     }
     None
+}
+
+/// Reports whether all are started at once that may be.
+fn parallel(state: &SupervisorState) -> bool {
+    state.rules.start_order == StartOrder::Parallel
+}
+
+/// Reports whether the start of the supervisor waits for a service that waits itself for what it requires: one that is being started as
+/// well, or is to complete.
+fn is_awaited(state: &SupervisorState, slot: u32) -> bool {
+    let waits = state.services[slot].phase() == Phase::Gated;
+    if !waits || !state.is_needed(slot) || dependencies::ended_requirement(state, slot).is_some() {
+        return false;
+    }
+    let why = dependencies::blocker(state, slot).map(|(_, why)| why);
+    match why {
+        Some(Obstacle::NotCompleted) => true,
+        Some(Obstacle::NotReady) => parallel(state) || state.must_start(slot),
+        _ => state.must_start(slot),
+    }
 }
 
 /// Has those wait for their turn again that were held by one whose delay is over, or is no longer the first.
@@ -361,12 +398,12 @@ fn let_go(state: &mut SupervisorState) {
 
 /// Reports whether the next of the line may be started.
 fn is_turn(state: &SupervisorState) -> bool {
-    if state.line.current.is_some() {
+    if state.line.is_held_up() {
         return false;
     }
     match state.status {
         // With nobody left, the start is complete.
-        Status::Starting => true,
+        Status::Starting => !state.line.is_empty() || state.line.is_done(),
         Status::Running => {
             !state.line.is_empty() && state.pause.is_none() && !state.line.is_stopping()
         }

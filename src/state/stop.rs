@@ -298,11 +298,13 @@ pub(super) fn become_wanted(
         Becomes::Forgotten => dependencies::forget(state, slot, reason, now),
         Becomes::Over => {
             let significance = state.services[slot].significance;
-            dependencies::keep_or_forget(state, slot, reason, now);
+            let finish = end.finish();
+            let next = dependencies::keep_or_forget(state, slot, reason, finish, now);
             // One that the group has stopped does not count, as in OTP; one that had ended before it was asked does.
             if end.asked == Asked::NotYet {
-                return dependencies::auto_shutdown(state, significance);
+                return dependencies::auto_shutdown(state, significance).or(next);
             }
+            return next;
         }
         Becomes::InLine => state.set_phase(slot, Phase::InLine),
         Becomes::Started => return Next::Begin(slot),
@@ -334,7 +336,7 @@ enum Becomes {
 
 /// What becomes of a service that has stopped, of which this was wanted.
 fn what_becomes(state: &SupervisorState, slot: u32, wanted: Wanted, end: &End) -> Becomes {
-    let done = end.asked == Asked::NotYet && is_done(state, slot, &end.exit);
+    let for_good = end.asked == Asked::NotYet && says_so(&end.exit);
     let temporary = state.services[slot].restart == RestartType::Temporary;
     let serial = state.services[slot].serial;
     let asked = state.waiters.has(serial, Want::Restarted);
@@ -344,9 +346,9 @@ fn what_becomes(state: &SupervisorState, slot: u32, wanted: Wanted, end: &End) -
         _ if state.is_ending() => Becomes::Stopped,
         // A supervisor that somebody has shut down while it was stopped for another reason: whoever wanted a stop has it.
         _ if is_shut_down(&end.exit) => Becomes::Forgotten,
-        // It had ended for good before it was asked, or is not restarted with others: the group goes on without it.
-        // Unless somebody has asked for a restart meanwhile.
-        Wanted::GroupRestart | Wanted::Bounce if (done || temporary) && !asked => Becomes::Over,
+        // It had said before it was asked that it is not to be restarted, or is never restarted with others: the group goes on without it.
+        // Unless somebody has asked for a restart meanwhile. One that had ended normally runs again, as one that did so long ago.
+        Wanted::GroupRestart | Wanted::Bounce if (for_good || temporary) && !asked => Becomes::Over,
         Wanted::GroupRestart => Becomes::InLine,
         Wanted::Bounce | Wanted::Restart => Becomes::Started,
         // `Nothing` does not come here: an end that nobody wanted is judged.
@@ -359,13 +361,12 @@ fn is_shut_down(exit: &Exit) -> bool {
     exit.ended.is_some() && exit.verdict == Some(Verdict::Uninstall)
 }
 
-/// Reports whether a service that ended before it was asked would not have been started again.
-fn is_done(state: &SupervisorState, slot: u32, exit: &Exit) -> bool {
-    let declined = matches!(
+/// Reports whether a service has said that it is not to be started again.
+fn says_so(exit: &Exit) -> bool {
+    matches!(
         exit.verdict(),
         Some(Verdict::DoNotRestart | Verdict::Uninstall)
-    );
-    declined || !state.services[slot].restart.restarts_after(&exit.reason)
+    )
 }
 
 /// Stops all services in order, and ends, at the latest by then; without a bound each service has its own time. Asked again, only an

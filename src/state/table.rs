@@ -17,9 +17,9 @@ use std::{
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
+    places::Places,
     rules::Significance,
     service::{Phase, Service, ServiceState},
-    start_order::StartOrder,
     transitions::{self, Input, Kind},
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(super) struct Table {
     names: Names,
     /// The number that was used last, for each beginning of names with a number.
     numbers: HashMap<Arc<str>, u64>,
-    order: StartOrder,
+    order: Places,
     /// By the name that is required, which need not exist.
     dependents: HashMap<Arc<str>, Dependents>,
     deadlines: BTreeSet<(Instant, u32)>,
@@ -81,7 +81,7 @@ impl Table {
             free: None,
             names: Names::default(),
             numbers: HashMap::new(),
-            order: StartOrder::default(),
+            order: Places::default(),
             dependents: HashMap::new(),
             deadlines: BTreeSet::new(),
             counts: [0; 8],
@@ -255,6 +255,11 @@ impl Table {
     /// Reports whether any service requires another one.
     pub(super) fn has_requirements(&self) -> bool {
         !self.dependents.is_empty()
+    }
+
+    /// Reports whether any service requires this one.
+    pub(super) fn is_required(&self, slot: u32) -> bool {
+        self.dependents.contains_key(self[slot].name())
     }
 
     /// The slots of those that require this name, in start order.

@@ -3,6 +3,7 @@
 mod again;
 mod blocked;
 mod bounds;
+mod completed;
 mod decide;
 mod dependencies;
 mod failures;
@@ -39,7 +40,7 @@ use crate::{
     event::{Blocked, Event, EventKind, Restarting},
     policy::{
         AutoShutdown, Backoff, Directive, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
-        RestartType, ServiceError, Shutdown, Strategy, Verdict,
+        RestartType, ServiceError, Shutdown, StartOrder, Strategy, Verdict,
     },
     token::SupervisorId,
 };

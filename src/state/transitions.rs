@@ -73,7 +73,7 @@ const TRANSITIONS: &[Row] = {
         (&[Registered], &[Add], &[Starting, Gated]),
         (&[Registered], &[Start], &[BackingOff, InLine, Resting]),
         (&[BackingOff, Delayed, Failed, Finished, Gated, Held, InLine, Parked, Queued, Resting, Stopped, Undecided], &[Reopen], &[Registered]),
-        (&[Registered], &[Reopen], &[Forgotten]),
+        (&[Finished, Registered], &[Reopen], &[Forgotten]),
 
         // Its turn has come, or what it requires has changed.
         (&[InLine], &[Other], &[Starting, Gated, Held]),
@@ -118,7 +118,10 @@ const TRANSITIONS: &[Row] = {
         (&[Finished], &[Restart], &[Starting, Gated]),
         (&[Stopped], &[Restart], &[Starting, Gated, Registered]),
         (&[Failed], &[Restart, Reset], &[Registered]),
-        (&[Stopped], &[Other], &[InLine]),
+        (&[Finished, Stopped], &[Other], &[InLine]),
+
+        // It has completed: it runs again with one that it is bound to, and is kept for as long as others require it.
+        (&[Finished], &[Other], &[Starting, Forgotten]),
 
         // Its arbiter is gone.
         (

@@ -11,7 +11,9 @@ use super::{
     defaults::ServiceDefaults,
 };
 use crate::{
-    policy::{AutoShutdown, IntoServiceError, RestartLimit, ServiceError, SpecError, Strategy},
+    policy::{
+        AutoShutdown, IntoServiceError, RestartLimit, ServiceError, SpecError, StartOrder, Strategy,
+    },
     service::{Placement, guard},
     state::SupervisorRules,
     user_value::UserValue,
@@ -49,6 +51,12 @@ impl SupervisorSpec {
     /// Sets who is stopped and started with a service that is restarted. [`Strategy::OneForOne`] by default.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.rules.strategy = strategy;
+        self
+    }
+
+    /// Sets whether services are started one after the other. [`Sequential`](StartOrder::Sequential) by default.
+    pub fn start_order(mut self, order: StartOrder) -> Self {
+        self.rules.start_order = order;
         self
     }
 

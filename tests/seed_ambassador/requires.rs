@@ -94,7 +94,7 @@ async fn requirement_that_ends_for_good_before_it_is_ready_is_an_error_to_who_wa
 }
 
 #[actix::test]
-async fn requirement_that_ended_normally_before_is_an_error_at_once() {
+async fn requirement_that_ended_normally_before_is_met_and_one_that_failed_is_an_error_at_once() {
     time::pause();
     let log = Log::default();
     let mut root = SupervisorActor::new("root", unlimited());
@@ -104,18 +104,32 @@ async fn requirement_that_ended_normally_before_is_an_error_at_once() {
     let root = root.start().await.unwrap();
     db.do_send(stop());
     quiet().await;
+    let api = spec("api", &log).requires("db");
+    root.add_and_wait(api).await.unwrap();
+    let once = spec("once", &log).restart(RestartType::Temporary);
+    let once = root.add_and_wait(once).await.unwrap();
+    let again = spec("again", &log).requires("once");
+    once.do_send(fail("lost"));
+    quiet().await;
     let begun = Instant::now();
-    let refused = root.add_and_wait(spec("api", &log).requires("db")).await;
+    let refused = root.add_and_wait(again).await;
     let (_, reason) = causes(&refused.unwrap_err());
-    assert_eq!(reason, "failed: required service `db` is stopped");
+    assert_eq!(reason, "failed: required service `once` does not exist");
     assert_eq!(rounded(begun.elapsed()), 0);
-    root.add_and_wait(spec("api", &log)).await.unwrap();
     root.shutdown().await.unwrap();
 }
 
 #[actix::test]
-async fn requirement_that_ends_normally_while_the_tree_starts_fails_the_start() {
+async fn requirement_that_ends_while_the_tree_starts_is_met_if_it_has_completed_and_fails_the_start_otherwise()
+ {
     time::pause();
+    for completes in [true, false] {
+        requirement_ends_while_the_tree_starts(completes).await;
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "a helper of a test")]
+async fn requirement_ends_while_the_tree_starts(completes: bool) {
     let log = Log::default();
     let mut root = SupervisorActor::new("root", unlimited());
     let db = root
@@ -125,10 +139,16 @@ async fn requirement_that_ends_normally_while_the_tree_starts_fails_the_start() 
     root.add(spec("api", &log).requires("db")).unwrap();
     let (started, ()) = tokio::join!(root.start(), async {
         quiet().await;
-        db.do_send(stop());
+        db.do_send(if completes { stop() } else { fail("lost") });
         quiet().await;
         slow.do_send(ready());
     });
+    if completes {
+        let root = started.unwrap();
+        assert_eq!(log.names(What::Started), ["db", "slow", "api"]);
+        root.shutdown().await.unwrap();
+        return;
+    }
     let (path, reason) = causes(&started.unwrap_err());
     assert_eq!(path, "root/api");
     assert!(reason.contains("`db`"), "{reason}");
@@ -136,15 +156,16 @@ async fn requirement_that_ends_normally_while_the_tree_starts_fails_the_start() 
 }
 
 #[actix::test]
-async fn service_added_after_its_requirement_ended_normally_reports_so_and_waits_for_a_successor() {
+async fn service_added_after_its_requirement_failed_for_good_reports_so_and_waits_for_a_successor()
+{
     time::pause();
     let log = Log::default();
     let mut root = SupervisorActor::new("root", unlimited());
     let db = root
-        .add(spec("db", &log).restart(RestartType::Transient))
+        .add(spec("db", &log).restart(RestartType::Temporary))
         .unwrap();
     let root = root.start().await.unwrap();
-    db.do_send(stop());
+    db.do_send(fail("lost"));
     quiet().await;
     let mut events = root.events();
     let api = root.add(spec("api", &log).requires("db")).await.unwrap();

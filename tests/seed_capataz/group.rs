@@ -97,7 +97,7 @@ async fn sibling_that_fails_while_it_is_stopped_for_the_group_is_reported_and_no
 }
 
 #[actix::test]
-async fn group_restart_revives_nobody_who_has_ended_for_good() {
+async fn group_restart_revives_who_has_ended_normally_and_is_not_temporary() {
     time::pause();
     let log = Log::default();
     let spec = SupervisorSpec::default().strategy(Strategy::OneForAll);
@@ -115,9 +115,12 @@ async fn group_restart_revives_nobody_who_has_ended_for_good() {
     failing.do_send(Act::Fail);
     assert_eq!(failing.send(Generation).await, Ok(1));
     settle().await;
-    assert_eq!(log.take(), ["-c", "+c"]);
-    for token in [transient.token(), temporary.token()] {
-        assert_eq!(state_of(&root, token).await, Some(ServiceState::Stopped));
+    assert_eq!(log.take(), ["-c", "+done", "+c"]);
+    for (token, state) in [
+        (transient.token(), ServiceState::Ready),
+        (temporary.token(), ServiceState::Stopped),
+    ] {
+        assert_eq!(state_of(&root, token).await, Some(state));
     }
 }
 

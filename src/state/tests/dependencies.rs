@@ -2,19 +2,19 @@
 
 use super::{super::output::Unready, *};
 
-fn requiring(name: &str, requires: &[&str]) -> ServiceRules {
+pub(super) fn requiring(name: &str, requires: &[&str]) -> ServiceRules {
     let mut rules = named(name);
     rules.rare().requires = requires.iter().map(|name| Arc::from(*name)).collect();
     rules
 }
 
-fn bound(name: &str, binds_to: &[&str]) -> ServiceRules {
+pub(super) fn bound(name: &str, binds_to: &[&str]) -> ServiceRules {
     let mut rules = named(name);
     rules.rare().binds_to = binds_to.iter().map(|name| Arc::from(*name)).collect();
     rules
 }
 
-fn blocked_on(bench: &Bench) -> Vec<(String, String, Blocked)> {
+pub(super) fn blocked_on(bench: &Bench) -> Vec<(String, String, Blocked)> {
     let blocked = |event: &Event| match event.kind() {
         EventKind::ServiceBlocked { on, why } => {
             let name = event.path().trim_start_matches("root/").to_owned();
@@ -190,13 +190,11 @@ fn uninstalled_requirement_leaves_its_name_to_another_one() {
 #[test]
 fn those_that_wait_are_told_when_waiting_is_in_vain() {
     let mut bench = Bench::running(unlimited(), vec![]);
-    let mut job = named("job");
-    job.restart = RestartType::Transient;
-    bench.add(job).unwrap();
+    bench.add(named("job")).unwrap();
     bench.add(requiring("api", &["job"])).unwrap();
     bench.add(requiring("web", &["api"])).unwrap();
     bench.forget();
-    bench.exit("job", ExitReason::Normal);
+    bench.exit_with("job", Verdict::Uninstall);
     let blocked: Vec<_> = blocked_on(&bench)
         .into_iter()
         .map(|(name, _, why)| (name, why))

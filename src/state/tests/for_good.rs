@@ -62,12 +62,12 @@ fn significant_service_counts_however_it_ends_for_good() {
     lost_in_delay.run();
     assert!(ends(lost_in_delay), "lost in its delay");
 
-    // It had ended by itself before the group came to ask it.
+    // It had said so before the group came to ask it. One that had just ended normally runs again with the group, and has not.
     let mut before_the_group = with_significant(|_| {});
     before_the_group.add(named("c")).unwrap();
     before_the_group.get_ready();
     before_the_group.fail("b");
-    before_the_group.exit("a", ExitReason::Normal);
+    before_the_group.exit_with("a", Verdict::DoNotRestart);
     assert!(ends(before_the_group), "before the group");
 
     let mut declines = with_significant(|_| {});

@@ -64,6 +64,7 @@ pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
         } else {
             DefaultRules::default()
         },
+        start_order: random.pick(&[StartOrder::Sequential, StartOrder::Parallel]),
         shutdown_timeout: seconds(2),
         resume_spacing: random.pick(&[Duration::ZERO, millis(700)]),
         auto_shutdown: if random.chance(10) {
@@ -109,6 +110,10 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
     }
     for _ in 0..random.below(2) {
         rules.rare().binds_to.push(Arc::from(random.pick(&NAMES)));
+    }
+    if random.chance(5) {
+        let completed = &mut rules.rare().requires_completed;
+        completed.push(Arc::from(random.pick(&NAMES)));
     }
     if random.chance(4) {
         rules.significance = Significance::Significant;
@@ -161,12 +166,12 @@ pub(super) fn entangled_service(random: &mut Random) -> ServiceRules {
         let below = if random.chance(10) { 6 } else { own.max(1) };
         let name = NAMES[usize::try_from(random.below(below)).unwrap()];
         if name != &*rules.name {
-            let binds = random.chance(4);
+            let how = random.below(8);
             let rare = rules.rare();
-            let list = if binds {
-                &mut rare.binds_to
-            } else {
-                &mut rare.requires
+            let list = match how {
+                0 | 1 => &mut rare.binds_to,
+                2 => &mut rare.requires_completed,
+                _ => &mut rare.requires,
             };
             list.push(Arc::from(name));
         }

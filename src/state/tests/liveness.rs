@@ -2,6 +2,8 @@
 //!
 //! Random operations in random states, with random requirements; then nobody asks for anything any more, and the time goes on.
 
+use std::collections::BTreeSet;
+
 use super::{
     random::{Temper, World},
     *,
@@ -14,7 +16,7 @@ enum Excuse {
     NotStarted,
     /// The service is being started, says itself when it is ready, and has no start timeout: only its own `ready` helps.
     Silent,
-    /// What it requires, directly or not, is excused.
+    /// What it requires, directly or not, is excused, or is to end and runs.
     Requires,
     /// It waits for its turn, and the one whose turn it is is excused.
     Turn,
@@ -31,23 +33,36 @@ fn is_silent(state: &SupervisorState, token: ServiceToken) -> bool {
 
 /// Why those who wait for a service may do so for ever.
 fn excuse(state: &SupervisorState, slot: u32) -> Option<Excuse> {
+    excuse_of(state, slot, &mut BTreeSet::new())
+}
+
+fn excuse_of(state: &SupervisorState, slot: u32, seen: &mut BTreeSet<u32>) -> Option<Excuse> {
+    // Two that wait for each other have no excuse.
+    if !seen.insert(slot) {
+        return None;
+    }
     let service = &state.services[slot];
     let token = state.services.token(slot);
-    let current = || {
-        let current = state.line.current;
-        current.is_some_and(|current| excuse(state, current).is_some())
+    let current = |seen: &mut BTreeSet<u32>| {
+        let mut awaited = state.line.awaited();
+        awaited.any(|awaited| excuse_of(state, awaited, seen).is_some())
     };
     match service.phase() {
         _ if state.status == Status::Idle => Some(Excuse::NotStarted),
         Phase::Starting { .. } if is_silent(state, token) => Some(Excuse::Silent),
-        Phase::InLine if current() => Some(Excuse::Turn),
+        Phase::InLine if current(seen) => Some(Excuse::Turn),
         // One that was added later is judged at once.
-        Phase::Undecided if state.is_static(slot) && current() => Some(Excuse::Undecided),
+        Phase::Undecided if state.is_static(slot) && current(seen) => Some(Excuse::Undecided),
         Phase::Gated | Phase::Parked => {
             let mut required = service.required().iter();
             let excused = |name: &Arc<str>| {
-                let required = state.services.named(name);
-                required.is_some_and(|required| excuse(state, required).is_some())
+                let Some(required) = state.services.named(name) else {
+                    return false;
+                };
+                // Only that one itself ends it.
+                let runs = state.services[required].phase() == Phase::Ready;
+                let awaits_end = service.requires_end_of(name) && runs;
+                awaits_end || excuse_of(state, required, seen).is_some()
             };
             required.any(excused).then_some(Excuse::Requires)
         }
@@ -158,7 +173,19 @@ fn whoever_waits_is_answered_or_will_see_it_happen() {
             world.begin_again(None);
         }
         world.settle(|_, _| true);
-        assert!(world.waiting.is_empty(), "seed {seed}: {:?}", world.waiting);
+        // Nobody is left but who waits for the end of a service that runs.
+        let state = &world.bench.state;
+        for (waiter, token) in &world.waiting {
+            let slot = state.services.slot(*token);
+            let excused = slot.and_then(|slot| excuse(state, slot));
+            assert!(
+                excused.is_some(),
+                "seed {seed}: {waiter:?} waits in vain for {:?}; {:?}, {:#?}",
+                slot.map(|slot| state.services[slot].name()),
+                state.status,
+                picture(state),
+            );
+        }
     }
 }
 

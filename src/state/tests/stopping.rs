@@ -423,7 +423,7 @@ fn nobody_waits_for_a_pause_a_turn_or_a_judgement_of_the_life_before() {
     bench.ready("a");
     bench.fail("a");
     assert_eq!(bench.state.deferred.len(), 1);
-    assert!(bench.state.line.current.is_some());
+    assert!(bench.state.line.is_held_up());
     bench.state.reopen(bench.now);
     bench.run();
     bench.forget();

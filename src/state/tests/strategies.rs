@@ -131,27 +131,40 @@ fn group_restart_that_fails_too_often_escalates() {
 }
 
 #[test]
-fn temporary_and_finished_siblings_are_not_revived() {
+fn siblings_that_are_temporary_or_have_said_so_are_not_revived_and_one_shot_ones_run_again() {
     let mut once = named("once");
     once.restart = RestartType::Temporary;
     let mut job = named("job");
     job.restart = RestartType::Transient;
-    let mut bench = Bench::running(strategy(Strategy::OneForAll), vec![named("a"), once, job]);
+    let services = vec![named("a"), once, job, named("over"), named("away")];
+    let mut bench = Bench::running(strategy(Strategy::OneForAll), services);
     let mut dynamic = named("dynamic");
     dynamic.restart = RestartType::Temporary;
     bench.add(dynamic).unwrap();
     bench.get_ready();
     bench.exit("job", ExitReason::Normal);
+    bench.exit_with("over", Verdict::DoNotRestart);
+    let away = bench.token("away");
+    bench.state.stop(away, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.get_stopped();
     bench.forget();
     bench.fail("a");
     bench.get_stopped();
     bench.get_ready();
     assert_eq!(
         bench.actions(),
-        ["stop dynamic", "release dynamic", "stop once", "start a 1"]
+        [
+            "stop dynamic",
+            "release dynamic",
+            "stop once",
+            "start a 1",
+            "start job 1",
+            "start away 1"
+        ]
     );
     assert_eq!(bench.state_of("once"), ServiceState::Stopped);
-    assert_eq!(bench.state_of("job"), ServiceState::Stopped);
+    assert_eq!(bench.state_of("over"), ServiceState::Stopped);
 }
 
 #[test]
@@ -539,20 +552,30 @@ fn pause_that_begins_while_a_group_starts_holds_up_the_rest_of_it() {
 }
 
 #[test]
-fn member_that_finishes_before_it_is_asked_is_not_revived() {
-    let mut job = named("job");
-    job.restart = RestartType::Transient;
-    let mut bench = Bench::running(
-        strategy(Strategy::OneForAll),
-        vec![named("a"), job, named("c")],
-    );
-    bench.fail("a");
-    assert_eq!(bench.actions(), ["stop c"]);
-    bench.exit("job", ExitReason::Normal);
-    bench.get_stopped();
-    bench.get_ready();
-    assert_eq!(bench.actions(), ["start a 1", "start c 1"]);
-    assert_eq!(bench.state_of("job"), ServiceState::Stopped);
+fn member_that_finishes_before_it_is_asked_runs_again_unless_it_has_said_otherwise() {
+    for verdict in [None, Some(Verdict::DoNotRestart)] {
+        let mut job = named("job");
+        job.restart = RestartType::Transient;
+        let mut bench = Bench::running(
+            strategy(Strategy::OneForAll),
+            vec![named("a"), job, named("c")],
+        );
+        bench.fail("a");
+        assert_eq!(bench.actions(), ["stop c"]);
+        match verdict {
+            Some(verdict) => bench.exit_with("job", verdict),
+            None => bench.exit("job", ExitReason::Normal),
+        }
+        bench.get_stopped();
+        bench.get_ready();
+        let started = bench.actions();
+        if verdict.is_some() {
+            assert_eq!(started, ["start a 1", "start c 1"]);
+            assert_eq!(bench.state_of("job"), ServiceState::Stopped);
+        } else {
+            assert_eq!(started, ["start a 1", "start job 1", "start c 1"]);
+        }
+    }
 }
 
 /// A group of all that is being stopped, with `d` before `c`; what `d` requires was removed before.

@@ -1,0 +1,234 @@
+//! Services that end, and whom others wait for until then; and those that start at once.
+
+use super::{
+    dependencies::{blocked_on, bound, requiring},
+    *,
+};
+
+/// A supervisor whose start has begun.
+fn start(rules: SupervisorRules, services: Vec<ServiceRules>) -> Bench {
+    let mut bench = Bench::new(rules);
+    for service in services {
+        bench.add(service).unwrap();
+    }
+    bench.state.start(bench.now);
+    bench.run();
+    bench
+}
+
+/// A service that ends by itself.
+fn job(name: &str, restart: RestartType) -> ServiceRules {
+    let mut job = named(name);
+    job.restart = restart;
+    job
+}
+
+/// A service that requires the end of others.
+fn after(name: &str, jobs: &[&str]) -> ServiceRules {
+    let mut rules = named(name);
+    rules.rare().requires_completed = jobs.iter().map(|job| Arc::from(*job)).collect();
+    rules
+}
+
+#[test]
+fn start_waits_for_the_end_of_what_is_to_complete() {
+    for declines in [false, true] {
+        let services = vec![
+            job("migrate", RestartType::Transient),
+            after("server", &["migrate"]),
+            named("last"),
+        ];
+        let mut bench = start(unlimited(), services);
+        if !declines {
+            bench.ready("migrate");
+            assert_eq!(bench.actions(), ["start migrate 0"]);
+            let view = bench.view("server");
+            assert_eq!(view.state, ServiceState::Waiting);
+            let told = blocked_on(&bench);
+            let expected = ("server".into(), "migrate".into(), Blocked::NotCompleted);
+            assert_eq!(told, [expected]);
+        }
+        bench.exit("migrate", ExitReason::Normal);
+        assert_eq!(bench.state_of("migrate"), ServiceState::Stopped);
+        bench.ready("server");
+        assert_eq!(bench.state.status(), SupervisorStatus::Starting);
+        bench.ready("last");
+        assert_eq!(bench.state.status(), SupervisorStatus::Running);
+        assert!(
+            bench
+                .actions()
+                .ends_with(&["start server 0".into(), "start last 0".into()])
+        );
+
+        // After its own crash it does not wait for one that has completed; nor does one that requires it, if it ever was ready.
+        bench.fail("server");
+        assert_eq!(bench.actions(), ["start server 1"]);
+        bench.add(requiring("late", &["migrate"])).unwrap();
+        let expected: &[&str] = if declines { &[] } else { &["start late 0"] };
+        assert_eq!(bench.actions(), expected);
+    }
+}
+
+#[test]
+fn what_is_to_complete_is_restarted_until_it_has_and_gives_up_with_the_start() {
+    let mut migrate = job("migrate", RestartType::Transient);
+    migrate.rare().limit = Some(RestartLimit::window(1, seconds(60)).give_up());
+    let services = vec![migrate, after("server", &["migrate"])];
+    for completes in [true, false] {
+        let mut bench = start(unlimited(), services.clone());
+        bench.ready("migrate");
+        bench.fail("migrate");
+        bench.ready("migrate");
+        assert_eq!(bench.actions(), ["start migrate 0", "start migrate 1"]);
+        if completes {
+            bench.exit("migrate", ExitReason::Normal);
+            bench.ready("server");
+            assert_eq!(bench.state.status(), SupervisorStatus::Running);
+            continue;
+        }
+        bench.fail("migrate");
+        let Some(Cause::StartFailed { path, reason }) = bench.cause() else {
+            panic!("{:?}", bench.cause());
+        };
+        assert_eq!(&**path, "root/server");
+        assert_eq!(
+            reason.to_string(),
+            "failed: required service `migrate` has failed"
+        );
+    }
+}
+
+#[test]
+fn one_that_ended_with_an_error_or_is_stopped_has_not_completed() {
+    let mut bench = Bench::running(unlimited(), vec![job("migrate", RestartType::Temporary)]);
+    bench.add(after("server", &["migrate"])).unwrap();
+    let token = bench.token("migrate");
+    bench.state.stop(token, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.get_stopped();
+    bench.state.restart(token, Waiter(2), bench.now).unwrap();
+    bench.run();
+    bench.ready("migrate");
+    bench.fail("migrate");
+    let told: Vec<_> = blocked_on(&bench).into_iter().map(|told| told.2).collect();
+    assert_eq!(
+        told,
+        [Blocked::NotCompleted, Blocked::Stopped, Blocked::Failed]
+    );
+    assert_eq!(bench.view("server").generation, 0);
+    bench.forget();
+    bench.state.restart(token, Waiter(3), bench.now).unwrap();
+    bench.run();
+    bench.exit("migrate", ExitReason::Normal);
+    assert_eq!(bench.actions(), ["start migrate 2", "start server 0"]);
+}
+
+#[test]
+fn dynamic_service_that_has_completed_is_kept_for_those_that_require_it() {
+    for restart in [RestartType::Transient, RestartType::Temporary] {
+        let mut bench = Bench::running(unlimited(), vec![]);
+        bench.add(job("migrate", restart)).unwrap();
+        bench.add(after("server", &["migrate"])).unwrap();
+        bench.add(requiring("client", &["migrate"])).unwrap();
+        bench.ready("migrate");
+        bench.exit("migrate", ExitReason::Normal);
+        bench.get_ready();
+        assert_eq!(
+            bench.actions(),
+            ["start migrate 0", "start client 0", "start server 0"]
+        );
+        assert_eq!(bench.state_of("migrate"), ServiceState::Stopped);
+        for name in ["server", "client"] {
+            assert!(bench.state.named("migrate").is_some());
+            let token = bench.token(name);
+            bench.state.remove(token, Waiter(1), bench.now).unwrap();
+            bench.run();
+            bench.get_stopped();
+        }
+        assert_eq!(bench.state.named("migrate"), None);
+    }
+}
+
+#[test]
+fn one_shot_service_runs_again_when_what_it_is_bound_to_is_restarted() {
+    let bound = |name: &str, restart| {
+        let mut rules = bound(name, &["db"]);
+        rules.restart = restart;
+        rules
+    };
+    let services = vec![
+        named("db"),
+        bound("again", RestartType::Transient),
+        bound("once", RestartType::Temporary),
+        bound("over", RestartType::Transient),
+    ];
+    let mut bench = Bench::running(unlimited(), services);
+    bench.exit("again", ExitReason::Normal);
+    bench.exit("once", ExitReason::Normal);
+    bench.exit_with("over", Verdict::DoNotRestart);
+    bench.forget();
+    bench.fail("db");
+    bench.ready("db");
+    assert_eq!(bench.actions(), ["start db 1", "start again 1"]);
+}
+
+#[test]
+fn all_whose_requirements_are_met_start_at_once_if_the_order_is_parallel() {
+    let rules = SupervisorRules {
+        start_order: StartOrder::Parallel,
+        ..unlimited()
+    };
+    let services = vec![
+        named("a"),
+        named("b"),
+        requiring("c", &["a"]),
+        requiring("d", &["b", "c"]),
+        named("e"),
+    ];
+    let mut bench = start(rules.clone(), services.clone());
+    assert_eq!(bench.actions(), ["start a 0", "start b 0", "start e 0"]);
+    bench.ready("e");
+    bench.ready("b");
+    bench.ready("a");
+    assert_eq!(bench.actions(), ["start c 0"]);
+    bench.ready("c");
+    assert_eq!(bench.actions(), ["start d 0"]);
+    assert_eq!(bench.state.status(), SupervisorStatus::Starting);
+    bench.ready("d");
+    assert_eq!(bench.state.status(), SupervisorStatus::Running);
+
+    // One that fails to start takes the others with it, in the reverse order of registration, whoever was ready first.
+    let mut bench = start(rules.clone(), services.clone());
+    bench.ready("b");
+    bench.forget();
+    bench.fail("e");
+    bench.get_stopped();
+    assert_eq!(bench.actions(), ["stop b", "stop a"]);
+    assert!(matches!(bench.cause(), Some(Cause::StartFailed { path, .. }) if &**path == "root/e"));
+
+    // One that was ready and has ended is judged after the start, and nobody waits for it.
+    let mut bench = start(rules.clone(), services.clone());
+    bench.ready("b");
+    bench.fail("b");
+    bench.get_stopped();
+    assert!(
+        matches!(bench.cause(), Some(Cause::StartFailed { path, .. }) if &**path == "root/d"),
+        "{:?}",
+        bench.cause()
+    );
+
+    // So does a group.
+    let rules = SupervisorRules {
+        strategy: Strategy::OneForAll,
+        ..rules
+    };
+    let mut bench = Bench::running(rules, services);
+    bench.fail("b");
+    bench.get_stopped();
+    bench.forget();
+    bench.run();
+    let started: Vec<_> = bench.story();
+    bench.ready("a");
+    bench.ready("b");
+    assert_eq!(bench.actions(), ["start c 1"], "{started:?}");
+}
