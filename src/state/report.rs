@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{policy::ExitReason, token::ServiceToken};
+use crate::{
+    policy::{ExitReason, KillCause},
+    token::ServiceToken,
+};
 
 /// What went wrong while a supervisor stopped.
 ///
@@ -34,6 +37,16 @@ impl ShutdownReport {
     /// Reports whether nothing went wrong.
     pub fn is_clean(&self) -> bool {
         self.unstopped.is_empty() && self.failures.is_empty()
+    }
+
+    /// Reports whether everything that was running has stopped by itself in time, also what failed while it did: nothing had to be
+    /// dropped because its time was over, and nobody would not stop.
+    ///
+    /// By this [`run`](crate::SupervisorActor::run) chooses its exit code: that a device happens to fail while a program stops is no fault of
+    /// the stop.
+    pub fn is_in_time(&self) -> bool {
+        let late = ExitReason::Killed(KillCause::StopTimeout);
+        self.unstopped.is_empty() && self.failures.iter().all(|(_, reason)| *reason != late)
     }
 
     /// Adds a service that would not stop.

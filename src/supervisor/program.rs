@@ -19,7 +19,7 @@ impl SupervisorActor {
     ///
     /// As [`start`](Self::start) and then [`run_until_signal`](SupervisorRef::run_until_signal), but signals are listened to from the first
     /// poll, before there is any service or process: one that comes during the start stops what was started, in order, and no process is
-    /// left behind. A start that fails is an exit code of 1. What went wrong is logged, or printed to standard error if nothing listens
+    /// left behind. A start that fails is an exit code of 1. What went wrong is logged, and printed to standard error if nothing listens
     /// to `tracing`.
     ///
     /// # Cancel safety
@@ -112,8 +112,11 @@ impl SupervisorRef {
     ///
     /// | exit code | when |
     /// |-|-|
-    /// | 0 | the tree has ended, by a signal or otherwise, and nothing went wrong |
-    /// | 1 | it ended with what [`join`](Self::join) returns as an error, or a service failed or was dropped while it stopped; both are logged, or printed to standard error if nothing listens to `tracing` |
+    /// | 0 | the tree has ended, by a signal or otherwise, without an error, and everything that was running then has stopped in time: see [`is_in_time`](crate::ShutdownReport::is_in_time) |
+    /// | 1 | it ended with what [`join`](Self::join) returns as an error, as with a fatal one, or something had to be dropped while it stopped, or would not stop |
+    ///
+    /// A service that fails at that moment, and has so stopped by itself, does not count. It is logged, as is whatever else went wrong; if
+    /// nothing listens to `tracing`, that is printed to standard error.
     ///
     /// A signal that comes before, while the tree is started, ends the program as it always does, and orphans its processes:
     /// [`SupervisorActor::run`] starts the tree as well, and listens before. This is meant for the end of `main`, with the reference of a root; any other reference of the tree does the same. Signals are listened to from the first poll

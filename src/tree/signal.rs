@@ -77,38 +77,53 @@ pub(crate) async fn run<R: Root>(tree: &Tree, listener: Option<Listener<R>>) -> 
 }
 
 fn exit_code(ended: Result<Arc<Ended>, ShutdownError>) -> ExitCode {
-    match ended {
-        Err(error) => complain(&error.to_string()),
-        Ok(ended) => {
-            if let Err(error) = result(&ended) {
-                fail(&error, "the tree has failed");
-            } else if !ended.report.is_clean() {
-                complain(&format!("the tree did not stop cleanly: {}", ended.report));
-            } else {
-                return ExitCode::SUCCESS;
-            }
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            fail(&error, "the tree has failed");
+            return ExitCode::FAILURE;
         }
+    };
+    let failed = result(&ended).err();
+    if let Some(error) = &failed {
+        fail(error, "the tree has failed");
     }
-    ExitCode::FAILURE
+    let report = &ended.report;
+    if !report.is_in_time() {
+        complain(&format!("the tree did not stop in time: {report}"));
+    } else if !report.is_clean() {
+        let text = format!("while the tree stopped: {report}");
+        say(|| tracing::warn!(target: "resurgam", "{text}"));
+        print_unheard(&text);
+    }
+    if failed.is_none() && report.is_in_time() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Logs an error with its sources.
 pub(crate) fn fail(error: &(dyn Error + 'static), what: &str) {
-    if LevelFilter::current() == LevelFilter::OFF {
+    say(|| tracing::error!(target: "resurgam", error, "{what}"));
+    // Errors of the user's, which may panic when they are printed.
+    say(|| {
         let sources = iter::successors(Some(error), |&error| error.source());
         let texts: Vec<_> = sources.take(64).map(ToString::to_string).collect();
-        print(&format!("{what}: {}", texts.join(": ")));
-    } else {
-        say(|| tracing::error!(target: "resurgam", error, "{what}"));
-    }
+        print_unheard(&format!("{what}: {}", texts.join(": ")));
+    });
 }
 
-/// Logs what has gone wrong; prints it if nobody listens, since a program that fails without a word is of no use.
+/// Logs what has gone wrong.
 fn complain(what: &str) {
+    say(|| tracing::error!(target: "resurgam", "{what}"));
+    print_unheard(what);
+}
+
+/// Prints what was logged if nobody listens, since a program that fails without a word is of no use.
+fn print_unheard(text: &str) {
     if LevelFilter::current() == LevelFilter::OFF {
-        print(what);
-    } else {
-        say(|| tracing::error!(target: "resurgam", "{what}"));
+        print(text);
     }
 }
 

@@ -3,7 +3,7 @@
 //! The test binary runs itself: `program` is the program, and the other tests are its parents.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     pin::pin,
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
     sync::mpsc,
@@ -14,6 +14,7 @@ use std::{
 
 use futures::poll;
 use resurgam::{RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec};
+use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::support::{AnyError, idle};
 
@@ -24,21 +25,29 @@ const ROLE: &str = "RESURGAM_TEST_ROLE";
 #[ignore = "a program for the other tests"]
 async fn program() {
     let role = std::env::var(ROLE).unwrap_or_default();
-    let spec =
+    let mut spec =
         SupervisorSpec::default().limit(RestartLimit::window(0, Duration::from_secs(1)).escalate());
+    if role.starts_with("fatal") {
+        spec = spec.fatal(|_| true);
+    }
+    if role == "fatal, heard" {
+        tracing::subscriber::set_global_default(Deaf).unwrap();
+    }
     let mut root = SupervisorActor::new("root", spec);
     root.add(idle("idle")).unwrap();
     let own = role.clone();
     let task = ServiceSpec::task("task", move |cx| {
         let role = own.clone();
         async move {
-            if role == "fails" {
+            if role == "fails" || role.starts_with("fatal") {
                 tokio::task::yield_now().await;
-                return Err("broken".into());
+                let cause = std::io::Error::other("the cable is cut");
+                return Err(Unreachable(cause).into());
             }
             cx.shutdown().await;
             println!("asked to stop");
             match role.as_str() {
+                "ends badly" => Err("no answer".into()),
                 "deaf" => std::future::pending().await,
                 "stuck" => loop {
                     thread::park();
@@ -73,6 +82,33 @@ async fn program() {
     println!("code: {code:?}");
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("device unreachable")]
+struct Unreachable(#[source] std::io::Error);
+
+/// Somebody who listens, and writes nothing.
+struct Deaf;
+
+impl Subscriber for Deaf {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
 /// A program that runs, and is killed at the end of the test at the latest.
 struct Program {
     process: Child,
@@ -85,7 +121,7 @@ impl Program {
             .args(["--ignored", "--exact", "signal::program", "--nocapture"])
             .env(ROLE, role)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let output = process.stdout.take().unwrap();
@@ -119,6 +155,14 @@ impl Program {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end, and returns what it has printed to standard error.
+    fn complaint(mut self) -> String {
+        let mut text = String::new();
+        let mut errors = self.process.stderr.take().unwrap();
+        errors.read_to_string(&mut text).unwrap();
+        text
     }
 
     fn wait(mut self) -> ExitStatus {
@@ -188,4 +232,26 @@ fn program_whose_tree_ends_by_itself_says_how_it_ended() {
     program.ends_with_code(ExitCode::SUCCESS);
     let program = Program::start("fails");
     program.ends_with_code(ExitCode::FAILURE);
+}
+
+#[test]
+fn what_fails_while_the_program_stops_in_time_is_printed_and_is_no_failure_of_the_program() {
+    let program = Program::start("ends badly");
+    program.says("up");
+    program.signal("TERM");
+    program.ends_with_code(ExitCode::SUCCESS);
+    let complaint = program.complaint();
+    let wanted = "while the tree stopped: root/task: failed: no answer";
+    assert!(complaint.contains(wanted), "{complaint}");
+}
+
+#[test]
+fn reason_of_a_fatal_end_is_printed_unless_somebody_listens_to_tracing() {
+    for (role, printed) in [("fatal", true), ("fatal, heard", false)] {
+        let program = Program::start(role);
+        program.ends_with_code(ExitCode::FAILURE);
+        let complaint = program.complaint();
+        let reason = "the tree has failed: service `root/task` ended the tree: device unreachable: the cable is cut";
+        assert_eq!(complaint.contains(reason), printed, "{role}: {complaint}");
+    }
 }

@@ -457,3 +457,43 @@ fn nothing_of_a_life_that_was_dropped_is_in_the_next_one() {
     }
     assert!(stopped_report(&bench).is_clean());
 }
+
+/// What fails while its supervisor stops, by itself and in time.
+fn own_ends() -> [ExitReason; 4] {
+    [
+        failed(),
+        ExitReason::Killed(KillCause::StartTimeout),
+        ExitReason::Killed(KillCause::ArbiterStopped),
+        ExitReason::Shutdown,
+    ]
+}
+
+#[test]
+fn stop_is_in_time_unless_something_was_dropped_for_its_time_or_would_not_stop() {
+    for reason in own_ends() {
+        let mut bench = Bench::running(unlimited(), four());
+        bench.shutdown();
+        bench.exit("c", reason.clone()); // before it was asked
+        bench.exit("d", reason.clone());
+        for name in ["b", "a"] {
+            bench.exit(name, ExitReason::Shutdown);
+        }
+        let report = stopped_report(&bench);
+        assert!(report.is_in_time(), "{reason:?}");
+        assert_eq!(report.is_clean(), reason == ExitReason::Shutdown);
+    }
+
+    // The one is gone in the end, the other is not.
+    let late = ExitReason::Killed(KillCause::StopTimeout);
+    for end in [late, ExitReason::Killed(KillCause::Unresponsive)] {
+        let mut bench = Bench::running(unlimited(), vec![named("a")]);
+        bench.shutdown();
+        bench.pass(seconds(10));
+        if end == ExitReason::Killed(KillCause::Unresponsive) {
+            bench.pass(seconds(1));
+        } else {
+            bench.exit("a", end.clone());
+        }
+        assert!(!stopped_report(&bench).is_in_time(), "{end:?}");
+    }
+}
