@@ -189,7 +189,7 @@ pub use crate::{
         SupervisorRef, SupervisorSpec, message,
     },
     task::{BlockingContext, BlockingError, BlockingWork, Lifetime, Spawn, TaskActor, TaskContext},
-    token::{ServiceKey, ServiceToken},
+    token::{ParseTokenError, ServiceKey, ServiceToken},
     tree::{JoinError, ShutdownError, SupervisorGone},
 };
 

@@ -7,6 +7,7 @@
 
 use std::{
     fmt,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -18,6 +19,9 @@ use std::{
 /// A token is handed out when a service is added. It stays with the service through every restart and is never given
 /// to another one, so a token of a service that is gone stays an error for ever. Tokens order by the time of the
 /// adding.
+///
+/// Prints as three numbers, `17.2.4`, and is [made of that text](FromStr) again, within the same process: a text that names nothing is a
+/// token like that of a service that is gone.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ServiceToken {
     // First, because the derived order compares the fields in this order.
@@ -66,9 +70,47 @@ impl ServiceToken {
 
 impl fmt::Display for ServiceToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.serial, f)
+        let Self {
+            serial,
+            supervisor,
+            slot,
+        } = self;
+        f.pad(&format!("{serial}.{supervisor}.{slot}"))
     }
 }
+
+impl FromStr for ServiceToken {
+    type Err = ParseTokenError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTokenError> {
+        let mut parts = text.split('.');
+        let token = Self {
+            serial: number(parts.next())?,
+            supervisor: SupervisorId(number(parts.next())?),
+            slot: number(parts.next())?,
+        };
+        match parts.next() {
+            None => Ok(token),
+            Some(_) => Err(ParseTokenError(())),
+        }
+    }
+}
+
+/// A number as it is printed: without a sign, and without a zero in front.
+fn number<T: FromStr + fmt::Display>(text: Option<&str>) -> Result<T, ParseTokenError> {
+    let text = text.ok_or(ParseTokenError(()))?;
+    let number: T = text.parse().map_err(|_| ParseTokenError(()))?;
+    if number.to_string() == text {
+        Ok(number)
+    } else {
+        Err(ParseTokenError(()))
+    }
+}
+
+/// A text that no [`ServiceToken`] prints as.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a token is three numbers, as in `17.2.4`")]
+pub struct ParseTokenError(());
 
 /// What names a service in an operation or a look-up: a token, a reference, a name, or a path.
 ///
@@ -156,8 +198,13 @@ impl SupervisorId {
     /// An id that no call has returned before, up to four thousand million supervisors.
     pub(crate) fn issue() -> Self {
         // Relaxed is enough for the same reason as above: only uniqueness is needed.
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        Self(NEXT_SUPERVISOR.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Reports whether a supervisor has or had this id.
+    pub(crate) fn was_issued(self) -> bool {
+        // Whoever has an id that was issued has it from the thread that issued it, or through something that orders the two.
+        (1..NEXT_SUPERVISOR.load(Ordering::Relaxed)).contains(&self.0)
     }
 }
 
@@ -166,6 +213,8 @@ impl fmt::Display for SupervisorId {
         fmt::Display::fmt(&self.0, f)
     }
 }
+
+static NEXT_SUPERVISOR: AtomicU32 = AtomicU32::new(1);
 
 #[cfg(test)]
 mod tests {
@@ -200,9 +249,47 @@ mod tests {
     }
 
     #[test]
-    fn token_is_small_and_prints_its_number() {
-        let token = ServiceToken::from_parts(17, SupervisorId::issue(), 4);
+    fn token_is_small_and_is_what_it_prints() {
+        let token = ServiceToken::from_parts(17, SupervisorId(2), 4);
         assert_eq!(size_of::<ServiceToken>(), 16);
-        assert_eq!(token.to_string(), "17");
+        assert_eq!(token.to_string(), "17.2.4");
+        assert_eq!(format!("{token:>8}"), "  17.2.4");
+        let issued = ServiceToken::issue(SupervisorId::issue(), 4);
+        for token in [token, issued] {
+            assert_eq!(token.to_string().parse(), Ok(token));
+        }
+    }
+
+    #[test]
+    fn text_that_no_token_prints_is_refused() {
+        for text in [
+            "",
+            "17",
+            "17.2",
+            "17.2.",
+            "17.2.4.1",
+            "17.2.x",
+            "+17.2.4",
+            "017.2.4",
+            " 17.2.4",
+            "17.4294967296.4",
+            "18446744073709551616.2.4",
+            "-1.2.4",
+            "root/a",
+        ] {
+            assert_eq!(
+                text.parse::<ServiceToken>(),
+                Err(ParseTokenError(())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn supervisor_that_never_was_is_known_as_such() {
+        let issued = SupervisorId::issue();
+        assert!(issued.was_issued());
+        assert!(!SupervisorId(0).was_issued());
+        assert!(!SupervisorId(u32::MAX).was_issued());
     }
 }

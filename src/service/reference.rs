@@ -1,8 +1,13 @@
 //! What users hold of a service.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
 
-use actix::{Actor, Addr};
+use actix::{Actor, Addr, Handler, Message, Recipient, dev::ToEnvelope};
 
 use super::link::{AnyLink, Link, LinkCore, ServiceKind};
 use crate::{
@@ -13,7 +18,8 @@ use crate::{
 
 /// An address of a service, with the token and path that name it.
 ///
-/// Stays valid through restarts. It derefs to [`Addr`], so that [`send`](Addr::send), [`do_send`](Addr::do_send) and
+/// Stays valid through restarts. Two are equal that lead to the same service. It prints as its path, becomes an [`Addr`] or a
+/// [`Recipient`] where one is wanted, and derefs to [`Addr`], so that [`send`](Addr::send), [`do_send`](Addr::do_send) and
 /// [`recipient`](Addr::recipient) are at hand. Holding one keeps nothing alive: once the service is removed, messages fail with
 /// [`MailboxError::Closed`](actix::MailboxError).
 pub struct ServiceRef<A: Actor> {
@@ -171,6 +177,41 @@ impl<A: Actor> PartialEq for ServiceRef<A> {
 }
 
 impl<A: Actor> Eq for ServiceRef<A> {}
+
+impl<A: Actor> Hash for ServiceRef<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.token().hash(state);
+    }
+}
+
+impl<A: Actor> AsRef<Addr<A>> for ServiceRef<A> {
+    fn as_ref(&self) -> &Addr<A> {
+        &self.address
+    }
+}
+
+impl<A: Actor> From<ServiceRef<A>> for Addr<A> {
+    fn from(service: ServiceRef<A>) -> Self {
+        service.address
+    }
+}
+
+impl<A, M> From<ServiceRef<A>> for Recipient<M>
+where
+    A: Actor<Context: ToEnvelope<A, M>> + Handler<M>,
+    M: Message<Result: Send> + Send + 'static,
+{
+    fn from(service: ServiceRef<A>) -> Self {
+        service.address.recipient()
+    }
+}
+
+impl<A: Actor> fmt::Display for ServiceRef<A> {
+    /// The path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.path())
+    }
+}
 
 impl<A: Actor> fmt::Debug for ServiceRef<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

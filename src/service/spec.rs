@@ -461,7 +461,7 @@ impl<A: Actor> fmt::Debug for ServiceSpec<A> {
 pub enum Placement {
     /// On this arbiter. If it stops, the service is lost for good, and reported.
     Arbiter(ArbiterHandle),
-    /// On a thread of its own, which ends with the service.
+    /// On a thread of its own, which ends with the service. For an actor whose handlers block.
     Dedicated,
     /// On the arbiter of its supervisor. The default.
     #[default]

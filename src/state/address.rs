@@ -53,7 +53,12 @@ fn along(state: &SupervisorState, path: &Arc<str>) -> Result<Route, Unaddressed>
 /// The slot of a service that can be operated on.
 pub(super) fn address(state: &SupervisorState, token: ServiceToken) -> Result<u32, Unaddressed> {
     if token.supervisor() != state.id {
-        return Err(Unaddressed::WrongSupervisor { token });
+        // A token may be made of text, and name nobody.
+        return Err(if token.supervisor().was_issued() {
+            Unaddressed::WrongSupervisor { token }
+        } else {
+            Unaddressed::UnknownToken { token }
+        });
     }
     if state.is_ending() {
         return Err(Unaddressed::ShuttingDown);

@@ -111,6 +111,9 @@ impl ServiceSpec<TaskActor> {
     /// A service that is started again after it was abandoned has a new thread, and the function is called there while the abandoned call may
     /// still run: it is an `Fn` that two threads may be in at once. `is_stopping` stays `true` for the abandoned call.
     ///
+    /// It has no mailbox. What blocks and is sent messages is an actor on a thread of its own, whose handlers block as long as they like:
+    /// `ServiceSpec::new("writer", Writer::open).placement(Placement::Dedicated)`.
+    ///
     /// # Examples
     ///
     /// ```

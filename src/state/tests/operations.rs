@@ -467,3 +467,26 @@ fn request_goes_where_its_name_or_path_leads() {
     assert_eq!(route(&bench, "b"), Err(Unaddressed::ShuttingDown));
     assert_eq!(route(&bench, "root/sub/b"), Err(Unaddressed::ShuttingDown));
 }
+
+/// Made of text, which may say anything.
+#[test]
+fn token_that_names_nothing_is_unknown() {
+    let mut bench = Bench::running(unlimited(), vec![named("a")]);
+    let a = bench.token("a");
+    let text = a.to_string();
+    let (serial, rest) = text.split_once('.').unwrap();
+    let (supervisor, slot) = rest.split_once('.').unwrap();
+    for text in [
+        format!("0.{supervisor}.{slot}"),
+        format!("{serial}.{supervisor}.4294967295"),
+        format!("{serial}.0.{slot}"),
+        format!("{serial}.4294967295.{slot}"),
+    ] {
+        let token = text.parse().unwrap();
+        assert_eq!(
+            bench.state.remove(token, Waiter(1), bench.now),
+            Err(RemoveError::UnknownToken { token })
+        );
+    }
+    assert_eq!(text.parse(), Ok(a));
+}
