@@ -73,6 +73,11 @@ impl Handler<Crash> for Leaf {
     }
 }
 
+/// A build that fails is tried again for ever.
+async fn soon<F: Future>(future: F) -> F::Output {
+    time::timeout(Duration::from_secs(5), future).await.unwrap()
+}
+
 type Outcome = Result<(), AddError>;
 
 /// A spec whose resource is the number of the build; it gives up at the first failure.
@@ -255,6 +260,41 @@ async fn service_that_is_not_built_again_is_forgotten_and_another_kind_takes_its
     assert_eq!(changed.send(Resource).await, Ok(9));
     assert!(root.lookup::<Other>("root/tier/once").await.is_err());
     assert!(!once.connected());
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn services_that_a_build_replaces_do_not_count_for_the_maximum() {
+    time::pause();
+    let (root, log) = (root().await, Log::default());
+    let spec = spec(&log, |number, services| {
+        services.add(ServiceSpec::new(format!("other {number}"), || Other))?;
+        let third = services.add(ServiceSpec::new("third", || Other));
+        assert!(matches!(third, Err(AddError::Full { max: 2 })));
+        Ok(())
+    });
+    let tier = SupervisorActor::new("tier", spec.max_services(2));
+    let tier = root.add_supervisor(tier).await.unwrap();
+    let leaf: ServiceRef<Leaf> = root.when_ready("root/tier/leaf").await.unwrap();
+    for number in 1..3 {
+        assert_eq!(soon(leaf.send(Resource)).await, Ok(number));
+        let other = format!("other {number}");
+        root.when_ready::<Other>(format!("root/tier/{other}"))
+            .await
+            .unwrap();
+        // What was removed by hand is not there to be counted.
+        if number == 2 {
+            tier.remove(&*other).await.unwrap();
+        }
+        leaf.do_send(Crash);
+    }
+    assert_eq!(soon(leaf.send(Resource)).await, Ok(3));
+    assert_eq!(tier.counts().await.unwrap().services, 2);
+    // Crashed again, so that the latest build has replaced one that was there.
+    leaf.do_send(Crash);
+    assert_eq!(soon(leaf.send(Resource)).await, Ok(4));
+    let one_more = tier.add(ServiceSpec::new("one more", || Other)).await;
+    assert!(matches!(one_more, Err(AddError::Full { max: 2 })));
     root.shutdown().await.unwrap();
 }
 

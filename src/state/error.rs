@@ -19,6 +19,13 @@ pub enum AddError {
         /// The service that has it.
         token: ServiceToken,
     },
+    /// The supervisor has as many services as its [`max_services`](crate::SupervisorSpec::max_services) allows. Remove one, or try again when
+    /// one has been forgotten.
+    #[error("supervisor has {max} services already, and may have no more")]
+    Full {
+        /// How many it may have.
+        max: usize,
+    },
     /// The supervisor is stopping.
     #[error("supervisor is shutting down")]
     ShuttingDown,

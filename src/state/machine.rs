@@ -46,6 +46,8 @@ pub(crate) struct SupervisorState {
     subject: Option<u32>,
 
     pub(super) services: Table,
+    /// How many of the services were built for an earlier start, and will be forgotten unless they are built again.
+    pub(super) leftover: usize,
     /// Who is started in its turn.
     pub(super) line: Line,
     /// Who is stopped in its turn.
@@ -117,6 +119,7 @@ impl SupervisorState {
             input: Input::Add,
             subject: None,
             services: Table::new(id),
+            leftover: 0,
             line: Line::default(),
             sequence: Sequence::default(),
             waiters: Waiters::default(),

@@ -371,6 +371,16 @@ impl SupervisorState {
         self.origin = Origin::Static;
     }
 
+    /// Says how many services will be forgotten at the end of the build, if it succeeds.
+    pub(crate) const fn set_leftover(&mut self, leftover: usize) {
+        self.leftover = leftover;
+    }
+
+    /// One of those was built again, and stays.
+    pub(crate) const fn built_again(&mut self) {
+        self.leftover -= 1;
+    }
+
     /// Forgets a service that is not running, because the supervisor is built without it this time.
     pub(crate) fn forget(&mut self, token: ServiceToken, now: Instant) {
         self.set_input(Input::Reopen, Some(token));

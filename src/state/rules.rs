@@ -33,6 +33,8 @@ pub(crate) struct SupervisorRules {
     pub(crate) limit: RestartLimit,
     /// What holds for services that say nothing else: nothing.
     pub(crate) each_service: DefaultRules,
+    /// How many services it may have: any number.
+    pub(crate) max_services: Option<usize>,
     /// How long a service may take to stop that does not say so itself, nor is it said for each: 10 s.
     pub(crate) shutdown_timeout: Duration,
     /// How much time passes between two starts after a pause: none.
@@ -59,6 +61,9 @@ impl SupervisorRules {
                 "`fatal` as well, without which no error is ranked",
             ));
         }
+        if self.max_services == Some(0) {
+            return Err(SpecError::value("max_services", &0, "a number above zero"));
+        }
         self.each_service.validate()?;
         self.limit.validate(LimitOf::Supervisor)
     }
@@ -71,6 +76,7 @@ impl Default for SupervisorRules {
             start_order: StartOrder::default(),
             limit: RestartLimit::default(),
             each_service: DefaultRules::default(),
+            max_services: None,
             shutdown_timeout: Duration::from_secs(10),
             resume_spacing: Duration::ZERO,
             bounce_delay: Duration::from_millis(10),
@@ -89,6 +95,7 @@ impl fmt::Debug for SupervisorRules {
             .field("start_order", &self.start_order)
             .field("limit", &self.limit)
             .field("each_service", &self.each_service)
+            .field("max_services", &self.max_services)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("resume_spacing", &self.resume_spacing)
             .field("bounce_delay", &self.bounce_delay)

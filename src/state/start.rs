@@ -59,6 +59,10 @@ pub(super) fn add(
             token: state.services.token(slot),
         });
     }
+    let present = state.services.len() - state.leftover;
+    if let Some(max) = state.rules.max_services.filter(|max| present >= *max) {
+        return Err(AddError::Full { max });
+    }
     // What was there before the first start, or is built for a later one, is kept when it has ended for good; what is added later is forgotten
     // then.
     let origin = state.origin;

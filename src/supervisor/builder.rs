@@ -86,6 +86,7 @@ impl Build<'_> {
         if !self.built.leftover.remove(&token) {
             return None;
         }
+        self.state.built_again();
         let link = self.cells.link(token).map(Arc::clone)?;
         let known = downcast(link).ok().and_then(ServiceRef::from_link);
         if known.is_none() {
@@ -138,6 +139,10 @@ impl Builder {
         let built = &mut self.built;
         // Added to what is left, and does not replace it: a build that failed has not come to all of them.
         built.leftover.extend(mem::take(&mut built.services));
+        // Some of them may have been removed since.
+        let leftover = built.leftover.iter();
+        let present = leftover.filter(|token| state.service_path(**token).is_some());
+        state.set_leftover(present.count());
         let outcome = guard(|| {
             // Poisoned if it panicked in an earlier start: it is called again all the same, as a factory is.
             let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,6 +153,7 @@ impl Builder {
                 built,
             })
         });
+        state.set_leftover(0);
         match outcome {
             Err(panic) => Err(panic),
             Ok(Err(error)) => Err(ExitReason::Failed(error)),

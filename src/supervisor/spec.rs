@@ -24,7 +24,7 @@ use crate::{
 /// # Default
 ///
 /// [`Strategy::OneForOne`]; [`RestartLimit::decay`] with 30 s, 5.0 and 15 s, as in suture; 10 s to stop; no
-/// spacing after a pause; 10 ms before a bounce; nothing more for each service; [`AutoShutdown::Never`]; no error is fatal.
+/// spacing after a pause; 10 ms before a bounce; any number of services, and nothing more for each; [`AutoShutdown::Never`]; no error is fatal.
 ///
 /// # Examples
 ///
@@ -98,6 +98,15 @@ impl SupervisorSpec {
         });
         self.rules.each_service = defaults.rules;
         self.placement = defaults.placement;
+        self
+    }
+
+    /// Sets how many services the supervisor may have, at least one. By default any number.
+    ///
+    /// All that it keeps are counted, also those that are stopped, have failed, wait, or are being removed, and what services spawn; but not
+    /// what is below a supervisor among them. One more is refused, with [`AddError::Full`](crate::AddError::Full).
+    pub fn max_services(mut self, max: usize) -> Self {
+        self.rules.max_services = Some(max);
         self
     }
 

@@ -418,3 +418,36 @@ async fn stop_of_a_service_leaves_its_siblings_alone() {
         log.take();
     }
 }
+
+#[actix::test]
+async fn service_above_the_maximum_is_refused_until_one_is_forgotten() {
+    time::pause();
+    let (journal, _log) = journal();
+    let full = AddError::Full { max: 2 };
+    let mut tree = SupervisorActor::new("root", unlimited().max_services(2));
+    let mut below = SupervisorActor::with_defaults("below");
+    for name in ["x", "y", "z"] {
+        below.add(probe(name, &journal)).unwrap();
+    }
+    // What is below it does not count.
+    tree.add(ServiceSpec::supervisor(below)).unwrap();
+    tree.add(probe("a", &journal)).unwrap();
+    assert_eq!(tree.add(probe("b", &journal)).unwrap_err(), full);
+    let root = tree.start().await.unwrap();
+    // Kept, though it does not run.
+    root.stop("a").await.unwrap();
+    assert_eq!(root.add(probe("b", &journal)).await.unwrap_err(), full);
+    let refused = root.add_and_wait(probe("b", &journal)).await.unwrap_err();
+    let StartError::Refused(refused) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(refused, full);
+    root.remove("a").await.unwrap();
+    root.add(probe("b", &journal)).await.unwrap();
+    // A name that is taken is told as that.
+    let refused = root.add(probe("b", &journal)).await.unwrap_err();
+    assert!(
+        matches!(refused, AddError::DuplicateName { .. }),
+        "{refused}"
+    );
+}

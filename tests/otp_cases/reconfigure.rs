@@ -1,8 +1,8 @@
 //! Other rules for a supervisor that runs.
 
 use resurgam::{
-    AutoShutdown, ReconfigureError, RestartLimit, RestartType, ServiceRef, SpecError, Strategy,
-    SupervisorRef, SupervisorSpec,
+    AddError, AutoShutdown, ReconfigureError, RestartLimit, RestartType, ServiceRef, SpecError,
+    Strategy, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 
@@ -133,4 +133,21 @@ async fn other_rule_for_significant_services_holds_for_those_that_run() {
     two.do_send(End::Normally);
     assert!(ended(&root).await.is_ok());
     assert!(three.send(Generation).await.is_err());
+}
+
+#[actix::test]
+async fn lower_maximum_of_services_keeps_those_that_are_there_and_refuses_the_next() {
+    time::pause();
+    let (journal, _log) = journal();
+    let (root, probes) = with_probes(unlimited().max_services(3), &["a", "b"], &journal).await;
+    root.reconfigure(unlimited().max_services(1)).await.unwrap();
+    assert_eq!(generations([&probes[0], &probes[1]]).await, [0, 0]);
+    for left in ["a", "b"] {
+        let refused = root.add(probe("c", &journal)).await.unwrap_err();
+        assert_eq!(refused, AddError::Full { max: 1 });
+        root.remove(left).await.unwrap();
+    }
+    root.add(probe("c", &journal)).await.unwrap();
+    root.reconfigure(unlimited()).await.unwrap();
+    root.add(probe("d", &journal)).await.unwrap();
 }

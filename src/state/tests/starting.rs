@@ -410,3 +410,75 @@ fn service_that_is_restarted_and_fails_again_and_again_while_its_supervisor_star
     );
     assert_eq!(bench.actions(), ["start a 201"]);
 }
+
+/// A service, and what happens to it.
+type Way<'a> = (ServiceRules, &'a dyn Fn(&mut Bench));
+
+#[test]
+fn every_service_that_is_kept_counts_for_the_maximum() {
+    let rules = || SupervisorRules {
+        max_services: Some(2),
+        ..unlimited()
+    };
+    let mut gives_up = named("a");
+    gives_up.rare().limit = Some(RestartLimit::window(0, seconds(5)).give_up());
+    let mut waits = named("a");
+    waits.rare().requires = vec![Arc::from("missing")];
+    let removal = |bench: &mut Bench| {
+        let a = bench.token("a");
+        bench.state.remove(a, Waiter(1), bench.now).unwrap();
+        bench.run();
+    };
+    let ways: [Way<'_>; 5] = [
+        (named("a"), &|bench| bench.ready("a")),
+        (named("a"), &|_| {}),
+        (gives_up, &|bench| bench.fail("a")),
+        (waits, &|_| {}),
+        (named("a"), &removal),
+    ];
+    for (rules_of_a, way) in ways {
+        let mut bench = Bench::running(rules(), vec![named("b")]);
+        bench.add(rules_of_a).unwrap();
+        way(&mut bench);
+        bench.forget();
+        assert_eq!(bench.add(named("c")), Err(AddError::Full { max: 2 }));
+        assert_eq!(bench.actions(), Vec::<String>::new());
+        if bench.state_of("a") == ServiceState::Stopping {
+            bench.exit("a", ExitReason::Shutdown);
+        } else {
+            removal(&mut bench);
+            bench.get_stopped();
+        }
+        bench.add(named("c")).unwrap();
+    }
+}
+
+/// Those that are not built again are forgotten only when the whole build has succeeded.
+#[test]
+fn services_of_an_earlier_build_do_not_count_for_the_maximum_unless_they_are_built_again() {
+    let rules = SupervisorRules {
+        max_services: Some(2),
+        ..unlimited()
+    };
+    let mut bench = Bench::running(rules, vec![named("a"), named("b")]);
+    bench.shutdown();
+    bench.get_stopped();
+    bench.state.reopen(bench.now);
+    bench.state.begin_build();
+    bench.run();
+    assert_eq!(bench.add(named("c")), Err(AddError::Full { max: 2 }));
+    bench.state.set_leftover(2);
+    bench.add(named("c")).unwrap();
+    bench.state.built_again();
+    assert_eq!(bench.add(named("d")), Err(AddError::Full { max: 2 }));
+}
+
+#[test]
+fn maximum_of_none_is_refused() {
+    let rules = SupervisorRules {
+        max_services: Some(0),
+        ..unlimited()
+    };
+    let text = rules.validate().unwrap_err().to_string();
+    assert_eq!(text, "`max_services` is `0`, expected a number above zero");
+}
