@@ -1,8 +1,17 @@
 //! What a process writes, line by line.
 
-use std::{fmt, mem, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    os::fd::OwnedFd,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use futures::{Stream, stream};
+use futures::Stream;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::unix::pipe,
@@ -111,16 +120,24 @@ pub(super) struct Writer {
 /// A bounded subscription to the lines of a [`Command`](super::Command), through all incarnations of its service.
 ///
 /// Lines of one output come in the order in which they were written; those of the two outputs in the order in which they were read. The
-/// process is not held up by it: of the lines that were not read in time, the latest 1024 are kept, and the others are counted.
-#[derive(Debug)]
+/// process is not held up by it: of the lines that were not read in time, the latest 1024 are kept, and the others are counted. A
+/// [`Stream`], as [`Events`](crate::Events) is.
 pub struct Lines {
-    receiver: broadcast::Receiver<Line>,
+    next: Received,
     lost: u64,
 }
 
+/// A line to come, and what brings the next one: a receiver can only be awaited, and a stream is polled.
+type Received = Pin<
+    Box<dyn Future<Output = (Result<Line, RecvError>, broadcast::Receiver<Line>)> + Send + Sync>,
+>;
+
 impl Lines {
     pub(super) fn new(receiver: broadcast::Receiver<Line>) -> Self {
-        Self { receiver, lost: 0 }
+        Self {
+            next: receive(receiver),
+            lost: 0,
+        }
     }
 
     /// Waits for the next line; `None` once the service is forgotten, every copy of the command is gone, and all lines have been read.
@@ -129,13 +146,7 @@ impl Lines {
     ///
     /// Cancel safe: no line is lost with the future.
     pub async fn next(&mut self) -> Option<Line> {
-        loop {
-            match self.receiver.recv().await {
-                Ok(line) => return Some(line),
-                Err(RecvError::Lagged(lost)) => self.lost += lost,
-                Err(RecvError::Closed) => return None,
-            }
-        }
+        poll_fn(|cx| self.poll(cx)).await
     }
 
     /// How many lines were not read in time so far.
@@ -143,12 +154,37 @@ impl Lines {
         self.lost
     }
 
-    /// The same lines as a [`Stream`].
-    pub fn into_stream(self) -> impl Stream<Item = Line> + Send + 'static {
-        stream::unfold(self, async |mut lines| {
-            lines.next().await.map(|line| (line, lines))
-        })
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Line>> {
+        loop {
+            let (line, receiver) = ready!(self.next.as_mut().poll(cx));
+            self.next = receive(receiver);
+            match line {
+                Ok(line) => return Poll::Ready(Some(line)),
+                Err(RecvError::Lagged(lost)) => self.lost += lost,
+                Err(RecvError::Closed) => return Poll::Ready(None),
+            }
+        }
     }
+}
+
+impl Stream for Lines {
+    type Item = Line;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Line>> {
+        self.get_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines")
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
+
+fn receive(mut receiver: broadcast::Receiver<Line>) -> Received {
+    Box::pin(async move { (receiver.recv().await, receiver) })
 }
 
 /// How many lines a subscription keeps.

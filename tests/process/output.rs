@@ -36,16 +36,17 @@ async fn lines_come_with_path_generation_and_output() {
 async fn stream_of_lines_goes_on_through_restarts_and_ends_with_the_service() {
     let root = root().await;
     let command = sh("echo up; exit 1");
-    let lines = command.lines();
+    let mut lines = command.lines();
     let service = root.add(command.service("fails")).await.unwrap();
-    let mut stream = std::pin::pin!(lines.into_stream());
-    for generation in 0..3 {
-        let line = soon(stream.next()).await.unwrap();
+    let first: Vec<_> = soon(lines.by_ref().take(3).collect()).await;
+    for (generation, line) in (0..).zip(first) {
         assert_eq!((line.generation(), line.text()), (generation, "up"));
     }
     root.remove(service.token()).await.unwrap();
     drop(service);
-    soon(async { while stream.next().await.is_some() {} }).await;
+    let _rest: Vec<_> = soon(lines.by_ref().collect()).await;
+    // Over, and no less when it is asked again.
+    assert!(soon(lines.next()).await.is_none());
     root.shutdown().await.unwrap();
 }
 
