@@ -100,6 +100,31 @@
 //! Wherever there is a service for each device, connection or user, [`SupervisorSpec::each_service`] is recommended, which gives all of
 //! them a limit without saying so for each.
 //!
+//! What counts is a restart that nobody asked for:
+//!
+//! | | OTP | suture | here |
+//! |-|-|-|-|
+//! | a service is restarted after an error, a panic or a kill | 1 | 1 | 1 |
+//! | a [`Permanent`](RestartType::Permanent) service is restarted after a normal end | 1 | 1 | 1 |
+//! | an end after which a service is not restarted: a `Temporary` one, a normal end of a `Transient` one | 0 | there is none | 0 |
+//! | it says that it is done: [`DoNotRestart`](Verdict::DoNotRestart), `ErrDoNotRestart`, or [`Uninstall`](Verdict::Uninstall) | | 0 | 0 |
+//! | it ends its supervisor: [`TerminateTree`](Verdict::TerminateTree), `ErrTerminateSupervisorTree` | | 0 | 0 |
+//! | it restarts itself: [`Bounce`](Verdict::Bounce); it waits for what is [`Missing`](Verdict::Missing) | | | 0 |
+//! | a restart fails to start, each time | 1 | 1 | 1 |
+//! | the first start fails: with the supervisor, or awaited ([`add_and_wait`](SupervisorRef::add_and_wait), `start_child`) | 0 | | 0 |
+//! | the first start fails of one that was added, and nobody awaits it | | 1 | 1 |
+//! | a group is restarted, however many are in it ([`Strategy`]) | 1 | | 1 |
+//! | a sibling fails while it is stopped for its group | 0 | | 0 |
+//! | a service is restarted because one is that it is [bound](ServiceSpec::binds_to) to | | | 0 |
+//! | it is restarted, stopped, reset or removed on request | 0 | 0 | 0 |
+//! | it fails while it is being removed | 0 | a panic 1, another end 0 | 0 |
+//! | it fails during a pause | there is none | 1 | 1 |
+//! | a supervisor below gave up | 1, unless it is transient | it never does | 1 |
+//! | a service with a limit of its own is restarted | | | 0; 1 if that [escalates](RestartLimit::escalate) |
+//! | [`decide`](ServiceSpec::decide) says `Restart` or `RestartAfter`; `Stop`, `Escalate` or `Fatal` | | | 1; 0 |
+//!
+//! An empty field: the library has nothing of the kind.
+//!
 //! # Strategies and requirements
 //!
 //! A [`Strategy`] says who is restarted with a service that failed. [`requires`](ServiceSpec::requires) holds a start back until another service is

@@ -23,6 +23,7 @@ mod strategies;
 mod told;
 mod transitions;
 mod waiters;
+mod what_counts;
 
 use std::{
     collections::BTreeMap,
