@@ -6,7 +6,8 @@
 //! 1. what followed from the end of the last service is carried out: look-ups see it, its event is told, who waited is answered;
 //! 2. clean-ups are called, the latest first; a panic in one is kept here, for the report;
 //! 3. the last event of the incarnation is told;
-//! 4. the incarnation stops, and its `stopped` tells the end above, and to those who wait for it.
+//! 4. the incarnation stops, and its `stopped` tells the end above, and that of a root to those who wait for it;
+//! 5. those who have shut down one below the root are told when the supervisor above has removed it: its name is free then.
 
 use std::sync::Arc;
 

@@ -103,10 +103,17 @@ impl Core {
         if let Some(owner) = self.cells.owner() {
             // One that was down has nothing else to report; who asks once it has been shut down gets the report of that.
             owner.core().note_shutdown(&report);
-            if let Some(first) = owner.core().shutdown_report() {
-                report = first.clone();
-            }
         }
+        self.tell_noted_end();
+        // Of one that was never part of a tree.
         self.answers.tell_end(&report);
+    }
+
+    /// Tells those who wait for the end of the supervisor what it has ended with, if it has.
+    pub(super) fn tell_noted_end(&mut self) {
+        let owner = self.cells.owner();
+        if let Some(report) = owner.and_then(|owner| owner.core().shutdown_report()) {
+            self.answers.tell_end(report);
+        }
     }
 }

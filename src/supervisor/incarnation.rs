@@ -89,8 +89,11 @@ impl Actor for SupervisorActor {
         }
         // To whoever is above, a supervisor or the keeper of the tree: once everything of this incarnation is dropped.
         ctx.end_with(exit);
-        // Those who shut this supervisor down hear of it before it is released above: they get the report and not `SupervisorGone`.
-        self.core.answers.tell_end(&report);
+        // That of one below the root is told when it is removed: whoever has shut it down may use its name again at once.
+        let above = Upward::of(ctx.link().core().parent());
+        if matches!(above, Some(Upward::Root { .. })) {
+            self.core.answers.tell_end(&report);
+        }
         if let Some(run) = run {
             run.end(error.map_or(Ok(()), Err));
         }

@@ -79,3 +79,12 @@ impl Factory<SupervisorActor> for SupervisorFactory {
         }
     }
 }
+
+impl Drop for SupervisorFactory {
+    /// A cell that is released may be dropped with its thread before it obeys.
+    fn drop(&mut self) {
+        if let Some(core) = &mut self.core {
+            core.tell_noted_end();
+        }
+    }
+}

@@ -330,7 +330,7 @@ impl SupervisorRef {
     /// Overtakes everything that is queued for the supervisor, and works in every state: while it starts, while it is
     /// paused, when it has stopped already (the report is then that of the first time), and from inside a service. Any number of
     /// callers get the same report, also later. A supervisor below the root is removed from its own supervisor, also if it is down, is being stopped
-    /// for another reason, or is killed meanwhile.
+    /// for another reason, or is killed meanwhile; its name is free when this returns.
     ///
     /// # Errors
     ///
@@ -375,7 +375,11 @@ impl SupervisorRef {
         let overdue = pin!(self.tree.overdue(&*self.link, limit));
         match select(told, overdue).await {
             Either::Left((report, _)) => report,
-            Either::Right((report, _)) => Ok(report),
+            // It may have ended, and wait for a supervisor above whose thread is blocked to remove it.
+            Either::Right((report, _)) => match self.link.core().shutdown_report() {
+                Some(ended) => Ok(ended.clone()),
+                None => Ok(report),
+            },
         }
     }
 

@@ -11,9 +11,9 @@ use std::{
 use actix::prelude::*;
 use futures::{FutureExt, future::join};
 use resurgam::{
-    Backoff, Event, EventKind, Events, Readiness, ResetError, RestartError, RestartLimit,
-    RestartType, ServiceContext, ServiceRef, ServiceSpec, ServiceToken, Shutdown, StartError,
-    SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
+    Backoff, Event, EventKind, Events, Placement, Readiness, ResetError, RestartError,
+    RestartLimit, RestartType, ServiceContext, ServiceRef, ServiceSpec, ServiceToken, Shutdown,
+    StartError, SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, message,
 };
 use tokio::time;
 
@@ -570,4 +570,54 @@ async fn what_is_added_between_two_starts_is_no_service_of_the_start() {
         .unwrap();
     assert_eq!(tree.sub.counts().await.unwrap().services, 1);
     tree.root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn name_of_a_supervisor_that_was_shut_down_is_free_at_once() {
+    let root = SupervisorActor::with_defaults("root");
+    let root = root.start().await.unwrap();
+    for placement in [Placement::Inherit, Placement::Dedicated] {
+        for by_message in [false, true].repeat(20) {
+            let sub = ServiceSpec::supervisor(SupervisorActor::with_defaults("sub"));
+            let added = root.add_and_wait(sub.placement(placement.clone())).await;
+            let sub = SupervisorRef::try_from(&added.expect("the name is free")).unwrap();
+            let report = if by_message {
+                let sent = sub.addr().send(message::Shutdown::new());
+                sent.await.unwrap()
+            } else {
+                sub.shutdown().await
+            };
+            assert!(report.unwrap().is_clean());
+        }
+    }
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn supervisor_that_is_shut_down_does_not_wait_for_the_end_of_the_one_above() {
+    time::pause();
+    let mut middle = SupervisorActor::with_defaults("middle");
+    middle.add(ServiceSpec::new("endless", || Endless)).unwrap();
+    let sub = ServiceSpec::supervisor(SupervisorActor::with_defaults("sub"));
+    let sub = middle.add(sub).unwrap();
+    let mut root = SupervisorActor::with_defaults("root");
+    let middle = root.add(ServiceSpec::supervisor(middle)).unwrap();
+    let root = root.start().await.unwrap();
+    let sub = SupervisorRef::try_from(&sub).unwrap();
+    assert!(root.stop(middle.token()).now_or_never().is_none());
+    rest().await;
+    assert!(soon(sub.shutdown(), "shutdown").await.is_ok());
+    assert!(!sub.addr().connected());
+    root.shutdown().await.unwrap();
+}
+
+/// Does not stop by itself.
+struct Endless;
+
+impl Actor for Endless {
+    type Context = ServiceContext<Self>;
+
+    fn stopping(&mut self, _: &mut Self::Context) -> Running {
+        Running::Continue
+    }
 }
