@@ -208,7 +208,7 @@ fn requests() -> Vec<Row> {
         }),
         row("a stop", |bench| {
             ask(bench, |state, a, now| {
-                state.stop(a, Waiter(1), now).unwrap()
+                state.stop(a, Waiter(1), now).unwrap();
             });
             bench.get_stopped();
         }),
