@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use actix::{fut, prelude::*};
 use futures::stream;
 use resurgam::{
-    EventKind, ExitReason, HostedContext, Readiness, RestartType, ServiceContext, ServiceSpec,
-    ServiceState, StartError, SupervisorActor, SupervisorRef, Verdict,
+    EventKind, ExitReason, HostedContext, Readiness, RestartType, ServiceContext, ServiceError,
+    ServiceSpec, ServiceState, StartError, SupervisorActor, SupervisorRef, Verdict,
 };
 
 /// What has happened, in order.
@@ -210,6 +210,29 @@ async fn failure_in_the_factory_is_a_failed_start_and_a_verdict_counts() {
     let error = root.add_and_wait(spec).await.unwrap_err();
     assert!(matches!(error, StartError::Declined { .. }), "{error:?}");
     assert_eq!(log.take(), [""; 0]);
+    root.shutdown().await.unwrap();
+}
+
+/// What an API answers, and what a log says of a service that passes it on.
+#[actix::test]
+async fn start_error_names_its_reason() {
+    let root = root().await;
+    let spec = ServiceSpec::try_create("made", |_: &mut ServiceContext<Ours>| {
+        Err::<Ours, _>(std::io::Error::from(std::io::ErrorKind::AddrInUse))
+    });
+    let error = root.add_and_wait(spec).await.unwrap_err();
+    let text = "service `root/made` failed to start: failed: address in use";
+    assert_eq!(error.to_string(), text);
+    assert_eq!(format!("{error:#}"), text);
+    let passed_on = ExitReason::Failed(ServiceError::new(error));
+    assert_eq!(format!("{passed_on:#}"), format!("failed: {text}"));
+    let refused = root
+        .add_and_wait(ServiceSpec::create("a/b", |_: &mut Context<Theirs>| {
+            Theirs(Log::default())
+        }))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("`/`"), "{refused}");
     root.shutdown().await.unwrap();
 }
 

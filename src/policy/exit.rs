@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use super::told::{Form, debugged, displayed, source_of};
+use super::told::{Form, causes, debugged, displayed, source_of};
 use crate::user_value::UserValue;
 
 /// Why an incarnation of a service ended.
@@ -16,7 +16,8 @@ use crate::user_value::UserValue;
 /// | [`Killed`](Self::Killed) | it was dropped without being asked | yes |
 /// | [`Escalated`](Self::Escalated) | it is a supervisor that gave up | yes |
 ///
-/// Prints as one line; the alternate form (`{:#}`) adds the whole chain of causes.
+/// Prints as one line; the alternate form (`{:#}`) adds the whole chain of causes, each once: one that an error names at its own end is not
+/// repeated.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ExitReason {
@@ -87,13 +88,11 @@ impl fmt::Display for ExitReason {
             Self::Escalated { path, .. } => write!(f, "escalated by `{path}`"),
         }?;
         if f.alternate() {
-            let mut next = self.source();
-            // The sources of a user's error may form a ring.
-            for _ in 0..MAX_CHAIN {
-                let Some(error) = next else { break };
-                write!(f, ": {}", displayed(error, Form::Plain))?;
-                next = source_of(error);
-            }
+            let said = match self {
+                Self::Failed(error) => displayed(error.as_error(), Form::Plain),
+                _ => String::new(),
+            };
+            f.write_str(&causes(said, self.source()))?;
         }
         Ok(())
     }

@@ -48,5 +48,6 @@ pub(crate) use self::{
     limit::{LimitCounter, LimitOf, OnLimit, Tally},
     name::check_name,
     order::Cycle,
+    told::with_causes,
     verdict::{find_source, sources},
 };

@@ -124,6 +124,25 @@ fn error_that_cannot_be_sent_keeps_its_texts_and_sources() {
     assert!(format!("{error:?}").contains("Around"), "{error:?}");
 }
 
+/// As many errors do whose source is an `io::Error`.
+#[test]
+fn cause_that_an_error_names_itself_is_printed_once() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("store: {0}")]
+    struct Named(#[source] Box<dyn Error + Send + Sync>);
+
+    let printed = |error: Named| format!("{:#}", ExitReason::Failed(ServiceError::new(error)));
+    let two_levels = Named(Box::new(Named("disk full".into())));
+    assert_eq!(printed(two_levels), "failed: store: store: disk full");
+    // Its own end, and not any text in it.
+    let unnamed_below = Named(Box::new(Around("disk full".into())));
+    assert_eq!(printed(unnamed_below), "failed: store: around: disk full");
+    assert_eq!(
+        printed(Named(Box::new(Around("ound".into())))),
+        "failed: store: around: ound"
+    );
+}
+
 #[test]
 fn error_that_cannot_be_sent_keeps_a_verdict_at_any_depth() {
     let verdict = Verdict::DoNotRestart;

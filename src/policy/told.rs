@@ -5,6 +5,7 @@ use std::{
     fmt::{self, Write},
 };
 
+use super::exit::MAX_CHAIN;
 use crate::user_value::quietly;
 
 /// How a text is wanted: `{}` or `{:#}`.
@@ -43,6 +44,32 @@ pub(super) fn debugged(error: &(dyn Error + 'static), form: Form) -> String {
 /// The source of an error; none if it panics.
 pub(super) fn source_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     quietly(|| error.source()).flatten()
+}
+
+/// What an error says, and all its causes.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let said = displayed(error, Form::Plain);
+    let causes = causes(said.clone(), source_of(error));
+    said + &causes
+}
+
+/// What an error has not said of its causes, each after a colon.
+pub(super) fn causes<'a>(mut said: String, mut next: Option<&'a (dyn Error + 'static)>) -> String {
+    let mut causes = String::new();
+    // The sources of a user's error may form a ring.
+    for _ in 0..MAX_CHAIN {
+        let Some(error) = next else { break };
+        let text = displayed(error, Form::Plain);
+        // Many errors name their source themselves.
+        let named = said.strip_suffix(&*text);
+        if !named.is_some_and(|before| before.ends_with(": ")) {
+            causes.push_str(": ");
+            causes.push_str(&text);
+            said = text;
+        }
+        next = source_of(error);
+    }
+    causes
 }
 
 fn told(tell: impl FnOnce(&mut String) -> fmt::Result) -> String {

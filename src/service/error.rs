@@ -1,6 +1,6 @@
 //! Why a start fails.
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use crate::{
     policy::{ExitReason, Verdict},
@@ -8,6 +8,8 @@ use crate::{
 };
 
 /// Why a supervisor, or a service that was waited for, did not start.
+///
+/// Prints as one line that names the reason; the alternate form (`{:#}`) adds the whole chain of causes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -15,7 +17,7 @@ pub enum StartError {
     ///
     /// `unwinding` lists what failed while it was being stopped, in the order in which that happened, also below a supervisor that has
     /// failed to start.
-    #[error("service `{path}` failed to start")]
+    #[error(fmt = failed)]
     Failed {
         /// The service that failed.
         path: Arc<str>,
@@ -49,7 +51,7 @@ pub enum StartError {
     #[error("no actix system is running on this thread")]
     NoSystem,
     /// The thread on which the service was to run could not be made, for lack of threads, files or memory. Tried again by policy.
-    #[error("no thread for service `{path}`")]
+    #[error("no thread for service `{path}`: {error}")]
     NoThread {
         /// The service that was to be started.
         path: Arc<str>,
@@ -85,4 +87,15 @@ pub enum StartError {
     /// The service was refused.
     #[error(transparent)]
     Refused(#[from] AddError),
+}
+
+/// The reason as it is wanted itself: `{}` or `{:#}`.
+fn failed(
+    path: &str,
+    reason: &ExitReason,
+    _: &[(Arc<str>, ExitReason)],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "service `{path}` failed to start: ")?;
+    fmt::Display::fmt(reason, f)
 }

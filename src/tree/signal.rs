@@ -6,7 +6,6 @@ use std::{
     error::Error,
     future::{Future, pending},
     io::{self, Write},
-    iter,
     pin::pin,
     process::ExitCode,
     sync::Arc,
@@ -27,6 +26,7 @@ use super::{
     error::{ShutdownError, result},
 };
 use crate::{
+    policy::with_causes,
     service::{AnyLink, bid_farewell},
     state::{Ended, ShutdownReport, UnstoppedService},
     user_value::say,
@@ -106,12 +106,7 @@ fn exit_code(ended: Result<Arc<Ended>, ShutdownError>) -> ExitCode {
 /// Logs an error with its sources.
 pub(crate) fn fail(error: &(dyn Error + 'static), what: &str) {
     say(|| tracing::error!(target: "resurgam", error, "{what}"));
-    // Errors of the user's, which may panic when they are printed.
-    say(|| {
-        let sources = iter::successors(Some(error), |&error| error.source());
-        let texts: Vec<_> = sources.take(64).map(ToString::to_string).collect();
-        print_unheard(&format!("{what}: {}", texts.join(": ")));
-    });
+    print_unheard(&format!("{what}: {}", with_causes(error)));
 }
 
 /// Logs what has gone wrong.

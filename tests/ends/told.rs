@@ -168,7 +168,7 @@ async fn failed_start_below_tells_its_path_its_cause_and_what_failed_while_it_wa
     assert_eq!(
         chain(&error),
         [
-            "service `root/mid` failed to start",
+            "service `root/mid` failed to start: escalated by `root/mid/low`",
             "escalated by `root/mid/low`",
             "escalated by `root/mid/low/broken`",
             "failed: no such device",
@@ -226,7 +226,14 @@ async fn root_that_is_served_and_does_not_start_says_why() {
         panic!("{error:?}");
     };
     assert_eq!(&**path, "root");
-    assert_eq!(error.to_string(), "service `root/mid` failed to start");
+    assert_eq!(
+        error.to_string(),
+        "service `root/mid` failed to start: escalated by `root/mid/low`"
+    );
+    assert_eq!(
+        format!("{error:#}"),
+        "service `root/mid` failed to start: escalated by `root/mid/low`: escalated by `root/mid/low/broken`: failed: no such device"
+    );
 }
 
 #[test]
