@@ -98,9 +98,6 @@ impl fmt::Display for ExitReason {
     }
 }
 
-/// How far a chain of sources is followed.
-pub(super) const MAX_CHAIN: usize = 64;
-
 impl Error for ExitReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {

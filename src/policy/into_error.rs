@@ -4,8 +4,7 @@ use std::{error::Error, fmt};
 
 use super::{
     ExitReason, ScopeEnding, ServiceError, Verdict,
-    exit::MAX_CHAIN,
-    told::{Form, debugged, displayed, source_of},
+    told::{Form, MAX_CHAIN, debugged, displayed, source_of},
 };
 
 /// What a function of a service may fail with: what [`ServiceError::new`] takes, or a `Box<dyn Error>`.

@@ -5,7 +5,6 @@ use std::{
     fmt::{self, Write},
 };
 
-use super::exit::MAX_CHAIN;
 use crate::user_value::quietly;
 
 /// How a text is wanted: `{}` or `{:#}`.
@@ -80,6 +79,9 @@ fn told(tell: impl FnOnce(&mut String) -> fmt::Result) -> String {
     }
     text
 }
+
+/// How far a chain of sources is followed.
+pub(super) const MAX_CHAIN: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, io};
 
-use super::{ExitReason, ServiceError, exit::MAX_CHAIN};
+use super::{ExitReason, ServiceError, told::MAX_CHAIN};
 use crate::user_value::quietly;
 
 /// What a service decides about itself when it ends, in place of its restart type.
