@@ -46,7 +46,7 @@ pub use self::{
 };
 pub(crate) use self::{
     limit::{LimitCounter, LimitOf, OnLimit, Tally},
-    name::check_name,
+    name::{check_name, check_path},
     order::Cycle,
     told::with_causes,
     verdict::{find_source, sources},

@@ -20,5 +20,19 @@ pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
     Err(SpecError::name(name, reason))
 }
 
+/// Refuses what cannot be the path of a service: names that are joined by `/`.
+pub(crate) fn check_path(path: &str) -> Result<(), SpecError> {
+    let mut names = path.split('/');
+    let whole = names.all(|name| check_name(name).is_ok());
+    if whole {
+        Ok(())
+    } else {
+        Err(SpecError::name(
+            path,
+            "a path is names that are joined by `/`",
+        ))
+    }
+}
+
 /// In bytes: as much as a file name may have on most systems.
 const LONGEST_NAME: usize = 255;

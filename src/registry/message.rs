@@ -6,7 +6,7 @@ use actix::{Actor, Message};
 use tokio::sync::oneshot;
 
 use crate::{
-    service::{AnyLink, ServiceRef, downcast},
+    service::{AnyLink, Parent, ServiceRef, downcast},
     state::{EndedAs, ServiceState},
     token::{ServiceKey, ServiceToken},
 };
@@ -166,6 +166,31 @@ pub(crate) struct RegisterAll {
 }
 
 impl Message for RegisterAll {
+    type Result = ();
+}
+
+/// Says when all services are ready that one requires elsewhere in the tree, and until then which is not.
+pub(crate) struct Find {
+    /// Who requires them, and its path.
+    pub(crate) token: ServiceToken,
+    pub(crate) path: Arc<str>,
+    /// The number of the question.
+    pub(crate) ticket: u64,
+    pub(crate) paths: Box<[Arc<str>]>,
+    /// Whether its supervisor does not start without it.
+    pub(crate) needed: bool,
+    /// Where the answer goes.
+    pub(crate) parent: Arc<Parent>,
+}
+
+impl Message for Find {
+    type Result = ();
+}
+
+/// Nobody waits any more for what a service requires elsewhere.
+pub(crate) struct StopFinding(pub(crate) ServiceToken);
+
+impl Message for StopFinding {
     type Result = ();
 }
 

@@ -11,6 +11,7 @@
 //!    when the registry ends.
 //! 3. Nothing is kept of a service that is forgotten, or of a supervisor that has none.
 
+mod finding;
 mod message;
 #[cfg(test)]
 mod tests;
@@ -29,14 +30,14 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::oneshot;
 
 pub(crate) use self::message::{
-    Changed, Close, Forget, Located, Lookup, Register, RegisterAll, Siblings, Sought, WhenEnded,
-    WhenReady,
+    Changed, Close, Find, Forget, Located, Lookup, Register, RegisterAll, Siblings, Sought,
+    StopFinding, WhenEnded, WhenReady,
 };
 pub use self::message::{LookupError, ServiceSummary};
-use self::waiters::Waiters;
+use self::{finding::Finding, waiters::Waiters};
 use crate::{
     service::AnyLink,
-    state::ServiceState,
+    state::{Obstacle, ServiceState},
     token::{Key, ServiceToken, SupervisorId},
 };
 
@@ -53,6 +54,8 @@ pub struct RegistryActor {
     /// Made by the first look-up by path, so that a tree without one does not pay for it whenever a service is added.
     paths: Option<HashSet<ByPath>>,
     waiting: HashMap<ServiceToken, Waiters<Result<Located, LookupError>>>,
+    /// Those who wait for services elsewhere.
+    finding: Finding,
     /// Those who wait for an end.
     outliving: HashMap<ServiceToken, Waiters<()>>,
 }
@@ -117,8 +120,10 @@ impl RegistryActor {
                 // Not `insert`, which would keep the service that had the path before and is being forgotten.
                 paths.replace(ByPath(Arc::clone(&link)));
             }
+            let path = Arc::clone(link.core().path());
             let family = self.families.entry(token.supervisor());
             family.or_insert_with(|| Family::of(owner)).insert(link);
+            self.look_for(&path);
         }
     }
 
@@ -137,7 +142,8 @@ impl RegistryActor {
         }
         // Of a supervisor that is forgotten itself; its services are forgotten one by one.
         self.heads.remove(&token);
-        let path = link.core().path();
+        let path = Arc::clone(link.core().path());
+        let path = &path;
         // Another service may have got the path meanwhile, and keeps it.
         if let Some(paths) = &mut self.paths
             && let Some(ByPath(known)) = paths.take(&**path)
@@ -155,11 +161,64 @@ impl RegistryActor {
         if let Some(waiting) = self.outliving.remove(&token) {
             waiting.answer(|| ());
         }
+        self.finding.remove(token);
+        self.look_for(path);
     }
 
     fn changed(&mut self, token: ServiceToken) {
         self.answer_if_ready(token);
         self.answer_if_ended(token);
+        if let Some(path) = self
+            .by_token(token)
+            .map(|link| Arc::clone(link.core().path()))
+        {
+            self.look_for(&path);
+        }
+    }
+
+    /// Looks again for those who wait for a service with this path, elsewhere in the tree.
+    fn look_for(&mut self, path: &str) {
+        for token in self.finding.waiting_for(path) {
+            self.look(token);
+        }
+    }
+
+    /// Looks whether all is ready that a service requires elsewhere, and says what has changed.
+    fn look(&mut self, token: ServiceToken) {
+        let Some(paths) = self.finding.paths_of(token) else {
+            return;
+        };
+        let mut found = Vec::with_capacity(paths.len());
+        for path in paths {
+            let link = self
+                .paths()
+                .get(&*path)
+                .map(|ByPath(link)| Arc::clone(link));
+            let Some(link) = link else {
+                return self.finding.tell_missing(token, path, Obstacle::Missing);
+            };
+            // Watch first, then look, as for whoever waits until it is ready.
+            link.core().watch();
+            if !is_there(&*link) {
+                return self.finding.tell_missing(token, path, Obstacle::NotReady);
+            }
+            found.push((path, link));
+        }
+        if let Some(link) = self.by_token(token) {
+            link.core().set_found(found);
+        }
+        self.finding.tell_found(token);
+    }
+
+    fn find_all(&mut self, find: Find) {
+        let token = find.token;
+        self.finding.insert(find);
+        self.look(token);
+        let Self { finding, paths, .. } = self;
+        finding.tell_ring(token, |path| {
+            let link = paths.as_ref().and_then(|paths| paths.get(path));
+            link.is_some_and(|ByPath(link)| is_there(&**link))
+        });
     }
 
     fn when_ready(
@@ -261,6 +320,12 @@ impl RegistryActor {
     }
 }
 
+/// Reports whether a service is ready to be required: or has run to its end without an error.
+fn is_there(link: &dyn AnyLink) -> bool {
+    let core = link.core();
+    core.state() == ServiceState::Ready || core.has_completed()
+}
+
 /// What those are told who wait for a service that has ended for good.
 fn ended(link: &dyn AnyLink) -> Option<LookupError> {
     let core = link.core();
@@ -295,6 +360,22 @@ impl Handler<Forget> for RegistryActor {
 
     fn handle(&mut self, msg: Forget, _: &mut Context<Self>) {
         self.forget(msg.0);
+    }
+}
+
+impl Handler<Find> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: Find, _: &mut Context<Self>) {
+        self.find_all(msg);
+    }
+}
+
+impl Handler<StopFinding> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: StopFinding, _: &mut Context<Self>) {
+        self.finding.remove(msg.0);
     }
 }
 

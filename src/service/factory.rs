@@ -152,7 +152,7 @@ impl StartContext {
         self.link.core().generation()
     }
 
-    /// The reference of a sibling that this service [requires](crate::ServiceSpec::requires).
+    /// The reference of a service that this one [requires](crate::ServiceSpec::requires), by the name or path that was given there.
     ///
     /// # Errors
     ///

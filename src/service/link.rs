@@ -62,7 +62,7 @@ pub(crate) struct LinkCore {
 struct Rare {
     /// The path in the tree, if that differs from the one when the service was added.
     moved: OnceLock<Arc<str>>,
-    // Written by the supervisor before a start, read by the factory after it: nobody waits for the lock.
+    // Written by the supervisor and the registry before a start, read by the factory after it: nobody waits for the lock.
     handed: Mutex<Handed>,
     /// When the present incarnation is dropped, if it was asked to stop and does not, as far as it is to know that.
     ///
@@ -89,12 +89,14 @@ struct LatestExit {
 #[derive(Default)]
 struct Handed {
     requirements: Requirements,
+    /// What the registry has found elsewhere in the tree, by path.
+    found: Requirements,
     /// A factory that takes the place of the cell's own: a `UserFactory` of the service's actor, which is not known here.
     factory: Option<Box<dyn Any + Send>>,
 }
 
-/// The services that a service requires, by name.
-type Requirements = Vec<(Arc<str>, Arc<dyn AnyLink>)>;
+/// The services that a service requires, by name or path.
+pub(crate) type Requirements = Vec<(Arc<str>, Arc<dyn AnyLink>)>;
 
 /// A [`Link`] whose actor type is not known here.
 pub(crate) trait AnyLink: Send + Sync + 'static {
@@ -242,10 +244,15 @@ impl LinkCore {
         self.rare().handed().requirements = requirements;
     }
 
+    /// Leaves the services elsewhere in the tree that the next incarnation may look up by path.
+    pub(crate) fn set_found(&self, found: Requirements) {
+        self.rare().handed().found = found;
+    }
+
     /// A service that this one requires.
     pub(crate) fn requirement(&self, name: &str) -> Option<Arc<dyn AnyLink>> {
         let handed = self.rare.get()?.handed();
-        let mut required = handed.requirements.iter();
+        let mut required = handed.requirements.iter().chain(&handed.found);
         let (_, link) = required.find(|(known, _)| **known == *name)?;
         Some(Arc::clone(link))
     }
@@ -301,6 +308,15 @@ impl LinkCore {
     pub(super) fn latest_exit(&self) -> Option<ExitReason> {
         let kept = lock(&self.rare.get()?.latest_exit);
         kept.as_ref().map(|latest| latest.reason.clone())
+    }
+
+    /// Reports whether the service has ended for good and without an error.
+    pub(crate) fn has_completed(&self) -> bool {
+        let clean = || {
+            let latest = self.latest_exit();
+            latest.is_none_or(|reason| !reason.is_abnormal())
+        };
+        self.ended() == Some(EndedAs::Finished) && clean()
     }
 
     /// How the latest incarnation of a supervisor ended, if one has.

@@ -1,10 +1,18 @@
 //! The way from a cell up to its supervisor.
 
-use std::{any::Any, fmt, sync::OnceLock};
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{policy::ServiceError, state::Exit, token::ServiceToken};
+use crate::{
+    policy::ServiceError,
+    state::{Exit, Obstacle},
+    token::ServiceToken,
+};
 
 /// What the cells of one supervisor share: where their notices go, and who that supervisor is.
 pub(crate) struct Parent {
@@ -57,7 +65,7 @@ impl fmt::Debug for Parent {
 /// Implemented by one type, of the module that runs supervisors: services carry it, and do not know what is in it.
 pub(crate) trait Above: Any + Send + Sync {}
 
-/// What a cell tells its supervisor about one incarnation, or a scope itself about its own.
+/// What a cell tells its supervisor about one incarnation, a scope itself about its own, or the registry about what a service requires.
 #[derive(Debug)]
 pub(crate) struct Notice {
     pub(crate) token: ServiceToken,
@@ -68,6 +76,18 @@ pub(crate) struct Notice {
 /// What has happened in a cell.
 #[derive(Debug)]
 pub(crate) enum NoticeKind {
+    /// The start of the service, a supervisor, waits for nothing but for what is elsewhere in the tree.
+    AwaitsElsewhere,
+    /// All that the service requires elsewhere in the tree was ready when the registry looked.
+    Found { ticket: u64 },
+    /// One of them is not.
+    NotFound {
+        ticket: u64,
+        on: Arc<str>,
+        why: Obstacle,
+    },
+    /// One of them waits for this service, says the registry.
+    Ring { ticket: u64, members: Vec<Arc<str>> },
     /// The cell was written off while the factory was being called, and that is lost.
     FactoryLost,
     /// The incarnation has ended and everything that belonged to it is dropped.

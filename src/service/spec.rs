@@ -333,18 +333,30 @@ impl<A: Actor> ServiceSpec<A> {
         self
     }
 
-    /// Declares that the service needs a sibling: it is started when that one is ready, and stopped before it.
+    /// Declares that the service needs another one: it is started when that one is ready. Named without a `/` that is a sibling, before which
+    /// it is stopped; or it is named by its path from the root, as `root/store`, and is anywhere in the tree.
     ///
     /// May be called several times. A later restart of the sibling leaves this service alone;
     /// see [`binds_to`](Self::binds_to). A supervisor that starts with this service and without the sibling fails to start; a service that
     /// is added later waits until the sibling is there, which its [`ServiceBlocked`](crate::EventKind::ServiceBlocked) event says. So
     /// does one that has run before and is started again with its supervisor after the sibling was removed.
+    ///
+    /// # Paths
+    ///
+    /// A service that waits for another one elsewhere holds up nobody: those behind it are started, and if it is all that the start of its
+    /// supervisor still waits for, so are those behind that, with which may come what it waits for. In the first start of its supervisor it
+    /// waits as long as its [`start_timeout`](Self::start_timeout), 30 s without one, and then that start fails; at once if what it
+    /// requires waits itself for this service, or for a supervisor above it, which the error names. Later it waits without a limit. Each start
+    /// waits anew for the service that has the path then; [`StartContext::get`](crate::StartContext::get) takes the path.
+    ///
+    /// In which order supervisors stop is not changed by that: each stops its services in its own reverse start order. Place what others
+    /// require before them, so that it stops after them.
     pub fn requires(mut self, name: impl Into<Arc<str>>) -> Self {
         self.rules.rare().requires.push(name.into());
         self
     }
 
-    /// Declares that the service [requires](Self::requires) that a sibling has ended, and without an error, before it is started: a migration,
+    /// Declares that the service [requires](Self::requires) that a sibling, named without a path, has ended, and without an error, before it is started: a migration,
     /// a warm-up.
     ///
     /// The sibling ends for good by its restart type, as a [`Transient`](RestartType::Transient) one does that ends normally; one that fails is
@@ -356,7 +368,7 @@ impl<A: Actor> ServiceSpec<A> {
         self
     }
 
-    /// Declares that the service [requires](Self::requires) a sibling, and is restarted whenever that one restarts.
+    /// Declares that the service [requires](Self::requires) a sibling, by its name and not by a path, and is restarted whenever that one restarts.
     ///
     /// Such a restart is a bounce: it is not counted as a failure. It has no delay, but that the sibling must be ready. A service that has ended
     /// normally by then runs again, unless it is [temporary](RestartType::Temporary) or has said

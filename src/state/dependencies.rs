@@ -15,7 +15,7 @@ use super::{
     output::Effect,
     report::ShutdownReport,
     rules::Significance,
-    service::{Finish, Origin, Phase, Service, Wanted},
+    service::{Finish, Gate, Origin, Phase, Service, Wanted},
     waiters::{Milestone, Want},
 };
 use crate::{
@@ -197,7 +197,7 @@ fn gate(
 ) -> ExitReason {
     // No event for a service that ran before and waits for a requirement that is being restarted: that resolves itself, and soon.
     let news = why != Obstacle::NotReady || state.services[slot].starts == 0;
-    state.set_phase(slot, Phase::Gated);
+    state.set_phase(slot, Phase::Gated(Gate::Sibling));
     if news {
         let kind = EventKind::ServiceBlocked {
             on: Arc::clone(&on),
@@ -246,7 +246,7 @@ pub(super) fn became_available(state: &mut SupervisorState, slot: u32) -> Next {
     free.retain(|dependent| {
         let service = &state.services[*dependent];
         let waits = match service.phase() {
-            Phase::Gated | Phase::Parked => true,
+            Phase::Gated(Gate::Sibling) | Phase::Parked => true,
             // It has run with an earlier life of that one.
             Phase::Finished(_) => {
                 ready && service.runs_again() && service.is_bound_to(state.services[slot].name())
@@ -417,7 +417,7 @@ fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
             if !service.phase().waits() || !seen.insert(service.serial) {
                 continue;
             }
-            let gated = service.phase() == Phase::Gated;
+            let gated = matches!(service.phase(), Phase::Gated(_));
             let name = Arc::from(service.name());
             if let Some((on, why)) = blocker(state, dependent)
                 && !why.resolves_itself()

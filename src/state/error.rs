@@ -182,6 +182,22 @@ pub(crate) enum Unaddressed {
     ShuttingDown,
 }
 
+/// What a service ends with that the first start of its supervisor needs, and that requires one elsewhere which does not become ready in time.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("required service `{on}` was not ready in time")]
+pub(crate) struct NotReadyError {
+    /// The path that is required.
+    pub(crate) on: Arc<str>,
+}
+
+/// What a service ends with that requires one elsewhere which waits for this one.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("services require each other: {}", ring(members))]
+pub(crate) struct RingError {
+    /// Each requires the next one, and the last one the first.
+    pub(crate) members: Vec<Arc<str>>,
+}
+
 /// What a service ends with that waits for one that will not become ready.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("required service `{on}` {why}")]

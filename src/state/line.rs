@@ -23,6 +23,10 @@ pub(super) struct Line {
     current: Option<u32>,
     /// Those that had their turn and are not ready yet, and for which nobody else of the line waits.
     pending: BTreeSet<u32>,
+    /// Those of them that wait themselves for nothing but for what is elsewhere in the tree.
+    elsewhere: BTreeSet<u32>,
+    /// Whether it was told that nobody is waited for but for what is elsewhere.
+    told: bool,
     /// How many are still being stopped for a group restart, for which the line waits.
     grouping: usize,
 }
@@ -89,6 +93,32 @@ impl Line {
             self.current = None;
         }
         self.pending.remove(&slot);
+        self.elsewhere.remove(&slot);
+    }
+
+    /// One that has its turn waits for nothing but for what is elsewhere: nobody behind it waits for it.
+    pub(super) fn await_elsewhere(&mut self, slot: u32) {
+        if self.current == Some(slot) {
+            self.current = None;
+            self.pending.insert(slot);
+        }
+        if self.pending.contains(&slot) {
+            self.elsewhere.insert(slot);
+        }
+    }
+
+    /// Reports whether one that has its turn has said that.
+    pub(super) fn is_elsewhere(&self, slot: u32) -> bool {
+        self.elsewhere.contains(&slot)
+    }
+
+    /// Reports whether it was told in this start that nobody is waited for but for what is elsewhere.
+    pub(super) const fn is_told(&self) -> bool {
+        self.told
+    }
+
+    pub(super) const fn note_told(&mut self) {
+        self.told = true;
     }
 
     /// Reports whether a service had its turn and is not ready yet.
@@ -119,6 +149,8 @@ impl Line {
         self.holder = None;
         self.current = None;
         self.pending.clear();
+        self.elsewhere.clear();
+        self.told = false;
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -18,7 +18,7 @@ use super::{
     output::{Effect, Output},
     rules::{OnBlocked, SupervisorRules},
     sequence::Sequence,
-    service::{Origin, Phase, Registered, Wanted},
+    service::{Gate, Origin, Phase, Registered, Wanted},
     table::Table,
     transitions::Input,
     waiters::{Milestone, Waiters},
@@ -182,8 +182,13 @@ impl SupervisorState {
             }
         }
         // One that waits for its turn to come true is awaited no more if it is stopped meanwhile.
-        if before == Phase::Gated && phase.is_over() {
+        if matches!(before, Phase::Gated(_)) && phase.is_over() {
             self.line.let_go(slot);
+        }
+        let elsewhere = |phase| matches!(phase, Phase::Gated(Gate::Elsewhere { .. }));
+        if elsewhere(before) && !elsewhere(phase) {
+            let token = self.services.token(slot);
+            self.output.push(Effect::Withdraw { token });
         }
         // `Undecided` is not shown: as a rule it lasts until the end of the turn. What follows it is told in any case, and so is a new
         // incarnation, even if the one before was starting as well.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::service::{Phase, Senders, ServiceState};
+use super::{
+    service::{Phase, Senders},
+    service_state::ServiceState,
+};
 
 /// What is mirrored of a service's phase: more than users see of its state, and less than decisions need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

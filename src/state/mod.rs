@@ -71,12 +71,14 @@ mod obstacle;
 mod operations;
 mod outlook;
 mod output;
+mod paths;
 mod picture;
 mod places;
 mod report;
 mod rules;
 mod sequence;
 mod service;
+mod service_state;
 mod start;
 
 mod stop;
@@ -98,6 +100,7 @@ pub(crate) use self::{
     error::Unaddressed,
     machine::SupervisorState,
     mirror::Mirrored,
+    obstacle::Obstacle,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
     rules::{
         Announces, Binding, Decide, DefaultRules, Naming, OnBlocked, ServiceKind, ServiceRules,
@@ -115,7 +118,7 @@ pub use self::{
     mirror::EndedAs,
     output::Counts,
     report::{ShutdownReport, UnstoppedService},
-    service::ServiceState,
+    service_state::ServiceState,
 };
 pub(crate) use self::{service::Senders, waiters::Presence};
 use crate::{
@@ -439,6 +442,7 @@ impl SupervisorState {
             let next = match due {
                 Due::Service(slot) => match self.services[slot].phase() {
                     Phase::BackingOff { .. } => limits::backed_off(self, slot),
+                    Phase::Gated(_) => paths::timed_out(self, slot, now),
                     Phase::Delayed { .. } => group::delay_is_over(self, slot),
                     Phase::Resting { .. } => limits::rested(self, slot, now),
                     _ => stop::timed_out(self, slot, now),
@@ -502,6 +506,10 @@ impl SupervisorState {
                 }
                 Next::Begin(slot) => {
                     let _waits_or_not = start::begin(self, slot, now);
+                    Next::Settle
+                }
+                Next::BeginFound(slot) => {
+                    start::begin_found(self, slot, now);
                     Next::Settle
                 }
                 Next::BeginAll(slots) => {

@@ -23,6 +23,8 @@ pub(super) enum Next {
     Begin(u32),
     /// Likewise several, in this order.
     BeginAll(Vec<u32>),
+    /// A service is started that has found what it requires elsewhere. By [`start`](super::start).
+    BeginFound(u32),
     /// The supervisor ends like this, as far as is known. By [`stop`](super::stop).
     End(Box<Ended>),
     /// The supervisor no longer reckons with an incarnation, whose cell may be stuck. By [`judge`](super::judge).

@@ -11,7 +11,7 @@ use super::{
     next::Next,
     output::{Answer, Unready, Waiter},
     rules::SupervisorRules,
-    service::{Phase, Registered, Wanted},
+    service::{Gate, Phase, Registered, Wanted},
     waiters::{Milestone, Want},
 };
 use crate::{
@@ -186,7 +186,7 @@ pub(super) fn await_ready(
     }
     state.waiters.push(service.serial, waiter, Want::FirstReady);
     // One that waits in vain has reported that when it was added.
-    if service.phase() == Phase::Gated
+    if matches!(service.phase(), Phase::Gated(Gate::Sibling))
         && let Some((on, why)) = blocker(state, slot)
         && !why.resolves_itself()
     {

@@ -8,7 +8,7 @@ use super::{
     error::{RemoveError, ResetError, RestartError, StopError},
     mirror::Mirrored,
     obstacle::Obstacle,
-    service::ServiceState,
+    service_state::ServiceState,
 };
 use crate::{
     event::{Event, EventKind},
@@ -27,6 +27,24 @@ pub(crate) enum Effect {
         /// 0 for the first.
         generation: u64,
     },
+    /// Find out whether services elsewhere in the tree are ready, and say so once all are.
+    Await {
+        /// Which service requires them.
+        token: ServiceToken,
+        /// The number of the question.
+        ticket: u64,
+        /// Which are required.
+        paths: Box<[Arc<str>]>,
+        /// Whether the supervisor does not start without this service.
+        needed: bool,
+    },
+    /// Nobody waits for the answer to that any more.
+    Withdraw {
+        /// Which service has required others.
+        token: ServiceToken,
+    },
+    /// Tell whoever is above that the start waits for nothing but for what is elsewhere.
+    AwaitsElsewhere,
     /// Ask the present incarnation to stop.
     Stop {
         /// Which service.

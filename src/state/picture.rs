@@ -9,7 +9,9 @@ use super::{
     machine::{Status, SupervisorState},
     obstacle::Obstacle,
     output::{Counts, ServiceView},
-    service::{Phase, Service, ServiceState},
+    paths,
+    service::{Gate, Phase, Service},
+    service_state::ServiceState,
 };
 use crate::{
     policy::ScopeEnding,
@@ -120,7 +122,8 @@ impl SupervisorState {
     /// For whom a service waits, and what is the matter with that one.
     fn waits_for(&self, slot: u32) -> Option<(Arc<str>, Obstacle)> {
         match self.services[slot].phase() {
-            Phase::Gated | Phase::Parked => dependencies::blocker(self, slot),
+            Phase::Gated(Gate::Elsewhere { .. }) => paths::obstacle(self, slot),
+            Phase::Gated(Gate::Sibling) | Phase::Parked => dependencies::blocker(self, slot),
             Phase::Held => dependencies::holder(self, slot)
                 .map(|holder| dependencies::as_obstacle(self, holder)),
             _ => None,

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::policy::{
     AutoShutdown, Backoff, Directive, Failure, LimitOf, Readiness, RestartLimit, RestartType,
-    ServiceError, Shutdown, SpecError, StartOrder, Strategy, WhileDown, check_name,
+    ServiceError, Shutdown, SpecError, StartOrder, Strategy, WhileDown, check_name, check_path,
 };
 
 /// Says whether an error ends the whole tree.
@@ -150,7 +150,7 @@ pub(crate) struct RareRules {
     pub(crate) limit: Option<RestartLimit>,
     /// What is asked about its failures.
     pub(crate) decide: Option<Decide>,
-    /// The names that must be ready before it is started.
+    /// The names that must be ready before it is started, and paths of services elsewhere.
     pub(crate) requires: Vec<Arc<str>>,
     /// The names that must have ended without an error before it is started.
     pub(crate) requires_completed: Vec<Arc<str>>,
@@ -226,8 +226,11 @@ impl ServiceRules {
         {
             return Err(SpecError::name(
                 name,
-                "a required service is named without its path",
+                "only `requires` takes the path of a service elsewhere",
             ));
+        }
+        for path in self.rare.iter().flat_map(|rare| rare.paths()) {
+            check_path(path)?;
         }
         // Printed when the service waits for it.
         for name in self.required() {
@@ -266,8 +269,14 @@ impl ServiceRules {
 impl RareRules {
     /// All names that must be ready before it is started; one may come twice.
     pub(super) fn required(&self) -> impl Iterator<Item = &Arc<str>> {
-        let required = self.requires.iter().chain(&self.requires_completed);
-        required.chain(&self.binds_to)
+        let siblings = self.requires.iter().filter(|name| !name.contains('/'));
+        let siblings = siblings.chain(&self.requires_completed);
+        siblings.chain(&self.binds_to)
+    }
+
+    /// All paths of services elsewhere that must be ready before it is started.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.requires.iter().filter(|name| name.contains('/'))
     }
 
     fn validate(&self) -> Result<(), SpecError> {

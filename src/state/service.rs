@@ -1,95 +1,19 @@
 //! One service, as its supervisor sees it.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
+    obstacle::Obstacle,
     rules::{Decide, OnBlocked, RareRules, ServiceKind, ServiceRules, Significance, name_of},
+    service_state::ServiceState,
     transitions::{self, Input, Kind},
 };
 use crate::policy::{
     Backoff, ExitReason, LimitCounter, RestartLimit, RestartType, Shutdown, WhileDown,
 };
-
-/// Where a service is in its life.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ServiceState {
-    /// It waits for its turn, or for one that it requires.
-    Waiting,
-    /// An incarnation was begun and is not ready yet.
-    Starting,
-    /// It runs.
-    Ready,
-    /// It was asked to stop.
-    Stopping,
-    /// It has ended, and is started again after a delay of its own.
-    BackingOff,
-    /// It has ended, and is started again when a pause is over: that of all restarts of its supervisor, or its own.
-    Paused,
-    /// It was stopped on request or with its supervisor, or has ended for good.
-    Stopped,
-    /// It gave up, or its arbiter is gone.
-    Failed,
-}
-
-impl ServiceState {
-    // In the order of the variants, by which `index` and `to_bits` number them.
-    pub(super) const ALL: [Self; 8] = [
-        Self::Waiting,
-        Self::Starting,
-        Self::Ready,
-        Self::Stopping,
-        Self::BackingOff,
-        Self::Paused,
-        Self::Stopped,
-        Self::Failed,
-    ];
-
-    /// Reports whether the service has an incarnation.
-    pub(crate) const fn is_live(self) -> bool {
-        matches!(self, Self::Starting | Self::Ready | Self::Stopping)
-    }
-
-    /// Reports whether the service is down until somebody starts it.
-    pub(crate) const fn is_down(self) -> bool {
-        matches!(self, Self::Stopped | Self::Failed)
-    }
-
-    /// Its place in [`ALL`](Self::ALL).
-    pub(super) const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// A number for this state, to keep it in an atomic.
-    pub(crate) const fn to_bits(self) -> u8 {
-        self as u8
-    }
-
-    /// The state of a number that [`to_bits`](Self::to_bits) has returned.
-    pub(crate) fn from_bits(bits: u8) -> Self {
-        let known = Self::ALL.get(usize::from(bits));
-        known.copied().unwrap_or(Self::Failed)
-    }
-}
-
-impl fmt::Display for ServiceState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Waiting => "waiting",
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Stopping => "stopping",
-            Self::BackingOff => "backing off",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-            Self::Failed => "failed",
-        })
-    }
-}
 
 /// Where a service is in its life, as finely as decisions need it, with what only that phase knows.
 ///
@@ -100,7 +24,7 @@ pub(super) enum Phase {
     /// Added before its supervisor was started.
     Registered(Registered),
     /// It waits until what it requires is ready.
-    Gated,
+    Gated(Gate),
     /// It said that something is missing, and waits until one that it requires becomes ready.
     Parked,
     /// It waits for its turn in the line.
@@ -140,6 +64,15 @@ pub(super) enum Phase {
     Failed,
     /// Its cell is gone, or out of reach on a blocked thread: it cannot be started, for ever or until that thread is back.
     Lost,
+}
+
+/// What a service waits for that it requires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Gate {
+    /// Its siblings.
+    Sibling,
+    /// Services elsewhere in the tree; until then, if the start of its supervisor waits for it.
+    Elsewhere { until: Option<Instant> },
 }
 
 /// In which way a service has ended for good that did not give up.
@@ -204,7 +137,7 @@ impl Phase {
     pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Registered(_) => Kind::Registered,
-            Self::Gated => Kind::Gated,
+            Self::Gated(_) => Kind::Gated,
             Self::Parked => Kind::Parked,
             Self::InLine => Kind::InLine,
             Self::Delayed { .. } => Kind::Delayed,
@@ -256,7 +189,7 @@ impl Phase {
     pub(super) const fn waits(self) -> bool {
         matches!(
             self,
-            Self::Gated
+            Self::Gated(_)
                 | Self::Parked
                 | Self::InLine
                 | Self::Delayed { .. }
@@ -280,7 +213,8 @@ impl Phase {
     /// When something must happen to it; what, says the phase.
     pub(super) const fn deadline(self) -> Option<Instant> {
         match self {
-            Self::BackingOff { until }
+            Self::Gated(Gate::Elsewhere { until })
+            | Self::BackingOff { until }
             | Self::Delayed { until }
             | Self::Resting { until }
             | Self::Starting { until }
@@ -294,7 +228,7 @@ impl Phase {
     pub(super) const fn public(self) -> ServiceState {
         match self {
             Self::Registered(Registered::New)
-            | Self::Gated
+            | Self::Gated(_)
             | Self::Parked
             | Self::InLine
             | Self::Held
@@ -414,6 +348,12 @@ pub(super) struct Extras {
     pub(super) resumes: Option<Phase>,
     pub(super) requires: Box<[Arc<str>]>,
     pub(super) binds_to: Box<[Arc<str>]>,
+    /// The paths of services elsewhere that must be ready before it is started.
+    pub(super) paths: Box<[Arc<str>]>,
+    /// How often it was asked whether they are.
+    ticket: u64,
+    /// Which of them is not, as far as is known.
+    awaited: Option<(Arc<str>, Obstacle)>,
     /// Those of `requires` that must have ended without an error.
     completed: Box<[Arc<str>]>,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
@@ -498,6 +438,38 @@ impl Service {
     pub(super) fn is_bound_to(&self, name: &str) -> bool {
         let bound = |extras: &Extras| extras.binds_to.iter().any(|bound| **bound == *name);
         self.extras.as_deref().is_some_and(bound)
+    }
+
+    /// The paths of services elsewhere that must be ready before it is started.
+    pub(super) fn paths(&self) -> &[Arc<str>] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.paths)
+    }
+
+    /// Asks anew whether they are ready: no answer to an earlier question counts.
+    pub(super) fn ask(&mut self) -> u64 {
+        let Some(extras) = &mut self.extras else {
+            return 0;
+        };
+        extras.ticket += 1;
+        extras.awaited = None;
+        extras.ticket
+    }
+
+    /// The number of the latest question.
+    pub(super) fn ticket(&self) -> u64 {
+        self.extras.as_ref().map_or(0, |extras| extras.ticket)
+    }
+
+    /// Notes for which of them it waits.
+    pub(super) fn set_awaited_path(&mut self, on: Arc<str>, why: Obstacle) {
+        if let Some(extras) = &mut self.extras {
+            extras.awaited = Some((on, why));
+        }
+    }
+
+    /// For which of them it waits, if that is known.
+    pub(super) fn awaited_path(&self) -> Option<&(Arc<str>, Obstacle)> {
+        self.extras.as_ref()?.awaited.as_ref()
     }
 
     /// Reports whether it waits for the end of the service of this name, and not for its readiness.
@@ -669,6 +641,7 @@ impl LastExit {
 
 impl Extras {
     fn new(rules: RareRules) -> Self {
+        let paths: Vec<_> = rules.paths().cloned().collect();
         let mut requires: Vec<Arc<str>> = Vec::new();
         for name in rules.required() {
             if !requires.contains(name) {
@@ -688,6 +661,9 @@ impl Extras {
             requires: requires.into_boxed_slice(),
             binds_to: rules.binds_to.into_boxed_slice(),
             completed: rules.requires_completed.into_boxed_slice(),
+            paths: paths.into_boxed_slice(),
+            ticket: 0,
+            awaited: None,
             requirement_ready: false,
             while_down: rules.while_down,
         }

@@ -12,8 +12,9 @@ use super::{
     next::Next,
     obstacle::Obstacle,
     output::Effect,
+    paths::{self, Asked},
     rules::{Naming, OnBlocked, ServiceRules},
-    service::{Origin, Phase, Registered, Service, StartReport, Wanted},
+    service::{Gate, Origin, Phase, Registered, Service, StartReport, Wanted},
     waiters::Milestone,
 };
 use crate::{
@@ -263,10 +264,13 @@ pub(super) fn begin(state: &mut SupervisorState, slot: u32, now: Instant) -> Beg
         return Begun::Waits;
     }
     match dependencies::blocker(state, slot) {
-        None => {
-            launch(state, slot, now);
-            Begun::Started
-        }
+        None => match paths::wait(state, slot, now) {
+            Asked::Nothing => {
+                launch(state, slot, now);
+                Begun::Started
+            }
+            Asked::Elsewhere => Begun::Waits,
+        },
         Some((on, why)) => {
             let reason = dependencies::block(state, slot, on, why, now);
             if why.resolves_itself() {
@@ -274,6 +278,16 @@ pub(super) fn begin(state: &mut SupervisorState, slot: u32, now: Instant) -> Beg
             } else {
                 Begun::Blocked(reason)
             }
+        }
+    }
+}
+
+/// Starts a service that has found what it requires elsewhere, if what it requires of its siblings is ready.
+pub(super) fn begin_found(state: &mut SupervisorState, slot: u32, now: Instant) {
+    match dependencies::blocker(state, slot) {
+        None => launch(state, slot, now),
+        Some((on, why)) => {
+            let _waits_or_not = dependencies::block(state, slot, on, why, now);
         }
     }
 }
@@ -308,7 +322,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
     if state.status == Status::Starting && !state.deferred.is_empty() {
         let awaited: Vec<u32> = state.line.awaited().collect();
         for slot in awaited {
-            if state.services[slot].phase() == Phase::Gated
+            if matches!(state.services[slot].phase(), Phase::Gated(_))
                 && let Some(reason) = dependencies::ended_requirement(state, slot)
             {
                 state.start_is_blocked(slot, &reason);
@@ -355,11 +369,24 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
                 return Some(fatal::start_failed(state, slot, Exit::from(reason)));
             }
             Begun::Waits if is_there && is_awaited(state, slot) => {
-                state.line.take_turn(slot, state.rules.start_order);
+                let elsewhere = matches!(
+                    state.services[slot].phase(),
+                    Phase::Gated(Gate::Elsewhere { .. })
+                );
+                let order = if elsewhere {
+                    StartOrder::Parallel
+                } else {
+                    state.rules.start_order
+                };
+                state.line.take_turn(slot, order);
             }
             // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
             Begun::Blocked(_) | Begun::Waits => {}
         }
+    }
+    if !state.line.is_told() && paths::only_elsewhere(state) {
+        state.line.note_told();
+        state.output.push(Effect::AwaitsElsewhere);
     }
     None
 }
@@ -372,7 +399,11 @@ fn parallel(state: &SupervisorState) -> bool {
 /// Reports whether the start of the supervisor waits for a service that waits itself for what it requires: one that is being started as
 /// well, or is to complete.
 fn is_awaited(state: &SupervisorState, slot: u32) -> bool {
-    let waits = state.services[slot].phase() == Phase::Gated;
+    let waits = match state.services[slot].phase() {
+        // Asked before anybody else: it holds up nobody.
+        Phase::Gated(Gate::Elsewhere { .. }) => return state.must_start(slot),
+        phase => phase == Phase::Gated(Gate::Sibling),
+    };
     if !waits || !state.is_needed(slot) || dependencies::ended_requirement(state, slot).is_some() {
         return false;
     }

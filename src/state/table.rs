@@ -19,7 +19,8 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use super::{
     places::Places,
     rules::Significance,
-    service::{Phase, Service, ServiceState},
+    service::{Phase, Service},
+    service_state::ServiceState,
     transitions::{self, Input, Kind},
 };
 use crate::{

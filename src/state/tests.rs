@@ -14,6 +14,7 @@ mod liveness;
 mod numbered;
 mod operations;
 mod own_limits;
+mod paths;
 mod random;
 mod scope;
 mod sequence;
@@ -109,6 +110,8 @@ struct Bench {
     story: Vec<String>,
     events: Vec<Event>,
     answers: Vec<(Waiter, Answer)>,
+    /// The questions for services elsewhere.
+    asked: Vec<(ServiceToken, u64)>,
     ended: Option<Ended>,
     started: usize,
     /// What was mirrored last.
@@ -176,6 +179,7 @@ impl Bench {
             story: Vec::new(),
             events: Vec::new(),
             answers: Vec::new(),
+            asked: Vec::new(),
             ended: None,
             started: 0,
             mirror: BTreeMap::new(),
@@ -353,7 +357,12 @@ impl Bench {
 
     fn note(&mut self, effect: Effect) {
         match effect {
-            Effect::Moved { .. } => {}
+            Effect::Moved { .. } | Effect::Withdraw { .. } => {}
+            Effect::AwaitsElsewhere => self.actions.push("awaits elsewhere".into()),
+            Effect::Await { token, ticket, .. } => {
+                self.actions.push(format!("find {}", self.name(token)));
+                self.asked.push((token, ticket));
+            }
             Effect::Start { token, generation } => {
                 self.actions
                     .push(format!("start {} {generation}", self.name(token)));

@@ -37,6 +37,8 @@ pub(super) enum Input {
     AwaitReady,
     EndScope,
     Exited,
+    /// What is known of a service elsewhere that it requires.
+    Found,
     Lost,
     /// One about another service, from which something follows for this one.
     Other,
@@ -67,7 +69,7 @@ const TRANSITIONS: &[Row] = {
         BackingOff, Delayed, Failed, Finished, Forgotten, Gated, Held, InLine, Overdue, Parked, Queued, Ready, Registered, Resting, Starting,
         Stopped, Stopping, Undecided,
     };
-    use Input::{Add, Exited, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, ThreadBack, Timeout};
+    use Input::{Add, Exited, Found, Lost, Other, Remove, Reopen, Reset, Restart, Start, Stop, ThreadBack, Timeout};
     &[
         // It is added, or its supervisor is started, the first time or again.
         (&[Registered], &[Add], &[Starting, Gated]),
@@ -79,6 +81,7 @@ const TRANSITIONS: &[Row] = {
         (&[InLine], &[Other], &[Starting, Gated, Held]),
         (&[Held], &[Other], &[InLine]),
         (&[Gated], &[Other], &[Starting, Forgotten]),
+        (&[Gated], &[Found], &[Starting]),
         (&[Parked], &[Other], &[Starting]),
 
         // Its incarnation becomes ready, or is late, and ends.

@@ -278,6 +278,16 @@ impl Core {
                     self.state.factory_lost(token, now());
                 }
             }
+            NoticeKind::AwaitsElsewhere => {
+                self.state.awaits_elsewhere(token, generation, now());
+            }
+            NoticeKind::Found { ticket } => self.state.found(token, ticket, now()),
+            NoticeKind::NotFound { ticket, on, why } => {
+                self.state.not_found(token, ticket, on, why, now());
+            }
+            NoticeKind::Ring { ticket, members } => {
+                self.state.ring(token, ticket, members, now());
+            }
             NoticeKind::Refused => self.state.refused(token, now()),
             NoticeKind::ThreadBack { epoch } => {
                 if self.cells.thread_back(token, epoch) {
@@ -348,6 +358,18 @@ impl Core {
                 }
                 Effect::Stop { token, by } => self.stop(token, by),
                 Effect::Hurry { token, by } => self.hurry(token, by),
+                Effect::Await {
+                    token,
+                    ticket,
+                    paths,
+                    needed,
+                } => self.cells.find(token, ticket, paths, needed),
+                Effect::Withdraw { token } => self.cells.stop_finding(token),
+                Effect::AwaitsElsewhere => {
+                    if let Some(ctx) = &ctx {
+                        ctx.notify_supervisor(NoticeKind::AwaitsElsewhere);
+                    }
+                }
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Moved { token, place } => self.cells.set_position(token, place),
                 Effect::Abandon { token } => self.cells.abandon(token),

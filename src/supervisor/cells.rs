@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::elsewhere::{Abandoned, Elsewhere};
 use crate::{
     policy::{ExitReason, KillCause, ServiceError},
-    registry::{Changed, Forget, Register, RegisterAll},
+    registry::{Changed, Find, Forget, Register, RegisterAll, StopFinding},
     service::{
         AnyLink, AnySeed, Link, Notice, NoticeKind, Opened, Parent, Placement, ServiceKind,
         ServiceRef, ServiceSpec, StartError, Watched,
@@ -274,6 +274,34 @@ impl Cells {
             let exit = Exit::from(ExitReason::Failed(ServiceError::new(error)));
             self.parent
                 .notify(token, generation, NoticeKind::Exited(exit));
+        }
+    }
+
+    /// Asks the registry for what a service requires elsewhere in the tree.
+    pub(super) fn find(
+        &self,
+        token: ServiceToken,
+        ticket: u64,
+        paths: Box<[Arc<str>]>,
+        needed: bool,
+    ) {
+        let (Some(link), Some(tree)) = (self.link(token), self.tree()) else {
+            return;
+        };
+        tree.registry.do_send(Find {
+            token,
+            path: Arc::clone(link.core().path()),
+            ticket,
+            paths,
+            needed,
+            parent: Arc::clone(&self.parent),
+        });
+    }
+
+    /// Nobody waits any more for what a service requires elsewhere.
+    pub(super) fn stop_finding(&self, token: ServiceToken) {
+        if let Some(tree) = self.tree() {
+            tree.registry.do_send(StopFinding(token));
         }
     }
 

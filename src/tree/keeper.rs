@@ -51,7 +51,11 @@ impl Keeper {
             match notice.kind {
                 NoticeKind::Ready => self.started(),
                 // Of no use here: nobody waits for a root to acknowledge a stop, and one that has ended is not kept.
-                NoticeKind::ScopeEnds(_)
+                NoticeKind::AwaitsElsewhere
+                | NoticeKind::Found { .. }
+                | NoticeKind::NotFound { .. }
+                | NoticeKind::Ring { .. }
+                | NoticeKind::ScopeEnds(_)
                 | NoticeKind::Started
                 | NoticeKind::StopAcknowledged
                 | NoticeKind::FactoryLost

@@ -111,6 +111,9 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
     for _ in 0..random.below(2) {
         rules.rare().binds_to.push(Arc::from(random.pick(&NAMES)));
     }
+    if random.chance(4) {
+        rules.rare().requires.push(Arc::from("root/x/y"));
+    }
     if random.chance(5) {
         let completed = &mut rules.rare().requires_completed;
         completed.push(Arc::from(random.pick(&NAMES)));

@@ -53,7 +53,7 @@ fn excuse_of(state: &SupervisorState, slot: u32, seen: &mut BTreeSet<u32>) -> Op
         Phase::InLine if current(seen) => Some(Excuse::Turn),
         // One that was added later is judged at once.
         Phase::Undecided if state.is_static(slot) && current(seen) => Some(Excuse::Undecided),
-        Phase::Gated | Phase::Parked => {
+        Phase::Gated(_) | Phase::Parked => {
             let mut required = service.required().iter();
             let excused = |name: &Arc<str>| {
                 let Some(required) = state.services.named(name) else {

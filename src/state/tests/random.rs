@@ -6,7 +6,7 @@ use super::{
     super::{
         dependencies::{blocker, holder},
         fatal::is_bound,
-        service::{Member, Wanted},
+        service::{Gate, Member, Wanted},
     },
     generate::{Random, entangled_service, lasting_rules, random_rules, random_service},
     *,
@@ -177,7 +177,13 @@ impl World {
                 .is_some_and(|cell| cell.live.is_some() && !cell.abandoned);
             assert_eq!(runs, service.phase().is_live(), "{service:?}");
             match service.phase() {
-                Phase::Gated => assert!(blocker(state, slot).is_some(), "a wake was missed"),
+                Phase::Gated(Gate::Sibling) => {
+                    assert!(blocker(state, slot).is_some(), "a wake was missed");
+                }
+                Phase::Gated(Gate::Elsewhere { .. }) => {
+                    let question = (token, service.ticket());
+                    assert!(self.bench.asked.contains(&question), "nobody was asked");
+                }
                 Phase::Held => assert!(
                     holder(state, slot).is_some() || state.status == Status::Starting,
                     "a wake was missed"
@@ -232,6 +238,7 @@ impl World {
         match self.random.below(20) {
             _ if few && self.random.chance(2) => self.add(),
             0 | 1 => self.add(),
+            17 => self.find(),
             2 => {
                 let now = self.bench.now;
                 self.state().start(now);
@@ -241,7 +248,7 @@ impl World {
             10 | 11 => self.obey(),
             12 => self.lie(),
             13..=15 => self.operate(),
-            16..=18 => {
+            16 | 18 => {
                 let wait = self.random.below(4000);
                 self.pass(millis(wait));
             }
@@ -285,6 +292,36 @@ impl World {
             let waiter = self.waiter();
             self.waiting.insert(waiter, token);
             self.state().await_ready(token, waiter, now);
+        }
+    }
+
+    /// The registry answers a question, which may be an old one by now.
+    fn find(&mut self) {
+        let now = self.bench.now;
+        if self.bench.asked.is_empty() {
+            return;
+        }
+        let (token, ticket) = self.random.pick(&self.bench.asked);
+        match self.random.below(6) {
+            0 => {
+                let why = self.random.pick(&[Obstacle::Missing, Obstacle::NotReady]);
+                let on = Arc::from("root/x/y");
+                self.state().not_found(token, ticket, on, why, now);
+            }
+            1 => self
+                .state()
+                .ring(token, ticket, vec![Arc::from("root/a")], now),
+            _ => self.state().found(token, ticket, now),
+        }
+    }
+
+    /// The registry answers all questions.
+    fn find_all(&mut self) {
+        let now = self.bench.now;
+        while let Some((token, ticket)) = self.bench.asked.first().copied() {
+            self.state().found(token, ticket, now);
+            self.bench.asked.remove(0);
+            self.carry_out();
         }
     }
 
@@ -483,7 +520,8 @@ impl World {
     pub(super) fn settle(&mut self, speaks: impl Fn(&SupervisorState, ServiceToken) -> bool) {
         let until = self.bench.now + seconds(1000);
         loop {
-            let mut acted = false;
+            let mut acted = !self.bench.asked.is_empty();
+            self.find_all();
             let tokens: Vec<ServiceToken> = self.cells.keys().copied().collect();
             for token in tokens {
                 let cell = self.cells.get(&token).copied().unwrap_or_default();

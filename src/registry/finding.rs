@@ -1,0 +1,133 @@
+//! Who waits for services elsewhere in the tree.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use hashbrown::HashMap;
+
+use super::message::Find;
+use crate::{service::NoticeKind, state::Obstacle, token::ServiceToken};
+
+/// Services that wait for others elsewhere in the tree, which need not exist.
+#[derive(Default)]
+pub(super) struct Finding {
+    waiting: BTreeMap<ServiceToken, Waiting>,
+    /// By the path that is waited for.
+    by_path: HashMap<Arc<str>, BTreeSet<ServiceToken>>,
+}
+
+/// A service that waits.
+struct Waiting {
+    find: Find,
+    /// What it was told last.
+    told: Option<(Arc<str>, Obstacle)>,
+}
+
+impl Finding {
+    /// Takes a question, in the place of an earlier one of the same service.
+    pub(super) fn insert(&mut self, find: Find) {
+        self.remove(find.token);
+        for path in &find.paths {
+            let waiting = self.by_path.entry(Arc::clone(path)).or_default();
+            waiting.insert(find.token);
+        }
+        let told = None;
+        self.waiting.insert(find.token, Waiting { find, told });
+    }
+
+    pub(super) fn remove(&mut self, token: ServiceToken) -> Option<Find> {
+        let Waiting { find, .. } = self.waiting.remove(&token)?;
+        for path in &find.paths {
+            if let Some(waiting) = self.by_path.get_mut(path) {
+                waiting.remove(&token);
+                if waiting.is_empty() {
+                    self.by_path.remove(path);
+                }
+            }
+        }
+        Some(find)
+    }
+
+    /// Who waits for a service with this path.
+    pub(super) fn waiting_for(&self, path: &str) -> Vec<ServiceToken> {
+        let waiting = self.by_path.get(path);
+        waiting.into_iter().flatten().copied().collect()
+    }
+
+    /// What a service waits for.
+    pub(super) fn paths_of(&self, token: ServiceToken) -> Option<Box<[Arc<str>]>> {
+        let waiting = self.waiting.get(&token)?;
+        Some(waiting.find.paths.clone())
+    }
+
+    /// Says that all is there, as it was just seen.
+    pub(super) fn tell_found(&mut self, token: ServiceToken) {
+        if let Some(find) = self.remove(token) {
+            let ticket = find.ticket;
+            find.tell(NoticeKind::Found { ticket });
+        }
+    }
+
+    /// Says which is not there, if that is news.
+    pub(super) fn tell_missing(&mut self, token: ServiceToken, on: Arc<str>, why: Obstacle) {
+        let Some(waiting) = self.waiting.get_mut(&token) else {
+            return;
+        };
+        let news = Some((on, why));
+        if waiting.told != news {
+            waiting.told.clone_from(&news);
+            if let Some((on, why)) = news {
+                let ticket = waiting.find.ticket;
+                waiting.find.tell(NoticeKind::NotFound { ticket, on, why });
+            }
+        }
+    }
+
+    /// Says so if a service waits for one that waits for it, directly or not; for one above it, or for a supervisor that does not start
+    /// without one that does.
+    pub(super) fn tell_ring(&self, token: ServiceToken, is_there: impl Fn(&str) -> bool) {
+        let Some(Waiting { find, .. }) = self.waiting.get(&token) else {
+            return;
+        };
+        let mut seen = BTreeSet::from([token]);
+        let mut work = vec![vec![token]];
+        while let Some(way) = work.pop() {
+            let Some(last) = way.last().and_then(|last| self.waiting.get(last)) else {
+                continue;
+            };
+            for path in last.find.paths.iter().filter(|path| !is_there(path)) {
+                if is_at_or_above(path, &find.path) {
+                    let members = way.iter().filter_map(|token| self.waiting.get(token));
+                    let members = members.map(|waiting| Arc::clone(&waiting.find.path));
+                    let members = members.collect();
+                    let ticket = find.ticket;
+                    return find.tell(NoticeKind::Ring { ticket, members });
+                }
+                for (next, waiting) in &self.waiting {
+                    let itself = waiting.find.path == *path;
+                    let within = waiting.find.needed && is_at_or_above(path, &waiting.find.path);
+                    if (itself || within) && seen.insert(*next) {
+                        let mut further = way.clone();
+                        further.push(*next);
+                        work.push(further);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reports whether a path is that of a service, or of a supervisor above it.
+fn is_at_or_above(path: &str, service: &str) -> bool {
+    let rest = service.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl Find {
+    fn tell(&self, kind: NoticeKind) {
+        // The generation says nothing here: the ticket does.
+        self.parent.notify(self.token, 0, kind);
+    }
+}

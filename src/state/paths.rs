@@ -1,0 +1,169 @@
+//! Services that require others elsewhere in the tree, by their paths.
+//!
+//! A supervisor does not know what is elsewhere: whether that is ready is asked for each start, and the answer is true at that time and no
+//! longer. Whoever asks says so with a ticket, so that a late answer to an earlier question is none.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    dependencies,
+    end::Exit,
+    error::{NotReadyError, RingError},
+    fatal,
+    machine::{Status, SupervisorState, later},
+    next::Next,
+    obstacle::Obstacle,
+    output::Effect,
+    service::{Gate, Phase},
+    transitions::Input,
+};
+use crate::{
+    event::EventKind,
+    policy::{ExitReason, ServiceError},
+    token::ServiceToken,
+};
+
+/// Has a service wait for what it requires elsewhere, if it does.
+pub(super) fn wait(state: &mut SupervisorState, slot: u32, now: Instant) -> Asked {
+    if state.services[slot].paths().is_empty() {
+        return Asked::Nothing;
+    }
+    // The start of a supervisor is all or nothing, and not for ever; later nobody but the service waits.
+    let needed = state.must_start(slot);
+    let patience = state.services[slot].start_timeout().unwrap_or(PATIENCE);
+    let until = needed.then(|| later(now, patience)).flatten();
+    state.set_phase(slot, Phase::Gated(Gate::Elsewhere { until }));
+    let ticket = state.services[slot].ask();
+    let paths = state.services[slot].paths().into();
+    let token = state.services.token(slot);
+    state.output.push(Effect::Await {
+        token,
+        ticket,
+        paths,
+        needed,
+    });
+    Asked::Elsewhere
+}
+
+/// Whether a service waits for one elsewhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Asked {
+    Nothing,
+    Elsewhere,
+}
+
+/// How long the first start of a supervisor waits for what is elsewhere, if the service has no start timeout.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The time is over in which what is elsewhere had to be ready.
+pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    let on = match state.services[slot].awaited_path() {
+        Some((on, _)) => Arc::clone(on),
+        None => Arc::clone(&state.services[slot].paths()[0]),
+    };
+    let reason = ExitReason::Failed(ServiceError::new(NotReadyError { on }));
+    give_up(state, slot, reason, now)
+}
+
+/// A service that the start of its supervisor needs will not get what it requires elsewhere.
+fn give_up(state: &mut SupervisorState, slot: u32, reason: ExitReason, now: Instant) -> Next {
+    if state.must_start(slot) {
+        return fatal::start_failed(state, slot, Exit::from(reason));
+    }
+    // Nobody waits for its start any more, so there is no hurry: it is asked for again, without a limit.
+    let _waits = wait(state, slot, now);
+    Next::Settle
+}
+
+/// Reports whether the start of the supervisor waits for nothing but for what is elsewhere.
+pub(super) fn only_elsewhere(state: &SupervisorState) -> bool {
+    let elsewhere = |slot: u32| {
+        let phase = state.services[slot].phase();
+        matches!(phase, Phase::Gated(Gate::Elsewhere { .. })) || state.line.is_elsewhere(slot)
+    };
+    state.status == Status::Starting
+        && state.line.is_empty()
+        && !state.line.is_held_up()
+        && !state.line.is_done()
+        && state.line.awaited().all(elsewhere)
+}
+
+/// What is known of services elsewhere.
+impl SupervisorState {
+    /// All that a service requires elsewhere was ready when it was looked for.
+    pub(crate) fn found(&mut self, token: ServiceToken, ticket: u64, now: Instant) {
+        self.set_input(Input::Found, Some(token));
+        let Some(slot) = self.asking(token, ticket) else {
+            return;
+        };
+        // What it requires of its siblings may not be ready any more; then all is looked for again later.
+        let next = Next::BeginFound(slot);
+        self.carry_on(next, now);
+    }
+
+    /// One that a service requires elsewhere is not ready.
+    pub(crate) fn not_found(
+        &mut self,
+        token: ServiceToken,
+        ticket: u64,
+        on: Arc<str>,
+        why: Obstacle,
+        now: Instant,
+    ) {
+        self.set_input(Input::Found, Some(token));
+        let Some(slot) = self.asking(token, ticket) else {
+            return;
+        };
+        self.services[slot].set_awaited_path(Arc::clone(&on), why);
+        let why = why.told(now);
+        self.report(slot, EventKind::ServiceBlocked { on, why }, now);
+    }
+
+    /// What a service requires elsewhere waits itself for this one, or for a supervisor above it.
+    pub(crate) fn ring(
+        &mut self,
+        token: ServiceToken,
+        ticket: u64,
+        members: Vec<Arc<str>>,
+        now: Instant,
+    ) {
+        self.set_input(Input::Found, Some(token));
+        let Some(slot) = self
+            .asking(token, ticket)
+            .filter(|slot| self.must_start(*slot))
+        else {
+            return;
+        };
+        let reason = ExitReason::Failed(ServiceError::new(RingError { members }));
+        let next = fatal::start_failed(self, slot, Exit::from(reason));
+        self.carry_on(next, now);
+    }
+
+    /// The start of a supervisor below waits for nothing but for what is elsewhere: it holds up nobody.
+    pub(crate) fn awaits_elsewhere(&mut self, token: ServiceToken, generation: u64, now: Instant) {
+        self.set_input(Input::Found, Some(token));
+        if let Some(slot) = self.current(token, generation) {
+            self.line.await_elsewhere(slot);
+            self.carry_on(Next::Settle, now);
+        }
+    }
+
+    /// The slot of a service that still waits for the answer to this question.
+    fn asking(&self, token: ServiceToken, ticket: u64) -> Option<u32> {
+        let slot = self.services.slot(token)?;
+        let service = &self.services[slot];
+        let asks = matches!(service.phase(), Phase::Gated(Gate::Elsewhere { .. }));
+        (asks && service.ticket() == ticket).then_some(slot)
+    }
+}
+
+/// For whom a service waits that requires others elsewhere.
+pub(super) fn obstacle(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, Obstacle)> {
+    let known = state.services[slot].awaited_path();
+    known
+        .map(|(on, why)| (Arc::clone(on), *why))
+        .or_else(|| dependencies::blocker(state, slot))
+}

@@ -1,0 +1,235 @@
+//! Services that require others elsewhere in the tree, by path, in paused time.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use resurgam::{
+    Blocked, EventKind, ServiceContext, ServiceRef, ServiceSpec, ServiceState, StartContext,
+    StartError, SupervisorActor, SupervisorRef,
+};
+use tokio::time::{self, Instant};
+
+#[derive(Default)]
+struct Store;
+
+impl Actor for Store {
+    type Context = ServiceContext<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "u64")]
+struct Generation;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Fail;
+
+impl Handler<Generation> for Store {
+    type Result = u64;
+    fn handle(&mut self, _: Generation, ctx: &mut Self::Context) -> u64 {
+        ctx.generation()
+    }
+}
+
+impl Handler<Fail> for Store {
+    type Result = ();
+    fn handle(&mut self, _: Fail, ctx: &mut Self::Context) {
+        ctx.fail("failed on purpose");
+    }
+}
+
+fn store(name: &str) -> ServiceSpec<Store> {
+    ServiceSpec::new(name, Store::default)
+}
+
+/// A service that asks for the store when it starts, by its path.
+fn poller(name: &str) -> ServiceSpec<Store> {
+    ServiceSpec::try_new(name, |cx: &StartContext| {
+        let store: ServiceRef<Store> = cx.get("root/store")?;
+        assert_eq!(store.path(), "root/store");
+        Ok::<_, StartError>(Store)
+    })
+    .requires("root/store")
+}
+
+/// A site with two pollers, which require the store at the root.
+fn site(name: &str) -> SupervisorActor {
+    let mut site = SupervisorActor::with_defaults(name);
+    site.add(poller("first")).unwrap();
+    site.add(poller("second")).unwrap();
+    site
+}
+
+async fn all_are(supervisor: &SupervisorRef, state: ServiceState) -> bool {
+    let services = supervisor.services().await.unwrap();
+    services.iter().all(|one| one.state() == state)
+}
+
+#[actix::test]
+async fn store_comes_before_pollers_in_subtrees_whatever_is_added_first() {
+    time::pause();
+    for store_first in [true, false] {
+        let mut root = SupervisorActor::with_defaults("root");
+        if store_first {
+            root.add(store("store")).unwrap();
+        }
+        for name in ["east", "west"] {
+            root.add(ServiceSpec::supervisor(site(name))).unwrap();
+        }
+        if !store_first {
+            root.add(store("store")).unwrap();
+        }
+        root.add(store("last")).unwrap();
+        let begun = Instant::now();
+        let root = root.start().await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(all_are(&root, ServiceState::Ready).await);
+        for name in ["root/east/first", "root/west/second"] {
+            let poller: ServiceRef<Store> = root.lookup(name).await.unwrap();
+            assert_eq!(poller.send(Generation).await, Ok(0));
+        }
+        root.shutdown().await.unwrap();
+    }
+}
+
+#[actix::test]
+async fn start_waits_until_the_store_is_there_and_says_so() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let mut events = root.events();
+    let site = root
+        .add_supervisor(SupervisorActor::with_defaults("site"))
+        .await
+        .unwrap();
+    let first = site.add(poller("first")).await.unwrap();
+    loop {
+        let event = events.next().await.unwrap();
+        if let EventKind::ServiceBlocked { on, why } = event.kind() {
+            assert_eq!((event.path(), &**on), ("root/site/first", "root/store"));
+            assert_eq!(*why, Blocked::Missing);
+            break;
+        }
+    }
+    // However long that takes.
+    time::sleep(Duration::from_secs(100_000)).await;
+    let report = site.report().await.unwrap();
+    assert!(report.to_string().contains("root/store"), "{report}");
+    root.add(store("store")).await.unwrap();
+    assert_eq!(first.send(Generation).await, Ok(0));
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn each_start_waits_again_for_the_one_that_has_the_path_then() {
+    time::pause();
+    let mut root = SupervisorActor::with_defaults("root");
+    let old = root.add(store("store")).unwrap();
+    let root = root.start().await.unwrap();
+    let site = root.add_supervisor(site("site")).await.unwrap();
+    root.when_ready::<SupervisorActor>("site").await.unwrap();
+    let first: ServiceRef<Store> = site.lookup("first").await.unwrap();
+    // A restart of the store alone disturbs nobody.
+    root.restart("store").await.unwrap();
+    assert_eq!(first.send(Generation).await, Ok(0));
+    // Without it a new life waits.
+    root.remove(&old).await.unwrap();
+    first.do_send(Fail);
+    time::sleep(Duration::from_secs(60)).await;
+    let summaries = site.services().await.unwrap();
+    assert_eq!(summaries[0].state(), ServiceState::Waiting);
+    root.add(store("store")).await.unwrap();
+    assert_eq!(first.send(Generation).await, Ok(1));
+
+    // So does that of the whole site, which is ready meanwhile.
+    root.remove("store").await.unwrap();
+    root.restart("site").await.unwrap();
+    assert!(all_are(&site, ServiceState::Waiting).await);
+    root.add(store("store")).await.unwrap();
+    assert_eq!(first.send(Generation).await, Ok(2));
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn first_start_fails_if_nobody_comes() {
+    time::pause();
+    let mut root = SupervisorActor::with_defaults("root");
+    root.add(ServiceSpec::supervisor(site("site"))).unwrap();
+    let begun = Instant::now();
+    let error = root.start().await.unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), 30);
+    let text = causes(&error);
+    assert!(text.contains("root/site/first"), "{text}");
+    assert!(
+        text.contains("`root/store` was not ready in time"),
+        "{text}"
+    );
+}
+
+/// An error with its sources.
+fn causes(error: &StartError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}
+
+/// A tree of two subtrees, each with one service that requires a path.
+fn pair(east: &str, west: &str) -> SupervisorActor {
+    let mut root = SupervisorActor::with_defaults("root");
+    for (name, required) in [("east", east), ("west", west)] {
+        let mut side = SupervisorActor::with_defaults(name);
+        side.add(store("one").requires(required)).unwrap();
+        root.add(ServiceSpec::supervisor(side)).unwrap();
+    }
+    root
+}
+
+#[actix::test]
+async fn ring_through_the_tree_is_named_at_once() {
+    time::pause();
+    for (east, west) in [
+        // Each other; each other's supervisors; and the supervisor above.
+        ("root/west/one", "root/east/one"),
+        ("root/west", "root/east"),
+        ("root/east", "root/x"),
+        ("root/west", "root/east/one"),
+    ] {
+        let begun = Instant::now();
+        let error = pair(east, west).start().await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(1), "{east} {west}");
+        let text = causes(&error);
+        assert!(text.contains("require each other"), "{text}");
+        assert!(text.contains("root/east/one"), "{text}");
+    }
+    // A chain is none.
+    let mut root = pair("root/west/one", "root/store");
+    root.add(store("store")).unwrap();
+    root.start().await.unwrap().shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn one_that_has_completed_is_there() {
+    time::pause();
+    let mut root = SupervisorActor::with_defaults("root");
+    let migrate = ServiceSpec::task("migrate", |_| async {
+        time::sleep(Duration::from_secs(1)).await;
+    });
+    root.add(migrate.restart(resurgam::RestartType::Transient))
+        .unwrap();
+    let root = root.start().await.unwrap();
+    time::sleep(Duration::from_secs(5)).await;
+    let site = root
+        .add_supervisor(SupervisorActor::with_defaults("site"))
+        .await
+        .unwrap();
+    let late = store("late").requires("root/migrate");
+    site.add_and_wait(late).await.unwrap();
+    root.shutdown().await.unwrap();
+}
