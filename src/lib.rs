@@ -210,7 +210,7 @@ pub use crate::{
         ShutdownReport, StopError, UnstoppedService,
     },
     supervisor::{
-        Build, ReconfigureError, Report, ServiceDefaults, ServiceReport, SupervisorActor,
+        OnStart, ReconfigureError, Report, ServiceDefaults, ServiceReport, SupervisorActor,
         SupervisorRef, SupervisorSpec, message,
     },
     task::{BlockingContext, BlockingError, BlockingWork, Lifetime, Spawn, TaskActor, TaskContext},

@@ -195,12 +195,12 @@ async fn build_function_is_refused_by_a_supervisor_that_runs() {
     time::pause();
     let root = SupervisorActor::with_defaults("root");
     let root = root.start().await.unwrap();
-    let spec = SupervisorSpec::default().build(|_| Ok::<_, AddError>(()));
+    let spec = SupervisorSpec::default().on_start(|_| Ok::<_, AddError>(()));
     let refused = root.reconfigure(spec).await.unwrap_err();
     assert!(
         matches!(
             &refused,
-            ReconfigureError::Spec(SpecError::InvalidValue { field: "build", value, .. })
+            ReconfigureError::Spec(SpecError::InvalidValue { field: "on_start", value, .. })
                 if value == "a function"
         ),
         "{refused}"

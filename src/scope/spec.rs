@@ -16,7 +16,7 @@ use crate::{
     policy::{AutoShutdown, IntoServiceError, Readiness, ServiceError, TaskOutput},
     service::{ServiceSpec, StartError},
     state::Binding,
-    supervisor::{Build, ScopeError, ScopeRun, SupervisorActor, SupervisorSpec},
+    supervisor::{OnStart, ScopeError, ScopeRun, SupervisorActor, SupervisorSpec},
     task::{TaskActor, run_once},
     user_value::UserValue,
 };
@@ -45,7 +45,7 @@ use crate::{
 /// # async fn main() {
 /// let import = ScopeSpec::new("import")
 ///     .shutdown_timeout(Duration::from_secs(2))
-///     .build(|members| {
+///     .on_start(|members| {
 ///         members.add(ServiceSpec::new("cache", || Cache))?;
 ///         Ok::<_, AddError>(())
 ///     });
@@ -60,7 +60,7 @@ use crate::{
 pub struct ScopeSpec {
     name: Arc<str>,
     supervisor: SupervisorSpec,
-    build: Option<UserValue<BuildMembers>>,
+    on_start: Option<UserValue<AddMembers>>,
     work: Option<UserValue<ChangeWork>>,
 }
 
@@ -74,7 +74,7 @@ impl ScopeSpec {
         Self {
             name: name.into(),
             supervisor,
-            build: None,
+            on_start: None,
             work: None,
         }
     }
@@ -102,16 +102,16 @@ impl ScopeSpec {
     /// Has a function add the initial members, each time the scope is started.
     ///
     /// They are started in order, each when the one before is ready, and before the work. If one fails to start the work is never
-    /// called, and those that were started are stopped again. As [`SupervisorSpec::build`](SupervisorSpec::build), with
-    /// [`Build::on_cleanup`] for what is to be cleaned up when the scope is over. The last call counts.
-    pub fn build<F, E, B>(mut self, mut build: F) -> Self
+    /// called, and those that were started are stopped again. As [`SupervisorSpec::on_start`](SupervisorSpec::on_start), with
+    /// [`OnStart::on_cleanup`] for what is to be cleaned up when the scope is over. The last call counts.
+    pub fn on_start<F, E, B>(mut self, mut function: F) -> Self
     where
-        F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
+        F: FnMut(&mut OnStart<'_>) -> Result<(), E> + Send + 'static,
         E: IntoServiceError<B>,
     {
-        let build: BuildMembers =
-            Box::new(move |members| build(members).map_err(E::into_service_error));
-        self.build = Some(UserValue::new(build));
+        let function: AddMembers =
+            Box::new(move |members| function(members).map_err(E::into_service_error));
+        self.on_start = Some(UserValue::new(function));
         self
     }
 
@@ -218,15 +218,15 @@ impl ScopeSpec {
     where
         W: FnMut(Scope) -> Option<ServiceSpec<TaskActor>> + Send + 'static,
     {
-        let (mut build, mut change) = (self.build, self.work);
-        let spec = self.supervisor.build(move |members| {
+        let (mut on_start, mut change) = (self.on_start, self.work);
+        let spec = self.supervisor.on_start(move |members| {
             let gone = || ServiceError::new(StartError::SupervisorGone);
             let run = members.open_scope().ok_or_else(gone)?;
             if let Some(opened) = &opened {
                 let _started_once = opened.set(Arc::clone(&run));
             }
-            if let Some(build) = &mut build {
-                (**build)(members)?;
+            if let Some(function) = &mut on_start {
+                (**function)(members)?;
             }
             let mut work = work(Scope::new(run)).ok_or_else(gone)?;
             if let Some(change) = &mut change {
@@ -320,7 +320,7 @@ impl ServiceSpec<SupervisorActor> {
 }
 
 /// Adds the initial members.
-type BuildMembers = Box<dyn FnMut(&mut Build<'_>) -> Result<(), ServiceError> + Send>;
+type AddMembers = Box<dyn FnMut(&mut OnStart<'_>) -> Result<(), ServiceError> + Send>;
 
 /// Changes the spec of the work.
 type ChangeWork = Box<dyn FnMut(ServiceSpec<TaskActor>) -> ServiceSpec<TaskActor> + Send>;

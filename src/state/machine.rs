@@ -46,7 +46,7 @@ pub(crate) struct SupervisorState {
     subject: Option<u32>,
 
     pub(super) services: Table,
-    /// How many of the services were built for an earlier start, and will be forgotten unless they are built again.
+    /// How many of the services were added for an earlier start, and will be forgotten unless they are added again.
     pub(super) leftover: usize,
     /// Who is started in its turn.
     pub(super) line: Line,

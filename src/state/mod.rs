@@ -344,7 +344,7 @@ impl SupervisorState {
         self.carry_on(next, now);
     }
 
-    /// The services could not even be built: ends the start before it began.
+    /// The services could not even be added: ends the start before it began.
     pub(crate) fn refuse_start(&mut self, cause: ExitReason, now: Instant) {
         self.set_input(Input::Start, None);
         let next = start::refuse(self, cause);
@@ -370,21 +370,21 @@ impl SupervisorState {
     }
 
     /// What is added from now on, until the start, belongs to it.
-    pub(crate) const fn begin_build(&mut self) {
+    pub(crate) const fn begin_anew(&mut self) {
         self.origin = Origin::Static;
     }
 
-    /// Says how many services will be forgotten at the end of the build, if it succeeds.
+    /// Says how many services will be forgotten at the end of the start function, if it succeeds.
     pub(crate) const fn set_leftover(&mut self, leftover: usize) {
         self.leftover = leftover;
     }
 
-    /// One of those was built again, and stays.
-    pub(crate) const fn built_again(&mut self) {
+    /// One of those was added again, and stays.
+    pub(crate) const fn given_again(&mut self) {
         self.leftover -= 1;
     }
 
-    /// Forgets a service that is not running, because the supervisor is built without it this time.
+    /// Forgets a service that is not running, because the supervisor is started without it this time.
     pub(crate) fn forget(&mut self, token: ServiceToken, now: Instant) {
         self.set_input(Input::Reopen, Some(token));
         // Nothing runs before the start. If something did, nobody could stop it once it is forgotten.

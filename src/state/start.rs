@@ -64,7 +64,7 @@ pub(super) fn add(
     if let Some(max) = state.rules.max_services.filter(|max| present >= *max) {
         return Err(AddError::Full { max });
     }
-    // What was there before the first start, or is built for a later one, is kept when it has ended for good; what is added later is forgotten
+    // What was there before the first start, or is added by the start function of a later one, is kept when it has ended for good; what is added later is forgotten
     // then.
     let origin = state.origin;
     let path = state.path_of(&rules.name);
@@ -144,7 +144,7 @@ fn resume(state: &mut SupervisorState, slot: u32, now: Instant) -> Resumed {
     }
 }
 
-/// The services could not even be built: ends the start before it began.
+/// The services could not even be added: ends the start before it began.
 pub(super) fn refuse(state: &mut SupervisorState, reason: ExitReason) -> Next {
     // Counted as a start like any other, so that its end is an event of the incarnation that has failed.
     state.status = Status::Starting;

@@ -12,11 +12,11 @@ use actix::{Actor, ActorContext};
 
 use super::{
     answers::Answers,
-    builder::Builder,
     cells::Cells,
     clock::now,
     driver::Driver,
     ending::{Ending, WhatIsDown},
+    on_start::Starter,
     random::Random,
     report::Report,
     scope_run::CurrentRun,
@@ -128,7 +128,7 @@ pub(super) struct Core {
     pub(super) cells: Cells,
     pub(super) state: SupervisorState,
     pub(super) answers: Answers,
-    pub(super) builder: Builder,
+    pub(super) starter: Starter,
     pub(super) driver: Driver,
     pub(super) ending: Ending,
     pub(super) scope: CurrentRun,
@@ -156,7 +156,7 @@ impl Core {
             cells,
             state,
             answers: Answers::new(),
-            builder: Builder::new(spec.build),
+            starter: Starter::new(spec.on_start),
             driver: Driver::new(notices),
             ending: Ending::new(),
             scope: CurrentRun::default(),
@@ -212,7 +212,7 @@ impl Core {
     pub(super) fn start_all(&mut self, start: Start, now: Instant) {
         if start == Start::Again {
             self.ending.reopen();
-            self.state.begin_build();
+            self.state.begin_anew();
         }
         self.requests = Requests::Served;
         // Asked for while there was no incarnation, or of one that was killed.
@@ -220,15 +220,15 @@ impl Core {
             return self.state.shutdown(None, now);
         }
         let Self {
-            builder,
+            starter,
             state,
             cells,
             scope,
             ..
         } = self;
-        match builder.build(state, cells, scope, now) {
+        match starter.call(state, cells, scope, now) {
             Ok(()) => state.start(now),
-            // Services that the build had added before it failed are not started, and clean-ups that it had given are called.
+            // Services that the start function had added before it failed are not started, and clean-ups that it had given are called.
             Err(reason) => state.refuse_start(reason, now),
         }
     }
@@ -427,7 +427,7 @@ impl Core {
 
     /// Calls the clean-ups that were not called yet.
     fn clean_up(&mut self) {
-        while let Some(cleanup) = self.builder.next_cleanup() {
+        while let Some(cleanup) = self.starter.next_cleanup() {
             if let Err(panic) = guard(cleanup) {
                 self.ending.cleanup_panicked(self.state.path(), panic);
             }

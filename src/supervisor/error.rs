@@ -21,7 +21,7 @@ pub enum ScopeError {
         path: Arc<str>,
     },
     /// Somebody ended the scope with an error, see [`Scope::fail`](crate::scope::Scope::fail), or its
-    /// [build function](crate::scope::ScopeSpec::build) failed.
+    /// [start function](crate::scope::ScopeSpec::on_start) failed.
     #[error("scope `{path}` failed")]
     Failed {
         /// The scope.

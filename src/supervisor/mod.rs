@@ -1,7 +1,7 @@
 //! Runs services: carries out what the state decides, with cells, timers and kills.
 //!
 //! A supervisor is a service like any other. Its [`SupervisorActor`] holds no rule: each handler reads the clock, calls one method of
-//! the state, and carries out what comes back. It runs no user code but build functions, clean-ups and the closures of its spec, each in a
+//! the state, and carries out what comes back. It runs no user code but start functions, clean-ups and the closures of its spec, each in a
 //! guard, and waits for nobody: what takes time comes back as a notice.
 //!
 //! # Invariants
@@ -13,7 +13,7 @@
 //! | file | holds |
 //! |-|-|
 //! | `actor` | the actor and its core, which composes the parts and carries out effects |
-//! | `cells`, `answers`, `builder`, `driver`, `ending`, `scope_run` | the parts: each owns its fields, and knows nothing of the core |
+//! | `cells`, `answers`, `on_start`, `driver`, `ending`, `scope_run` | the parts: each owns its fields, and knows nothing of the core |
 //! | `incarnation`, `idle`, `handler` | what the actor is told: by its context and its cells, also between two incarnations, and by users |
 //! | `root`, `nested` | how a supervisor is started, as a root or as a service |
 //! | `upward`, `reference`, `program` | the way to a supervisor, from below and from outside |
@@ -22,7 +22,6 @@
 
 mod actor;
 mod answers;
-mod builder;
 mod carried;
 mod cells;
 mod clock;
@@ -36,6 +35,7 @@ mod idle;
 mod incarnation;
 pub mod message;
 mod nested;
+mod on_start;
 mod program;
 mod random;
 mod reference;
@@ -47,9 +47,9 @@ mod upward;
 
 pub use self::{
     actor::SupervisorActor,
-    builder::Build,
     defaults::ServiceDefaults,
     error::{ReconfigureError, ScopeError},
+    on_start::OnStart,
     reference::SupervisorRef,
     report::{Report, ServiceReport},
     spec::SupervisorSpec,

@@ -313,7 +313,7 @@ impl SupervisorRef {
     ///
     /// # Errors
     ///
-    /// The value that was refused, and its field, as a [`build`](SupervisorSpec::build) function, which belongs to the start; everything is then as it was.
+    /// The value that was refused, and its field, as an [`on_start`](SupervisorSpec::on_start) function, which belongs to the start; everything is then as it was.
     ///
     /// # Cancel safety
     ///

@@ -180,7 +180,7 @@ impl ScopeError {
             }
         };
         let path = Arc::clone(scope);
-        // An error of the scope itself was given by `Scope::fail`, or is of its build function.
+        // An error of the scope itself was given by `Scope::fail`, or is of its start function.
         Some(if from == scope {
             let error = match reason {
                 ExitReason::Failed(error) => error,

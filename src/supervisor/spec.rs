@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    builder::{Build, BuildFn},
     defaults::ServiceDefaults,
+    on_start::{OnStart, StartFn},
 };
 use crate::{
     policy::{
@@ -44,7 +44,7 @@ pub struct SupervisorSpec {
     pub(crate) rules: SupervisorRules,
     /// Where services run that do not say so.
     pub(super) placement: Placement,
-    pub(super) build: Option<BuildFn>,
+    pub(super) on_start: Option<StartFn>,
 }
 
 impl SupervisorSpec {
@@ -177,7 +177,7 @@ impl SupervisorSpec {
     ///
     /// For services that share a resource which must be made anew when the supervisor is restarted. The function runs on the
     /// supervisor's arbiter, also when it is restarted by its own supervisor; if it fails or panics the start has failed. What it gives to
-    /// [`Build::on_cleanup`](crate::Build::on_cleanup) runs on every way out.
+    /// [`OnStart::on_cleanup`](crate::OnStart::on_cleanup) runs on every way out.
     ///
     /// # Examples
     ///
@@ -195,7 +195,7 @@ impl SupervisorSpec {
     ///
     /// # #[actix::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let spec = SupervisorSpec::default().build(|services| {
+    /// let spec = SupervisorSpec::default().on_start(|services| {
     ///     let buffer = Arc::new(Mutex::new(Vec::new()));
     ///     let shared = Arc::clone(&buffer);
     ///     services.on_cleanup(move || drop(buffer));
@@ -208,15 +208,15 @@ impl SupervisorSpec {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn build<F, E, B>(mut self, build: F) -> Self
+    pub fn on_start<F, E, B>(mut self, function: F) -> Self
     where
-        F: FnMut(&mut Build<'_>) -> Result<(), E> + Send + 'static,
+        F: FnMut(&mut OnStart<'_>) -> Result<(), E> + Send + 'static,
         E: IntoServiceError<B>,
     {
         // A mutex, since a spec can be cloned and the function cannot: clones share it.
-        let mut build = UserValue::new(build);
-        self.build = Some(Arc::new(Mutex::new(move |services: &mut Build<'_>| {
-            (*build)(services).map_err(E::into_service_error)
+        let mut function = UserValue::new(function);
+        self.on_start = Some(Arc::new(Mutex::new(move |services: &mut OnStart<'_>| {
+            (*function)(services).map_err(E::into_service_error)
         })));
         self
     }
@@ -225,9 +225,9 @@ impl SupervisorSpec {
 impl SupervisorSpec {
     /// Refuses what a supervisor that was made already cannot take over.
     pub(super) fn check_running(&self) -> Result<(), SpecError> {
-        if self.build.is_some() {
+        if self.on_start.is_some() {
             return Err(SpecError::value(
-                "build",
+                "on_start",
                 &"a function",
                 "none, because the services of a running supervisor stay",
             ));

@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(report.unstopped()[0].token(), stuck.core().token());
         let below = links.unstopped(&*sub, &busy, &nobody);
         assert_eq!(paths(&below), ["root/sub/stuck", "root/sub/inner"]);
-        // A supervisor that a thread is in, as its build function may be what blocks.
+        // A supervisor that a thread is in, as its start function may be what blocks.
         let itself = links.unstopped(&*sub, &[occupied(&sub)], &nobody);
         assert_eq!(paths(&itself)[0], "root/sub");
 

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use resurgam::{
-    AddError, Build, ServiceSpec, SupervisorActor, SupervisorRef, SupervisorSpec, message,
+    AddError, OnStart, ServiceSpec, SupervisorActor, SupervisorRef, SupervisorSpec, message,
 };
 use tokio::time;
 
@@ -41,9 +41,9 @@ fn bombs() -> SupervisorSpec {
 }
 
 fn building(spec: SupervisorSpec) -> SupervisorSpec {
-    let build = Bomb;
-    spec.build(move |_: &mut Build<'_>| {
-        let _held = &build;
+    let held = Bomb;
+    spec.on_start(move |_: &mut OnStart<'_>| {
+        let _held = &held;
         Ok::<_, AddError>(())
     })
 }

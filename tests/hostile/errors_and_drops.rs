@@ -284,14 +284,14 @@ async fn build_function_that_panics_when_a_reconfigure_drops_it_does_not_end_its
         .await
         .unwrap();
     let bomb = Bomb::armed();
-    let spec = SupervisorSpec::default().build(move |_| {
+    let spec = SupervisorSpec::default().on_start(move |_| {
         let _held = &bomb;
         Ok::<_, AddError>(())
     });
 
-    // A running supervisor is not built anew: refused, and dropped with what it holds.
+    // A running supervisor is not started anew: refused, and dropped with what it holds.
     let refused = root.reconfigure(spec).await.unwrap_err();
-    assert!(refused.to_string().contains("`build`"), "{refused}");
+    assert!(refused.to_string().contains("`on_start`"), "{refused}");
 
     assert_eq!(service.send(Generation).await, Ok(0));
     assert_alive(&root).await;

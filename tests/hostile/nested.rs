@@ -1,4 +1,4 @@
-//! Supervisors below the root are killed, stopped, shut down and built while others wait for them.
+//! Supervisors below the root are killed, stopped, shut down and started while others wait for them.
 
 use std::{
     error::Error,
@@ -94,7 +94,7 @@ async fn build_that_fails_once_in_the_middle_finds_its_services_again() {
     let counter = Arc::clone(&calls);
     let spec = SupervisorSpec::default()
         .limit(RestartLimit::window(0, Duration::from_secs(60)).escalate())
-        .build(move |services| {
+        .on_start(move |services| {
             let call = counter.fetch_add(1, Ordering::SeqCst);
             services.add(ServiceSpec::new("a", Plain::default))?;
             if call == 1 {
@@ -117,7 +117,7 @@ async fn build_that_fails_once_in_the_middle_finds_its_services_again() {
     .await;
     let answer = time::timeout(SOON, b.send(Generation)).await;
     let calls = calls.load(Ordering::SeqCst);
-    assert!(matches!(answer, Ok(Ok(_))), "{answer:?}, {calls} builds");
+    assert!(matches!(answer, Ok(Ok(_))), "{answer:?}, {calls} starts");
     assert_eq!(calls, 3);
     root.shutdown().await.unwrap();
 }

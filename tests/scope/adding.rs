@@ -89,7 +89,7 @@ async fn member_that_finishes_changes_nothing_and_is_forgotten() {
 async fn initial_member_that_finishes_is_forgotten_too() {
     time::pause();
     let log = Log::default();
-    let spec = ScopeSpec::new("s").build(move |members| {
+    let spec = ScopeSpec::new("s").on_start(move |members| {
         members.add(clerk("a", &log))?;
         Ok::<_, AddError>(())
     });

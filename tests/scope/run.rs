@@ -120,7 +120,7 @@ async fn initial_members_are_ready_before_the_work_and_end_with_the_scope() {
     time::pause();
     let log = Log::default();
     let (writes, works) = (log.clone(), log.clone());
-    let spec = ScopeSpec::new("s").build(move |members| {
+    let spec = ScopeSpec::new("s").on_start(move |members| {
         members.add(member("a", &writes, Ok(())))?;
         let late = resurgam::ServiceSpec::task("late", {
             let log = writes.clone();
@@ -156,7 +156,7 @@ async fn initial_member_that_fails_to_start_ends_the_scope_and_the_work_is_never
     time::pause();
     let log = Log::default();
     let (writes, works) = (log.clone(), log.clone());
-    let spec = ScopeSpec::new("s").build(move |members| {
+    let spec = ScopeSpec::new("s").on_start(move |members| {
         members.add(member("a", &writes, Ok(())))?;
         members.add(resurgam::ServiceSpec::try_new(
             "b",
@@ -180,7 +180,7 @@ async fn build_function_that_fails_is_the_error_of_the_scope_and_nothing_runs() 
     time::pause();
     let log = Log::default();
     let writes = log.clone();
-    let spec = ScopeSpec::new("s").build(move |members| {
+    let spec = ScopeSpec::new("s").on_start(move |members| {
         members.add(member("a", &writes, Ok(()))).unwrap();
         Err(Boom("no resource"))
     });
@@ -192,7 +192,7 @@ async fn build_function_that_fails_is_the_error_of_the_scope_and_nothing_runs() 
 #[actix::test]
 async fn build_function_that_panics_is_an_error_with_its_message() {
     time::pause();
-    let spec = ScopeSpec::new("s").build(|_| -> Result<(), Boom> { panic!("no resource") });
+    let spec = ScopeSpec::new("s").on_start(|_| -> Result<(), Boom> { panic!("no resource") });
     let (who, why) = blame(soon(spec.run(|_| async { Ok::<_, Boom>(()) })).await);
     assert_eq!(who, "s");
     assert!(why.contains("no resource"), "{why}");
@@ -275,7 +275,7 @@ async fn call_that_is_dropped_while_it_starts_leaves_nothing_running() {
     time::pause();
     let log = Log::default();
     let writes = log.clone();
-    let spec = ScopeSpec::new("s").build(move |members| {
+    let spec = ScopeSpec::new("s").on_start(move |members| {
         members.add(member("a", &writes, Ok(())))?;
         let never = member("never", &writes, Ok(())).readiness(Readiness::Explicit);
         members.add(never)?;

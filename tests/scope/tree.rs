@@ -376,10 +376,10 @@ async fn initial_members_are_added_anew_for_each_start() {
     time::pause();
     let root = root().await;
     let log = Log::default();
-    let (made, builds) = (log.clone(), log.clone());
+    let (made, starts) = (log.clone(), log.clone());
     let (tell, mut told) = mpsc::unbounded_channel();
-    let spec = ScopeSpec::new("import").build(move |members| {
-        builds.write("built");
+    let spec = ScopeSpec::new("import").on_start(move |members| {
+        starts.write("started");
         members.add(clerk("a", &made))?;
         Ok::<_, resurgam::AddError>(())
     });
@@ -397,7 +397,10 @@ async fn initial_members_are_added_anew_for_each_start() {
     let second = soon(told.recv()).await.unwrap();
     assert_eq!(second.supervisor().services().await.unwrap().len(), 2);
     root.shutdown().await.unwrap();
-    assert_eq!(log.lines(), ["built", "a dropped", "built", "a dropped"]);
+    assert_eq!(
+        log.lines(),
+        ["started", "a dropped", "started", "a dropped"]
+    );
 }
 
 #[actix::test]

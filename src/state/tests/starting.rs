@@ -453,9 +453,9 @@ fn every_service_that_is_kept_counts_for_the_maximum() {
     }
 }
 
-/// Those that are not built again are forgotten only when the whole build has succeeded.
+/// Those that are not added again are forgotten only when the whole start function has succeeded.
 #[test]
-fn services_of_an_earlier_build_do_not_count_for_the_maximum_unless_they_are_built_again() {
+fn services_of_an_earlier_start_do_not_count_for_the_maximum_unless_they_are_added_again() {
     let rules = SupervisorRules {
         max_services: Some(2),
         ..unlimited()
@@ -464,12 +464,12 @@ fn services_of_an_earlier_build_do_not_count_for_the_maximum_unless_they_are_bui
     bench.shutdown();
     bench.get_stopped();
     bench.state.reopen(bench.now);
-    bench.state.begin_build();
+    bench.state.begin_anew();
     bench.run();
     assert_eq!(bench.add(named("c")), Err(AddError::Full { max: 2 }));
     bench.state.set_leftover(2);
     bench.add(named("c")).unwrap();
-    bench.state.built_again();
+    bench.state.given_again();
     assert_eq!(bench.add(named("d")), Err(AddError::Full { max: 2 }));
 }
 

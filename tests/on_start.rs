@@ -1,4 +1,4 @@
-//! Supervisors that are built anew for each start, and cleaned up on every way out. In paused time.
+//! Supervisors whose services are made anew at each start, and cleaned up on every way out. In paused time.
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ use std::{
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, Build, EventKind, Events, JoinError, RestartLimit, ServiceContext, ServiceRef,
+    AddError, EventKind, Events, JoinError, OnStart, RestartLimit, ServiceContext, ServiceRef,
     ServiceSpec, StartError, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
@@ -31,7 +31,7 @@ impl Log {
     }
 }
 
-/// Holds the resource that it was built with.
+/// Holds the resource that it was made with.
 struct Leaf {
     resource: u64,
     log: Log,
@@ -73,26 +73,26 @@ impl Handler<Crash> for Leaf {
     }
 }
 
-/// A build that fails is tried again for ever.
+/// A start function that fails is tried again for ever.
 async fn soon<F: Future>(future: F) -> F::Output {
     time::timeout(Duration::from_secs(5), future).await.unwrap()
 }
 
 type Outcome = Result<(), AddError>;
 
-/// A spec whose resource is the number of the build; it gives up at the first failure.
+/// A spec whose resource is the number of the start; it gives up at the first failure.
 fn spec(
     log: &Log,
-    mut more: impl FnMut(u64, &mut Build<'_>) -> Outcome + Send + 'static,
+    mut more: impl FnMut(u64, &mut OnStart<'_>) -> Outcome + Send + 'static,
 ) -> SupervisorSpec {
     let log = log.clone();
     let mut number = 0;
     SupervisorSpec::default()
         .limit(RestartLimit::window(0, Duration::from_secs(1)).escalate())
-        .build(move |services| {
+        .on_start(move |services| {
             number += 1;
             let (resource, notes, log) = (number, log.clone(), log.clone());
-            log.note(format!("build {resource}"));
+            log.note(format!("start {resource}"));
             services.on_cleanup(move || notes.note(format!("clean {resource}")));
             services.add(ServiceSpec::new("leaf", move || Leaf {
                 resource,
@@ -128,7 +128,7 @@ async fn resources_are_made_anew_for_each_start_and_the_address_stays() {
     root.shutdown().await.unwrap();
     assert_eq!(
         log.take(),
-        ["build 1", "clean 1", "build 2", "stopped", "clean 2"]
+        ["start 1", "clean 1", "start 2", "stopped", "clean 2"]
     );
 }
 
@@ -140,7 +140,7 @@ async fn clean_up_is_after_the_services_and_before_the_supervisor_says_that_it_h
     let root = root.start().await.unwrap();
     let mut events = root.events();
     assert!(root.shutdown().await.unwrap().is_clean());
-    assert_eq!(log.take(), ["build 1", "stopped", "clean 1"]);
+    assert_eq!(log.take(), ["start 1", "stopped", "clean 1"]);
     let last = std::iter::from_fn(|| events.try_next()).last().unwrap();
     assert!(
         matches!(last.kind(), EventKind::SupervisorStopped { .. }),
@@ -163,11 +163,11 @@ async fn clean_up_is_done_when_a_service_fails_to_start() {
         .await
         .unwrap_err();
     assert!(failed.to_string().contains("root/broken"), "{failed}");
-    assert_eq!(log.take(), ["build 1", "stopped", "clean 1"]);
+    assert_eq!(log.take(), ["start 1", "stopped", "clean 1"]);
 }
 
 #[actix::test]
-async fn error_of_a_build_is_a_start_that_failed_and_is_cleaned_up() {
+async fn error_of_a_start_function_is_a_start_that_failed_and_is_cleaned_up() {
     time::pause();
     let log = Log::default();
     let spec = spec(&log, |_, _| Err(AddError::ShuttingDown));
@@ -180,16 +180,16 @@ async fn error_of_a_build_is_a_start_that_failed_and_is_cleaned_up() {
     };
     assert_eq!(&*path, "root");
     assert!(reason.error().unwrap().downcast_ref::<AddError>().is_some());
-    assert_eq!(log.take(), ["build 1", "clean 1"]);
+    assert_eq!(log.take(), ["start 1", "clean 1"]);
 }
 
 #[actix::test]
-async fn panic_of_a_build_and_of_a_clean_up_are_caught() {
+async fn panic_of_a_start_function_and_of_a_clean_up_are_caught() {
     time::pause();
     let log = Log::default();
     let spec = spec(&log, |_, services| {
         services.on_cleanup(|| panic!("in the clean-up"));
-        panic!("in the build");
+        panic!("in the function");
     });
     let failed = SupervisorActor::new("root", spec)
         .start()
@@ -198,8 +198,8 @@ async fn panic_of_a_build_and_of_a_clean_up_are_caught() {
     let StartError::Failed { reason, .. } = failed else {
         panic!("{failed}");
     };
-    assert!(reason.to_string().contains("in the build"), "{reason}");
-    assert_eq!(log.take(), ["build 1", "clean 1"]);
+    assert!(reason.to_string().contains("in the function"), "{reason}");
+    assert_eq!(log.take(), ["start 1", "clean 1"]);
 }
 
 #[actix::test]
@@ -217,7 +217,7 @@ async fn panic_of_a_clean_up_is_in_the_report() {
     };
     assert_eq!(&**path, "root");
     assert!(reason.to_string().contains("in the clean-up"), "{reason}");
-    assert_eq!(log.take(), ["build 1", "stopped", "clean 1"]);
+    assert_eq!(log.take(), ["start 1", "stopped", "clean 1"]);
 }
 
 #[actix::test]
@@ -230,7 +230,7 @@ async fn clean_up_is_done_when_the_root_gives_up() {
     leaf.do_send(Crash);
     let ended = root.join().await.unwrap_err();
     assert!(matches!(ended, JoinError::Escalated { .. }), "{ended}");
-    assert_eq!(log.take(), ["build 1", "clean 1"]);
+    assert_eq!(log.take(), ["start 1", "clean 1"]);
 }
 
 #[actix::test]
@@ -290,7 +290,7 @@ async fn services_that_a_build_replaces_do_not_count_for_the_maximum() {
     }
     assert_eq!(soon(leaf.send(Resource)).await, Ok(3));
     assert_eq!(tier.counts().await.unwrap().services, 2);
-    // Crashed again, so that the latest build has replaced one that was there.
+    // Crashed again, so that the latest start has replaced one that was there.
     leaf.do_send(Crash);
     assert_eq!(soon(leaf.send(Resource)).await, Ok(4));
     let one_more = tier.add(ServiceSpec::new("one more", || Other)).await;
