@@ -1,16 +1,12 @@
 //! A tree as a program, which ends when the operating system says so.
 
-use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use actix::Addr;
-
-use super::{
-    actor::SupervisorActor, clock::now, message, reference::SupervisorRef, upward::Upward,
-};
+use super::{actor::SupervisorActor, message, reference::SupervisorRef};
 use crate::{
     service::{AnyLink, downcast},
-    state::{ShutdownReport, StopBy},
-    tree::signal::{self, Listener},
+    state::ShutdownReport,
+    tree::signal::{self, Extent, Listener, Top},
 };
 
 impl SupervisorActor {
@@ -59,7 +55,7 @@ impl SupervisorActor {
 
     async fn run_as(self, limit: Option<Duration>) -> ExitCode {
         match self.listen_and_launch(limit) {
-            Ok((root, listener)) => signal::run(root.tree(), listener).await,
+            Ok((root, listener)) => root.run(listener).await,
             Err(code) => code,
         }
     }
@@ -85,7 +81,7 @@ impl SupervisorActor {
     fn listen_and_launch(
         self,
         limit: Option<Duration>,
-    ) -> Result<(SupervisorRef, Option<Listener<Root>>), ExitCode> {
+    ) -> Result<(SupervisorRef, Option<Listener<Program>>), ExitCode> {
         let mut listener = Listener::start(limit);
         let launched = self.launch();
         let (root, _started) = launched.map_err(|error| {
@@ -100,26 +96,27 @@ impl SupervisorActor {
 }
 
 impl SupervisorRef {
-    /// Waits until the tree has ended, ends it on a signal, and says what the program is to exit with.
+    /// Waits until this supervisor has ended for good, ends it on a signal, and says what the program is to exit with.
     ///
-    /// Each SIGINT (Ctrl-C) or SIGTERM is less patient than the one before:
+    /// Of a root that is the whole tree. Of a supervisor below it nothing else of the tree is stopped: a signal shuts that supervisor down, as
+    /// [`shutdown`](Self::shutdown) does, and its end is the one that [`join`](Self::join) waits for. Each SIGINT (Ctrl-C) or SIGTERM is less patient than the one before:
     ///
     /// | signal | effect |
     /// |-|-|
-    /// | first | the whole tree stops in order, as by [`shutdown`](Self::shutdown) |
-    /// | second | everything that still runs is dropped, as by [`shutdown_within`](Self::shutdown_within) of no time |
+    /// | first | it stops in order with everything below it, as by [`shutdown`](Self::shutdown) |
+    /// | second | everything of that which still runs is dropped, as by [`shutdown_within`](Self::shutdown_within) of no time |
     /// | third | the groups of all processes are killed, and the program exits at once, with 130 after SIGINT and 143 after SIGTERM, also if every arbiter is stuck |
     ///
     /// | exit code | when |
     /// |-|-|
-    /// | 0 | the tree has ended, by a signal or otherwise, without an error, and everything that was running then has stopped in time: see [`is_in_time`](crate::ShutdownReport::is_in_time) |
+    /// | 0 | it has ended, by a signal or otherwise, without an error, and everything that was running then has stopped in time: see [`is_in_time`](crate::ShutdownReport::is_in_time) |
     /// | 1 | it ended with what [`join`](Self::join) returns as an error, as with a fatal one, or something had to be dropped while it stopped, or would not stop |
     ///
     /// A service that fails at that moment, and has so stopped by itself, does not count. It is logged, as is whatever else went wrong; if
     /// nothing listens to `tracing`, that is printed to standard error.
     ///
     /// A signal that comes before, while the tree is started, ends the program as it always does, and orphans its processes:
-    /// [`SupervisorActor::run`] starts the tree as well, and listens before. This is meant for the end of `main`, with the reference of a root; any other reference of the tree does the same. Signals are listened to from the first poll
+    /// [`SupervisorActor::run`] starts the tree as well, and listens before. This is meant for the end of `main`, with the reference of a root. Signals are listened to from the first poll
     /// until this returns. After that they do nothing: tokio, once it handles a signal, never gives it back to the system. Signals that
     /// come in quick succession may be seen as one. On systems other than Unix only Ctrl-C counts.
     ///
@@ -146,7 +143,7 @@ impl SupervisorRef {
     /// }
     /// ```
     pub async fn run_until_signal(&self) -> ExitCode {
-        signal::run(self.tree(), self.listen(None)).await
+        self.run(Self::listen(self.program(), None)).await
     }
 
     /// As [`run_until_signal`](Self::run_until_signal), and the stop that the first signal begins takes at most `limit`, as by
@@ -154,16 +151,18 @@ impl SupervisorRef {
     ///
     /// The program keeps that bound, a tenth of a second more at most, also if the thread that this runs on is blocked: then the thread that
     /// listens to signals kills the groups of all processes that were started, says so on standard error, and exits with 1. Nothing is
-    /// dropped then.
+    /// dropped then. If the thread is not blocked this returns 1 instead; of a supervisor below the root, processes are left alone then, since
+    /// the rest of the tree runs on.
     ///
     /// # Cancel safety
     ///
     /// As [`run_until_signal`](Self::run_until_signal).
     pub async fn run_until_signal_within(&self, limit: Duration) -> ExitCode {
-        signal::run(self.tree(), self.listen(Some(limit))).await
+        self.run(Self::listen(self.program(), Some(limit))).await
     }
 
-    /// As [`run_until_signal`](Self::run_until_signal), and tells systemd meanwhile how the tree is, if the program was started by it.
+    /// As [`run_until_signal`](Self::run_until_signal) of the root, and tells systemd meanwhile how the tree is, if the program was started by
+    /// it. systemd knows one program, so this is always about the whole tree, whichever supervisor this is.
     ///
     /// | message | when |
     /// |-|-|
@@ -218,72 +217,73 @@ impl SupervisorRef {
     #[cfg(feature = "sd-notify")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sd-notify")))]
     pub async fn run_under_systemd(&self) -> ExitCode {
-        crate::tree::systemd::run(self.tree(), self.root(), self.listen(None)).await
+        let root = self.root();
+        let listener = Self::listen(root.clone(), None);
+        crate::tree::systemd::run(self.tree(), root, listener).await
     }
 
-    /// Listens to signals for the root of the tree, unless that is being stopped.
-    fn listen(&self, limit: Option<Duration>) -> Option<Listener<Root>> {
-        let root = self.root()?;
+    /// Listens to signals for a supervisor, unless its tree is being stopped.
+    fn listen(program: Option<Program>, limit: Option<Duration>) -> Option<Listener<Program>> {
+        let program = program?;
         let mut listener = Listener::start(limit)?;
-        listener.obey_for(root);
+        listener.obey_for(program);
         Some(listener)
     }
 
+    async fn run(&self, listener: Option<Listener<Program>>) -> ExitCode {
+        signal::run(self.extent(), self.ended(), listener).await
+    }
+
+    /// This supervisor, unless its tree is being stopped.
+    fn program(&self) -> Option<Program> {
+        self.handle()?;
+        Some(Program(self.without_handle()))
+    }
+
     /// The root of the tree, unless that is being stopped.
-    fn root(&self) -> Option<Root> {
-        let handle = self.handle()?;
-        Some(Root(Arc::clone(handle.root())))
+    fn root(&self) -> Option<Program> {
+        let root = downcast(Arc::clone(self.handle()?.root())).ok()?;
+        let address = root.address()?;
+        let root = Self::new(address, root, Arc::clone(self.tree()));
+        Some(Program(root.without_handle()))
+    }
+
+    fn extent(&self) -> Extent {
+        if self.is_root() {
+            Extent::Tree
+        } else {
+            Extent::Subtree
+        }
     }
 }
 
-/// The root of a tree, for whoever makes a program of the tree.
-// Its link and not the handle, which would keep the tree running for as long as a signal is waited for.
+/// The supervisor that a program is made of.
+// Without the handle, which would keep the tree running for as long as a signal is waited for.
 #[derive(Clone)]
-struct Root(Arc<dyn AnyLink>);
+struct Program(SupervisorRef);
 
-impl signal::Root for Root {
-    fn link(&self) -> &Arc<dyn AnyLink> {
-        &self.0
+impl Top for Program {
+    fn link(&self) -> &dyn AnyLink {
+        self.0.link()
     }
 
-    fn stop_within(&self, limit: Duration) {
-        match StopBy::within(limit, now()) {
-            Some(by) => self.0.core().stop_by(by),
-            // As long as it likes.
-            None => self.0.core().stop(),
-        }
+    fn extent(&self) -> Extent {
+        self.0.extent()
     }
 
-    fn kill_what_runs(&self) {
-        // A root whose arbiter is blocked does not see it, for which there is the third signal.
-        if let Some(at_once) = StopBy::within(Duration::ZERO, now()) {
-            self.0.core().stop_by(at_once);
-        }
+    async fn stop(&self, limit: Option<Duration>) {
+        // A command for a root and a message for any other: both reach it on a thread that is not blocked, and this one is told by its end.
+        let _told_by_its_end = match limit {
+            Some(limit) => self.0.told_within(limit).await,
+            None => self.0.shutdown().await,
+        };
     }
 
     fn unstopped(&self) -> ShutdownReport {
-        let above = Upward::of(self.0.core().parent());
-        above.map_or_else(ShutdownReport::default, |above| {
-            above.tree().unstopped_now(&*self.0)
-        })
+        self.0.tree().unstopped_now(self.link())
     }
 
-    fn answers(&self) -> impl Future<Output = bool> + Send {
-        // Sent now and awaited later, so that the future does not borrow the root.
-        let asked = self.address().map(|address| address.send(message::Count));
-        async move {
-            match asked {
-                Some(asked) => asked.await.is_ok(),
-                None => false,
-            }
-        }
-    }
-}
-
-impl Root {
-    fn address(&self) -> Option<Addr<SupervisorActor>> {
-        downcast::<SupervisorActor>(Arc::clone(&self.0))
-            .ok()?
-            .address()
+    async fn answers(&self) -> bool {
+        self.0.addr().send(message::Count).await.is_ok()
     }
 }

@@ -71,7 +71,8 @@ pub struct SupervisorRef {
     address: Addr<SupervisorActor>,
     link: Arc<Link<SupervisorActor>>,
     tree: Arc<Tree>,
-    // `None` if the last of them had been dropped when this reference was made: the tree is being stopped, and not to be kept.
+    // `None` if the tree is not to be kept: the last of them had been dropped when this reference was made, and the tree is being stopped.
+    // Or whoever waits for signals has it.
     handle: Option<Arc<TreeHandle>>,
 }
 
@@ -384,7 +385,10 @@ impl SupervisorRef {
     }
 
     /// Orders a stop within a limit, and waits until the supervisor says how that went.
-    async fn told_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
+    pub(super) async fn told_within(
+        &self,
+        limit: Duration,
+    ) -> Result<ShutdownReport, ShutdownError> {
         if self.is_root() {
             // A command and not a message: the time holds for what runs now, and overtakes all that is queued for the root.
             match StopBy::within(limit, now()) {
@@ -417,7 +421,7 @@ impl SupervisorRef {
     }
 
     /// Waits until the supervisor has ended for good, and says how.
-    async fn ended(&self) -> Result<Arc<Ended>, ShutdownError> {
+    pub(super) async fn ended(&self) -> Result<Arc<Ended>, ShutdownError> {
         if self.is_root() {
             return self.tree.ended().await;
         }
@@ -479,8 +483,20 @@ impl SupervisorRef {
         Ok(self.address.send(message).await?)
     }
 
-    pub(super) fn tree(&self) -> &Tree {
+    pub(super) fn tree(&self) -> &Arc<Tree> {
         &self.tree
+    }
+
+    pub(super) fn link(&self) -> &Link<SupervisorActor> {
+        &self.link
+    }
+
+    /// The same, but does not keep the tree running.
+    pub(super) fn without_handle(&self) -> Self {
+        Self {
+            handle: None,
+            ..self.clone()
+        }
     }
 
     pub(super) fn handle(&self) -> Option<&TreeHandle> {
@@ -491,7 +507,7 @@ impl SupervisorRef {
         Upward::of(self.link.core().parent())
     }
 
-    fn is_root(&self) -> bool {
+    pub(super) fn is_root(&self) -> bool {
         // Not by comparing with the root of the handle, which is `None` once the tree is being stopped.
         matches!(self.upward(), Some(Upward::Root { .. }))
     }

@@ -4,7 +4,7 @@
 //! as a supervisor takes those of its services. [`signal`] and [`systemd`] make a program of a tree.
 //!
 //! Nothing here decides, starts or stops a service, or knows what a supervisor is: the root is a link and its notices, and whoever
-//! makes a program of a tree says how its root is told to hurry ([`signal::Root`]).
+//! makes a program of a tree says how its root is told to hurry ([`signal::Top`]).
 //!
 //! # Invariants
 //!

@@ -1,9 +1,10 @@
-//! Ends a tree when the operating system says so.
+//! Ends a tree, or a supervisor of it, when the operating system says so.
 //!
 //! Signals are awaited on a thread of their own, so that the third one ends the program even when every arbiter is stuck.
 
 use std::{
     error::Error,
+    fmt,
     future::{Future, pending},
     io::{self, Write},
     pin::pin,
@@ -13,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{Either, select};
+use futures::future::{Either, join, select};
 use tokio::{
     runtime::{self, Runtime},
     sync::oneshot,
@@ -21,10 +22,7 @@ use tokio::{
 };
 use tracing::level_filters::LevelFilter;
 
-use super::{
-    Tree,
-    error::{ShutdownError, result},
-};
+use super::error::{ShutdownError, result};
 use crate::{
     policy::with_causes,
     service::{AnyLink, bid_farewell},
@@ -32,20 +30,20 @@ use crate::{
     user_value::say,
 };
 
-/// The root of a tree, as far as whoever makes a program of the tree has to reach it.
-pub(crate) trait Root: Clone + Send + Sync + 'static {
-    fn link(&self) -> &Arc<dyn AnyLink>;
+/// The supervisor that a program is made of, as far as whoever waits for signals has to reach it.
+pub(crate) trait Top: Clone + Send + Sync + 'static {
+    fn link(&self) -> &dyn AnyLink;
 
-    /// Has the root stop, and everything below it, within a limit.
-    fn stop_within(&self, limit: Duration);
+    fn extent(&self) -> Extent;
+
+    /// Has it stop, and everything below it, each service in its own time or all within a limit. It is asked with the first poll; nobody has
+    /// to wait for the rest.
+    fn stop(&self, limit: Option<Duration>) -> impl Future<Output = ()> + Send;
 
     /// Who still runs, those first that block a thread. Asks nobody.
     fn unstopped(&self) -> ShutdownReport;
 
-    /// Has the root kill everything that still runs.
-    fn kill_what_runs(&self);
-
-    /// Asks the root to handle a message. `false` once it has ended.
+    /// Asks it to handle a message. `false` once it has ended.
     #[cfg_attr(
         not(all(unix, feature = "sd-notify")),
         expect(dead_code, reason = "for a watchdog")
@@ -53,11 +51,33 @@ pub(crate) trait Root: Clone + Send + Sync + 'static {
     fn answers(&self) -> impl Future<Output = bool> + Send;
 }
 
-/// Waits until the tree has ended, ends it on a signal, and says what the program is to exit with.
+/// How much of a tree ends with the program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Extent {
+    /// The root, and so everything.
+    Tree,
+    /// A supervisor below the root.
+    Subtree,
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tree => "the tree",
+            Self::Subtree => "the supervisor",
+        })
+    }
+}
+
+/// Waits until what the program is made of has ended, ends it on a signal, and says what the program is to exit with.
 ///
 /// There is no `listener` if signals cannot be listened to, or if the tree is being stopped: then there is none to wait for.
-pub(crate) async fn run<R: Root>(tree: &Tree, listener: Option<Listener<R>>) -> ExitCode {
-    let ended = pin!(tree.ended());
+pub(crate) async fn run<T: Top>(
+    extent: Extent,
+    ended: impl Future<Output = Result<Arc<Ended>, ShutdownError>>,
+    listener: Option<Listener<T>>,
+) -> ExitCode {
+    let ended = pin!(ended);
     let passed = pin!(async {
         // Held until the end is there: dropped, it listens no more, and neither does it if this call is dropped.
         match listener {
@@ -66,33 +86,35 @@ pub(crate) async fn run<R: Root>(tree: &Tree, listener: Option<Listener<R>>) -> 
         }
     });
     match select(ended, passed).await {
-        Either::Left((ended, _)) => exit_code(ended),
+        Either::Left((ended, _)) => exit_code(extent, ended),
         Either::Right((report, _)) => {
             // The tree's thread is another one, and blocked.
-            bid_farewell();
+            if extent == Extent::Tree {
+                bid_farewell();
+            }
             complain(&report);
             ExitCode::FAILURE
         }
     }
 }
 
-fn exit_code(ended: Result<Arc<Ended>, ShutdownError>) -> ExitCode {
+fn exit_code(extent: Extent, ended: Result<Arc<Ended>, ShutdownError>) -> ExitCode {
     let ended = match ended {
         Ok(ended) => ended,
         Err(error) => {
-            fail(&error, "the tree has failed");
+            fail(&error, &format!("{extent} has failed"));
             return ExitCode::FAILURE;
         }
     };
     let failed = result(&ended).err();
     if let Some(error) = &failed {
-        fail(error, "the tree has failed");
+        fail(error, &format!("{extent} has failed"));
     }
     let report = &ended.report;
     if !report.is_in_time() {
-        complain(&format!("the tree did not stop in time: {report}"));
+        complain(&format!("{extent} did not stop in time: {report}"));
     } else if !report.is_clean() {
-        let text = format!("while the tree stopped: {report}");
+        let text = format!("while {extent} stopped: {report}");
         say(|| tracing::warn!(target: "resurgam", "{text}"));
         print_unheard(&text);
     }
@@ -128,16 +150,16 @@ fn print(text: &str) {
 }
 
 /// Listens to signals until it is dropped.
-pub(crate) struct Listener<R> {
-    /// Where the root is told.
-    root: Option<oneshot::Sender<R>>,
+pub(crate) struct Listener<T> {
+    /// Where it is told what to stop.
+    top: Option<oneshot::Sender<T>>,
     /// Says that the bound of the stop has passed, with what is to be told.
     passed: oneshot::Receiver<String>,
     _stop: oneshot::Sender<()>,
 }
 
-impl<R: Root> Listener<R> {
-    /// Listens from here on: no signal that comes later is missed. What it does it does to the root that it is given then.
+impl<T: Top> Listener<T> {
+    /// Listens from here on: no signal that comes later is missed. What it does it does to whom it is given then.
     ///
     /// With a limit, that is what the stop may take that the first signal begins.
     pub(crate) fn start(limit: Option<Duration>) -> Option<Self> {
@@ -159,30 +181,30 @@ impl<R: Root> Listener<R> {
         let signals = runtime.enter(Signals::new)?;
         // Nothing is ever sent: the thread ends when the sender is dropped.
         let (stop, stopped) = oneshot::channel();
-        let (root, given) = oneshot::channel();
+        let (top, given) = oneshot::channel();
         let (pass, passed) = oneshot::channel();
         let obey = obey(given, signals, limit, pass);
         thread::Builder::new()
             .name(String::from("resurgam-signals"))
             .spawn(move || runtime.run(select(stopped, Box::pin(obey))))?;
         Ok(Self {
-            root: Some(root),
+            top: Some(top),
             passed,
             _stop: stop,
         })
     }
 
-    /// Says which root is stopped by a signal, also by one that has come already.
-    pub(crate) fn obey_for(&mut self, root: R) {
-        if let Some(given) = self.root.take() {
-            let _listens = given.send(root);
+    /// Says who is stopped by a signal, also by one that has come already.
+    pub(crate) fn obey_for(&mut self, top: T) {
+        if let Some(given) = self.top.take() {
+            let _listens = given.send(top);
         }
     }
 
     /// Waits until the bound of the stop has passed, and says what is to be told; for ever if there is none.
     async fn bound_has_passed(self) -> String {
         let Self {
-            root: _no_other,
+            top: _no_other,
             passed,
             _stop,
         } = self;
@@ -219,55 +241,59 @@ impl Drop for Background {
 }
 
 /// Stops, kills and exits, with one signal after the other, or with the end of the limit.
-async fn obey<R: Root>(
-    root: oneshot::Receiver<R>,
+async fn obey<T: Top>(
+    top: oneshot::Receiver<T>,
     mut signals: Signals,
     limit: Option<Duration>,
     pass: oneshot::Sender<String>,
 ) {
     // Signals that come before are seen after it: nothing runs yet that could be stopped.
-    let Ok(root) = root.await else {
+    let Ok(top) = top.await else {
         return;
     };
     let name = signals.next().await.name;
     say(|| tracing::info!(target: "resurgam", signal = name, "stopping in order"));
-    // Commands, which overtake whatever is queued for the root.
+    let stopped = pin!(join(top.stop(limit), hurry(&top, &mut signals)));
     let Some(limit) = limit else {
-        root.link().core().stop();
-        return hurry(&root, &mut signals).await;
+        stopped.await;
+        return;
     };
-    root.stop_within(limit);
-    let hurried = pin!(hurry(&root, &mut signals));
     let over = pin!(sleep(limit));
-    if let Either::Right(_) = select(hurried, over).await {
-        give_up(&root, limit, pass).await;
+    if let Either::Right(_) = select(stopped, over).await {
+        give_up(&top, limit, pass).await;
     }
 }
 
 /// Kills and exits, with two more signals.
-async fn hurry(root: &impl Root, signals: &mut Signals) {
+async fn hurry(top: &impl Top, signals: &mut Signals) {
     let name = signals.next().await.name;
     say(|| tracing::warn!(target: "resurgam", signal = name, "dropping what still runs"));
-    root.kill_what_runs();
 
-    // A root whose arbiter is blocked has read neither of the two. This thread is not blocked.
-    let signal = signals.next().await;
+    // One whose arbiter is blocked has read neither of the two. This thread is not blocked.
+    let signal = {
+        let dropped = pin!(top.stop(Some(Duration::ZERO)));
+        let next = pin!(signals.next());
+        match select(dropped, next).await {
+            Either::Left(((), next)) => next.await,
+            Either::Right((signal, _)) => signal,
+        }
+    };
     say(|| tracing::error!(target: "resurgam", signal = signal.name, "exiting at once"));
     bid_farewell();
     #[expect(clippy::exit, reason = "what a third signal is for")]
     std::process::exit(signal.exit_code);
 }
 
-/// The tree has not stopped within the limit. Whoever waits for it says so and returns; if that thread is blocked, too, the program ends here.
-async fn give_up(root: &impl Root, limit: Duration, pass: oneshot::Sender<String>) {
-    let path = root.link().core().path();
-    let unstopped = root.unstopped();
+/// There is something left when the limit is over. Whoever waits says so and returns; if that thread is blocked, too, the program ends here.
+async fn give_up(top: &impl Top, limit: Duration, pass: oneshot::Sender<String>) {
+    let (extent, path) = (top.extent(), top.link().core().path());
+    let unstopped = top.unstopped();
     let still_there: Vec<_> = unstopped
         .unstopped()
         .iter()
         .map(UnstoppedService::path)
         .collect();
-    let mut report = format!("the tree `{path}` did not stop within {limit:?}");
+    let mut report = format!("{extent} `{path}` did not stop within {limit:?}");
     if !still_there.is_empty() {
         // Who blocks a thread is the first. In one line, which a log keeps together.
         report = format!("{report}, still there: {}", still_there.join(", "));

@@ -4,21 +4,21 @@ use std::process::ExitCode;
 
 use super::{
     Tree,
-    signal::{Listener, Root},
+    signal::{Listener, Top},
 };
 
 /// As [`signal::run`](super::signal::run), and tells systemd meanwhile how the tree is, if the program was started by it.
-pub(crate) async fn run<R: Root>(
+pub(crate) async fn run<T: Top>(
     tree: &Tree,
-    root: Option<R>,
-    listener: Option<Listener<R>>,
+    root: Option<T>,
+    listener: Option<Listener<T>>,
 ) -> ExitCode {
     #[cfg(unix)]
     let code = unix::run(tree, root, listener).await;
     #[cfg(not(unix))]
     let code = {
         drop(root);
-        super::signal::run(tree, listener).await
+        super::signal::run(super::signal::Extent::Tree, tree.ended(), listener).await
     };
     code
 }
@@ -35,7 +35,7 @@ mod unix {
         tree::{
             Tree,
             error::result,
-            signal::{self, Listener, Root},
+            signal::{self, Extent, Listener, Top},
         },
         user_value::say,
     };
@@ -47,15 +47,15 @@ mod unix {
         Untold,
     }
 
-    pub(super) async fn run<R: Root>(
+    pub(super) async fn run<T: Top>(
         tree: &Tree,
-        root: Option<R>,
-        listener: Option<Listener<R>>,
+        root: Option<T>,
+        listener: Option<Listener<T>>,
     ) -> ExitCode {
         let mut stopping = Stopping::Untold;
         let code = {
             // Polled first, so that signals are listened to before `READY=1` is told: whoever is told may answer with a signal at once.
-            let run = pin!(signal::run(tree, listener));
+            let run = pin!(signal::run(Extent::Tree, tree.ended(), listener));
             let tell = pin!(tell(tree, root.as_ref(), &mut stopping));
             match select(run, tell).await {
                 Either::Left((code, _)) => code,
@@ -78,7 +78,7 @@ mod unix {
     }
 
     /// Tells how the tree is, until it is dropped.
-    async fn tell(tree: &Tree, root: Option<&impl Root>, stopping: &mut Stopping) -> Infallible {
+    async fn tell(tree: &Tree, root: Option<&impl Top>, stopping: &mut Stopping) -> Infallible {
         if let Some(root) = root {
             let stages = async {
                 let mut closing = tree.closing.subscribe();
@@ -107,7 +107,7 @@ mod unix {
     }
 
     /// Feeds the watchdog as long as the root answers, if systemd has one.
-    async fn feed_watchdog(root: &impl Root) {
+    async fn feed_watchdog(root: &impl Top) {
         let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
             return;
         };

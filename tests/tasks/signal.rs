@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use futures::poll;
-use resurgam::{RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec};
+use futures::{FutureExt, poll};
+use resurgam::{RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec, TaskActor};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::support::{AnyError, idle};
@@ -37,7 +37,7 @@ async fn program() {
     root.add(idle("idle")).unwrap();
     let own = role.clone();
     let task = ServiceSpec::task("task", move |cx| {
-        let role = own.clone();
+        let role = own.trim_start_matches("below: ").to_owned();
         async move {
             if role == "fails" || role.starts_with("fatal") {
                 tokio::task::yield_now().await;
@@ -48,7 +48,7 @@ async fn program() {
             println!("asked to stop");
             match role.as_str() {
                 "ends badly" => Err("no answer".into()),
-                "deaf" => std::future::pending().await,
+                "deaf" | "bounded" => std::future::pending().await,
                 "stuck" => loop {
                     thread::park();
                 },
@@ -56,7 +56,11 @@ async fn program() {
             }
         }
     });
-    root.add(task.shutdown(Shutdown::Infinity)).unwrap();
+    let task = task.shutdown(Shutdown::Infinity);
+    if let Some(role) = role.strip_prefix("below: ") {
+        return below(root, task, role).await;
+    }
+    root.add(task).unwrap();
     if role == "blocking" {
         let deaf = ServiceSpec::blocking("deaf", |_| -> Result<(), AnyError> {
             loop {
@@ -79,6 +83,34 @@ async fn program() {
             run.await
         }
     };
+    println!("code: {code:?}");
+}
+
+/// Makes a program of a supervisor below the root, and says what is left of the tree after it.
+#[expect(clippy::print_stdout, reason = "a program that speaks")]
+async fn below(root: SupervisorActor, task: ServiceSpec<TaskActor>, role: &str) {
+    let root = root.start().await.unwrap();
+    let mut site = SupervisorActor::with_defaults("site");
+    site.add(task).unwrap();
+    let site = root.add_supervisor(site).await.unwrap();
+    root.when_ready::<SupervisorActor>("site").await.unwrap();
+    let bound = Duration::from_millis(50);
+    let mut run = pin!(match role {
+        "bounded" => site.run_until_signal_within(bound).left_future(),
+        _ => site.run_until_signal().right_future(),
+    });
+    assert!(poll!(&mut run).is_pending());
+    println!("up");
+    if role == "removed" {
+        root.remove("site").await.unwrap();
+    }
+    let code = run.await;
+    let left = root.services().await.unwrap();
+    let left: Vec<_> = left
+        .iter()
+        .map(|service| (service.path(), service.state()))
+        .collect();
+    println!("left: {left:?}");
     println!("code: {code:?}");
 }
 
@@ -253,5 +285,30 @@ fn reason_of_a_fatal_end_is_printed_unless_somebody_listens_to_tracing() {
         let complaint = program.complaint();
         let reason = "the tree has failed: service `root/task` ended the tree: device unreachable: the cable is cut";
         assert_eq!(complaint.contains(reason), printed, "{role}: {complaint}");
+    }
+}
+
+#[test]
+fn supervisor_below_the_root_ends_on_a_signal_and_the_rest_of_the_tree_runs_on() {
+    let rest = r#"left: [("root/idle", Ready)]"#;
+    let ends = [
+        ("below: obeys", 1, ExitCode::SUCCESS),
+        ("below: ends badly", 1, ExitCode::SUCCESS),
+        ("below: removed", 0, ExitCode::SUCCESS),
+        ("below: deaf", 2, ExitCode::FAILURE),
+        ("below: bounded", 1, ExitCode::FAILURE),
+    ];
+    for (role, signals, code) in ends {
+        let program = Program::start(role);
+        program.says("up");
+        for signal in 0..signals {
+            program.signal("TERM");
+            if signal == 0 {
+                program.says("asked to stop");
+            }
+        }
+        program.says(rest);
+        program.ends_with_code(code);
+        assert!(program.wait().success(), "{role}");
     }
 }
