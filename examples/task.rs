@@ -27,7 +27,6 @@ async fn poll(cx: TaskContext) -> Result<(), AnyError> {
         .spawn(|cx: TaskContext| async move {
             cx.shutdown().await;
             println!("helper: stopped with its parent");
-            Ok::<_, AnyError>(())
         })
         .await?;
     let mut round = 0;
@@ -70,7 +69,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut root = SupervisorActor::with_defaults("root");
     root.add(ServiceSpec::blocking("crunch", |cx| {
         crunch(&cx);
-        Ok::<_, AnyError>(())
     }))?;
     root.add(ServiceSpec::task("poller", poll))?;
     let root = root.start().await?;

@@ -47,8 +47,8 @@ pub(in crate::service) struct Adopted<A: Actor<Context = actix::Context<A>>> {
     generation: u64,
     epoch: u32,
     asked: AskedToStop,
-    /// The context of an actor that is still to be made.
-    prepared: Option<Prepared<A>>,
+    /// The context of an actor that is still to be made. Boxed, since it is there for a moment only, and large.
+    prepared: Option<Box<Prepared<A>>>,
 }
 
 /// A context without its actor.
@@ -139,7 +139,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
     }
 
     fn incarnate(&mut self, actor: A) -> Adoptee<A> {
-        let Prepared { ctx, own } = self.take_prepared();
+        let Prepared { ctx, own } = *self.take_prepared();
         Adoptee {
             future: ctx.into_future(actor),
             _own: own,
@@ -223,7 +223,7 @@ impl<A: Actor<Context = actix::Context<A>>> Host<A> for Adopted<A> {
 
 impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
     /// The context for the next actor, made unless it is there.
-    fn take_prepared(&mut self) -> Prepared<A> {
+    fn take_prepared(&mut self) -> Box<Prepared<A>> {
         if let Some(prepared) = self.prepared.take() {
             return prepared;
         }
@@ -232,7 +232,7 @@ impl<A: Actor<Context = actix::Context<A>>> Adopted<A> {
         let own = ctx.address();
         *ctx.parts() = self.queue.contents.borrow().context_parts();
         ctx.spawn(self.delivery());
-        Prepared { ctx, own }
+        Box::new(Prepared { ctx, own })
     }
 
     fn delivery(&self) -> Delivery<A> {
