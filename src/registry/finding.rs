@@ -50,6 +50,12 @@ impl Finding {
         Some(find)
     }
 
+    /// For tests: reports whether nothing is kept.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.by_path.is_empty()
+    }
+
     /// Who waits for a service with this path.
     pub(super) fn waiting_for(&self, path: &str) -> Vec<ServiceToken> {
         let waiting = self.by_path.get(path);

@@ -1,10 +1,12 @@
+mod finding;
+
 use actix::dev::channel::channel;
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
     policy::Readiness,
-    service::{Link, Parent, ServiceKind},
+    service::{Link, NoticeKind, Parent, ServiceKind},
     state::{EndedAs, Mirrored, Senders},
 };
 

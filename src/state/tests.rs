@@ -112,6 +112,8 @@ struct Bench {
     answers: Vec<(Waiter, Answer)>,
     /// The questions for services elsewhere.
     asked: Vec<(ServiceToken, u64)>,
+    /// Who no longer waits for an answer.
+    withdrawn: Vec<ServiceToken>,
     ended: Option<Ended>,
     started: usize,
     /// What was mirrored last.
@@ -180,6 +182,7 @@ impl Bench {
             events: Vec::new(),
             answers: Vec::new(),
             asked: Vec::new(),
+            withdrawn: Vec::new(),
             ended: None,
             started: 0,
             mirror: BTreeMap::new(),
@@ -357,7 +360,8 @@ impl Bench {
 
     fn note(&mut self, effect: Effect) {
         match effect {
-            Effect::Moved { .. } | Effect::Withdraw { .. } => {}
+            Effect::Moved { .. } => {}
+            Effect::Withdraw { token } => self.withdrawn.push(token),
             Effect::AwaitsElsewhere => self.actions.push("awaits elsewhere".into()),
             Effect::Await { token, ticket, .. } => {
                 self.actions.push(format!("find {}", self.name(token)));

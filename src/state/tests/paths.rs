@@ -189,6 +189,7 @@ fn service_that_waits_for_what_is_elsewhere_is_stopped_and_removed_like_any_othe
     let token = bench.token("writer");
     bench.state.stop(token, Waiter(1), bench.now).unwrap();
     bench.run();
+    assert_eq!(bench.withdrawn, [token]);
     bench.ready("b");
     assert_eq!(bench.state.status(), SupervisorStatus::Running);
     bench.state.restart(token, Waiter(2), bench.now).unwrap();

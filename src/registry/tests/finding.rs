@@ -1,0 +1,159 @@
+//! Services that wait for others elsewhere in the tree.
+
+use super::*;
+
+/// Who asks, and what it is told.
+struct Asker {
+    link: Arc<dyn AnyLink>,
+    parent: Arc<Parent>,
+    notices: tokio::sync::mpsc::UnboundedReceiver<crate::service::Notice>,
+    tickets: u64,
+}
+
+impl Asker {
+    fn new(registry: &mut RegistryActor, path: &str) -> Self {
+        let supervisor = SupervisorId::issue();
+        let link = link(supervisor, 0, path);
+        registry.register(token(&link), [Arc::clone(&link)]);
+        let (parent, notices) = Parent::new();
+        Self {
+            link,
+            parent: Arc::new(parent),
+            notices,
+            tickets: 0,
+        }
+    }
+
+    fn ask(&mut self, registry: &mut RegistryActor, paths: &[&str], needed: bool) {
+        self.tickets += 1;
+        registry.find_all(Find {
+            token: token(&self.link),
+            path: Arc::clone(self.link.core().path()),
+            ticket: self.tickets,
+            paths: paths.iter().map(|path| Arc::from(*path)).collect(),
+            needed,
+            parent: Arc::clone(&self.parent),
+        });
+    }
+
+    /// What it was told since the last call.
+    fn told(&mut self) -> Vec<String> {
+        let told = iter::from_fn(|| self.notices.try_recv().ok());
+        told.map(|notice| match notice.kind {
+            NoticeKind::Found { ticket } => format!("found {ticket}"),
+            NoticeKind::NotFound { ticket, on, why } => format!("{on} {why:?} {ticket}"),
+            NoticeKind::Ring { members, .. } => format!("ring {}", members.join(" ")),
+            kind => format!("{kind:?}"),
+        })
+        .collect()
+    }
+}
+
+fn is_empty(registry: &RegistryActor) -> bool {
+    registry.finding.is_empty()
+}
+
+#[test]
+fn who_waits_is_told_what_is_not_there_and_once_when_all_is() {
+    let mut registry = RegistryActor::default();
+    let root = SupervisorId::issue();
+    let (a, b) = (link(root, 0, "root/a"), link(root, 1, "root/b"));
+    registry.register(token(&a), [Arc::clone(&a)]);
+    let mut asker = Asker::new(&mut registry, "root/x/y");
+    asker.ask(&mut registry, &["root/a", "root/b"], true);
+    assert_eq!(asker.told(), ["root/a NotReady 1"]);
+    // Nothing is told anew that has not changed.
+    for state in [ServiceState::Starting, ServiceState::BackingOff] {
+        set(&a, state);
+        registry.changed(token(&a));
+    }
+    assert_eq!(asker.told(), [""; 0]);
+    set(&a, ServiceState::Ready);
+    registry.changed(token(&a));
+    assert_eq!(asker.told(), ["root/b Missing 1"]);
+    registry.register(token(&a), [Arc::clone(&b)]);
+    assert_eq!(asker.told(), ["root/b NotReady 1"]);
+    // It goes away before the other one is there.
+    registry.forget(token(&a));
+    assert_eq!(asker.told(), ["root/a Missing 1"]);
+    set(&b, ServiceState::Ready);
+    registry.changed(token(&b));
+    let again = link(root, 0, "root/a");
+    set(&again, ServiceState::Ready);
+    registry.register(token(&b), [Arc::clone(&again)]);
+    assert_eq!(asker.told(), ["found 1"]);
+    assert!(is_empty(&registry));
+    // What was found is there for the factory, by path.
+    let found = asker
+        .link
+        .core()
+        .requirement("root/a")
+        .map(|link| token(&link));
+    assert_eq!(found, Some(token(&again)));
+}
+
+#[test]
+fn who_waits_no_longer_leaves_nothing_behind() {
+    let mut registry = RegistryActor::default();
+    let mut asker = Asker::new(&mut registry, "root/x/y");
+    asker.ask(&mut registry, &["root/a", "root/a", "root/b"], true);
+    registry.finding.remove(token(&asker.link));
+    assert!(is_empty(&registry));
+    // Another question takes the place of the one before.
+    asker.ask(&mut registry, &["root/a"], true);
+    asker.ask(&mut registry, &["root/b"], true);
+    let a = link(SupervisorId::issue(), 0, "root/a");
+    registry.register(token(&a), [Arc::clone(&a)]);
+    assert_eq!(
+        asker.told(),
+        ["root/a Missing 1", "root/a Missing 2", "root/b Missing 3"]
+    );
+    // Nor does one that is forgotten.
+    registry.forget(token(&asker.link));
+    assert!(is_empty(&registry));
+}
+
+#[test]
+fn ring_is_told_to_the_last_one_that_closes_it_and_only_if_nobody_can_go_on() {
+    // Of a service and of the path that it requires; whether its supervisor needs it; whether that makes a ring.
+    let cases: [(&[(&str, &str, bool)], bool); 6] = [
+        (
+            &[
+                ("root/a/x", "root/b/y", true),
+                ("root/b/y", "root/a/x", true),
+            ],
+            true,
+        ),
+        (
+            &[("root/a/x", "root/b", true), ("root/b/y", "root/a", true)],
+            true,
+        ),
+        (&[("root/a/x", "root/a", true)], true),
+        (&[("root/a/x", "root/a/x", true)], true),
+        // The supervisor of the first is ready without it.
+        (
+            &[
+                ("root/a/x", "root/b/y", false),
+                ("root/b/y", "root/a", true),
+            ],
+            false,
+        ),
+        (
+            &[("root/a/x", "root/b/y", true), ("root/b/y", "root/c", true)],
+            false,
+        ),
+    ];
+    for (services, expected) in cases {
+        let mut registry = RegistryActor::default();
+        let mut told = Vec::new();
+        let mut askers = Vec::new();
+        for (path, required, needed) in services {
+            let mut asker = Asker::new(&mut registry, path);
+            asker.ask(&mut registry, &[required], *needed);
+            told.extend(asker.told());
+            askers.push(asker);
+        }
+        let ring = told.iter().any(|told| told.starts_with("ring"));
+        assert_eq!(ring, expected, "{services:?}: {told:?}");
+    }
+}
