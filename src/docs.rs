@@ -1,4 +1,11 @@
-//! Pages for those who know another supervision library: its names in ours, and what would surprise them.
+//! Pages for those who know actix alone, or another supervision library: its names in ours, and what would surprise them. And how services of
+//! some kinds are written.
+
+#[doc = include_str!("docs/actix_web.md")]
+pub mod actix_web {}
+
+#[doc = include_str!("docs/coming_from_actix.md")]
+pub mod coming_from_actix {}
 
 #[doc = include_str!("docs/coming_from_ambassador.md")]
 pub mod coming_from_ambassador {}
@@ -17,3 +24,6 @@ pub mod coming_from_pact {}
 
 #[doc = include_str!("docs/coming_from_suture.md")]
 pub mod coming_from_suture {}
+
+#[doc = include_str!("docs/system_services.md")]
+pub mod system_services {}

@@ -50,7 +50,8 @@
 //! The rest of this page: [lives of a service](#lives-of-a-service), [what survives](#what-survives),
 //! [restarts](#restarts), [limits](#limits), [strategies and requirements](#strategies-and-requirements), [starting](#starting),
 //! [stopping](#stopping), [trees](#trees), [differences from OTP and suture](#differences-from-otp-and-suture),
-//! [what it does not do](#what-it-does-not-do), [coming from another library](docs).
+//! [what it does not do](#what-it-does-not-do), [coming from actix](docs::coming_from_actix) or [another library](docs), [system services](docs::system_services),
+//! [actix-web](docs::actix_web).
 //!
 //! # Lives of a service
 //!
