@@ -233,3 +233,23 @@ async fn one_that_has_completed_is_there() {
     site.add_and_wait(late).await.unwrap();
     root.shutdown().await.unwrap();
 }
+
+#[actix::test]
+async fn one_that_waited_for_a_sibling_first_holds_up_nobody_when_it_waits_elsewhere() {
+    time::pause();
+    let mut root = SupervisorActor::with_defaults("root");
+    let migrate = ServiceSpec::task("migrate", |_| async {
+        time::sleep(Duration::from_secs(1)).await;
+    });
+    root.add(migrate.restart(resurgam::RestartType::Transient))
+        .unwrap();
+    let first = store("first").requires_completed("migrate");
+    root.add(first.requires("root/site/store")).unwrap();
+    let mut site = SupervisorActor::with_defaults("site");
+    site.add(store("store")).unwrap();
+    root.add(ServiceSpec::supervisor(site)).unwrap();
+    let root = root.start().await.unwrap();
+    let first: ServiceRef<Store> = root.lookup("root/first").await.unwrap();
+    assert_eq!(first.send(Generation).await, Ok(0));
+    root.shutdown().await.unwrap();
+}

@@ -1,7 +1,9 @@
 //! Who waits for services elsewhere in the tree.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    iter,
+    ops::Bound,
     sync::Arc,
 };
 
@@ -16,6 +18,8 @@ pub(super) struct Finding {
     waiting: BTreeMap<ServiceToken, Waiting>,
     /// By the path that is waited for.
     by_path: HashMap<Arc<str>, BTreeSet<ServiceToken>>,
+    /// By the path of the one that waits.
+    by_own_path: BTreeMap<Arc<str>, BTreeSet<ServiceToken>>,
 }
 
 /// A service that waits.
@@ -33,6 +37,9 @@ impl Finding {
             let waiting = self.by_path.entry(Arc::clone(path)).or_default();
             waiting.insert(find.token);
         }
+        let own_path = Arc::clone(&find.path);
+        let same_path = self.by_own_path.entry(own_path).or_default();
+        same_path.insert(find.token);
         let told = None;
         self.waiting.insert(find.token, Waiting { find, told });
     }
@@ -45,6 +52,13 @@ impl Finding {
                 if waiting.is_empty() {
                     self.by_path.remove(path);
                 }
+            }
+        }
+        // Two services have one path while the older one is being forgotten.
+        if let Some(same_path) = self.by_own_path.get_mut(&find.path) {
+            same_path.remove(&token);
+            if same_path.is_empty() {
+                self.by_own_path.remove(&find.path);
             }
         }
         Some(find)
@@ -94,34 +108,58 @@ impl Finding {
     /// Says so if a service waits for one that waits for it, directly or not; for one above it, or for a supervisor that does not start
     /// without one that does.
     pub(super) fn tell_ring(&self, token: ServiceToken, is_there: impl Fn(&str) -> bool) {
-        let Some(Waiting { find, .. }) = self.waiting.get(&token) else {
+        // Of no other one does a start depend on it.
+        let Some(find) = self.needed(token) else {
             return;
         };
-        let mut seen = BTreeSet::from([token]);
-        let mut work = vec![vec![token]];
-        while let Some(way) = work.pop() {
-            let Some(last) = way.last().and_then(|last| self.waiting.get(last)) else {
+        // Each with the one that waits for it.
+        let mut seen = BTreeMap::from([(token, None)]);
+        let mut asked = BTreeSet::new();
+        let mut work = vec![token];
+        while let Some(last) = work.pop() {
+            let Some(waiting) = self.waiting.get(&last) else {
                 continue;
             };
-            for path in last.find.paths.iter().filter(|path| !is_there(path)) {
+            for path in waiting.find.paths.iter().filter(|path| !is_there(path)) {
                 if is_at_or_above(path, &find.path) {
-                    let members = way.iter().filter_map(|token| self.waiting.get(token));
+                    let before = |token: &ServiceToken| seen.get(token).copied().flatten();
+                    let way = iter::successors(Some(last), before);
+                    let members = way.filter_map(|token| self.waiting.get(&token));
                     let members = members.map(|waiting| Arc::clone(&waiting.find.path));
-                    let members = members.collect();
+                    let mut members: Vec<_> = members.collect();
+                    members.reverse();
                     let ticket = find.ticket;
                     return find.tell(NoticeKind::Ring { ticket, members });
                 }
-                for (next, waiting) in &self.waiting {
-                    let itself = waiting.find.path == *path;
-                    let within = waiting.find.needed && is_at_or_above(path, &waiting.find.path);
-                    if (itself || within) && seen.insert(*next) {
-                        let mut further = way.clone();
-                        further.push(*next);
-                        work.push(further);
+                // Thousands may wait for one.
+                if !asked.insert(path) {
+                    continue;
+                }
+                for next in self.holding_up(path) {
+                    if let Entry::Vacant(new) = seen.entry(next) {
+                        new.insert(Some(last));
+                        work.push(next);
                     }
                 }
             }
         }
+    }
+
+    /// The question of a service that the start of its supervisor needs.
+    fn needed(&self, token: ServiceToken) -> Option<&Find> {
+        let Waiting { find, .. } = self.waiting.get(&token)?;
+        find.needed.then_some(find)
+    }
+
+    /// Who waits, and is the service with this path or one without which that does not start.
+    fn holding_up(&self, path: &str) -> impl Iterator<Item = ServiceToken> {
+        let itself = self.by_own_path.get(path).into_iter().flatten().copied();
+        // All paths below one begin with it and a `/`, whose successor is `0`.
+        let (from, to) = (format!("{path}/"), format!("{path}0"));
+        let bounds = (Bound::Included(&*from), Bound::Excluded(&*to));
+        let within = self.by_own_path.range::<str, _>(bounds);
+        let within = within.flat_map(|(_, same_path)| same_path.iter().copied());
+        itself.chain(within.filter(|token| self.needed(*token).is_some()))
     }
 }
 

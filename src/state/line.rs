@@ -107,9 +107,15 @@ impl Line {
         }
     }
 
-    /// Reports whether one that has its turn has said that.
-    pub(super) fn is_elsewhere(&self, slot: u32) -> bool {
-        self.elsewhere.contains(&slot)
+    /// One that had waited for what is elsewhere does so no more.
+    pub(super) fn has_found(&mut self, slot: u32) {
+        self.elsewhere.remove(&slot);
+    }
+
+    /// Reports whether nobody is waited for but for what is elsewhere. Asked after every turn: counted, not looked for.
+    pub(super) fn is_only_elsewhere(&self) -> bool {
+        let awaited = !self.elsewhere.is_empty() && self.elsewhere.len() == self.pending.len();
+        awaited && self.queue.is_empty() && self.current.is_none()
     }
 
     /// Reports whether it was told in this start that nobody is waited for but for what is elsewhere.
@@ -176,6 +182,12 @@ impl Line {
     pub(super) fn count(&mut self, before: Wanted, wanted: Wanted) {
         self.grouping -= usize::from(before == Wanted::GroupRestart);
         self.grouping += usize::from(wanted == Wanted::GroupRestart);
+    }
+
+    /// For tests: whether one waits for nothing but for what is elsewhere.
+    #[cfg(test)]
+    pub(super) fn is_elsewhere(&self, slot: u32) -> bool {
+        self.elsewhere.contains(&slot)
     }
 
     /// For tests: for what a service waits in the line, and how many are being stopped for the group.

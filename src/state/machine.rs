@@ -189,6 +189,10 @@ impl SupervisorState {
         if elsewhere(before) && !elsewhere(phase) {
             let token = self.services.token(slot);
             self.output.push(Effect::Withdraw { token });
+            self.line.has_found(slot);
+        } else if elsewhere(phase) {
+            // Its turn may have come before, when it waited for a sibling.
+            self.line.await_elsewhere(slot);
         }
         // `Undecided` is not shown: as a rule it lasts until the end of the turn. What follows it is told in any case, and so is a new
         // incarnation, even if the one before was starting as well.

@@ -80,15 +80,7 @@ fn give_up(state: &mut SupervisorState, slot: u32, reason: ExitReason, now: Inst
 
 /// Reports whether the start of the supervisor waits for nothing but for what is elsewhere.
 pub(super) fn only_elsewhere(state: &SupervisorState) -> bool {
-    let elsewhere = |slot: u32| {
-        let phase = state.services[slot].phase();
-        matches!(phase, Phase::Gated(Gate::Elsewhere { .. })) || state.line.is_elsewhere(slot)
-    };
-    state.status == Status::Starting
-        && state.line.is_empty()
-        && !state.line.is_held_up()
-        && !state.line.is_done()
-        && state.line.awaited().all(elsewhere)
+    state.status == Status::Starting && state.line.is_only_elsewhere()
 }
 
 /// What is known of services elsewhere.

@@ -369,16 +369,13 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
                 return Some(fatal::start_failed(state, slot, Exit::from(reason)));
             }
             Begun::Waits if is_there && is_awaited(state, slot) => {
-                let elsewhere = matches!(
+                state.line.take_turn(slot, state.rules.start_order);
+                if matches!(
                     state.services[slot].phase(),
                     Phase::Gated(Gate::Elsewhere { .. })
-                );
-                let order = if elsewhere {
-                    StartOrder::Parallel
-                } else {
-                    state.rules.start_order
-                };
-                state.line.take_turn(slot, order);
+                ) {
+                    state.line.await_elsewhere(slot);
+                }
             }
             // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
             Begun::Blocked(_) | Begun::Waits => {}

@@ -8,6 +8,7 @@
 
 mod between;
 mod drops;
+mod late;
 mod left;
 mod storm;
 mod support;

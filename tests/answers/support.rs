@@ -100,6 +100,27 @@ impl Operation {
         }
     }
 
+    /// Asks, and waits for the answer, whatever it is.
+    pub(crate) fn ask_and_wait(self, of: &SupervisorRef, service: ServiceToken) {
+        let of = of.clone();
+        let mut answer = Box::pin(async move {
+            match self {
+                Self::Add => drop(of.add(new()).await),
+                Self::AddAndWait => drop(of.add_and_wait(new()).await),
+                Self::Reconfigure => drop(of.reconfigure(SupervisorSpec::default()).await),
+                Self::Remove => drop(of.remove(service).await),
+                Self::Reset => drop(of.reset(service).await),
+                Self::Restart => drop(of.restart(service).await),
+                Self::Shutdown => drop(of.shutdown().await),
+                Self::Stop => drop(of.stop(service).await),
+            }
+        });
+        // Sent here and now.
+        if answer.as_mut().now_or_never().is_none() {
+            actix_rt::spawn(answer);
+        }
+    }
+
     /// Reports whether an event says that this was done, to a supervisor at `path` with a service `plain`.
     pub(crate) fn is_told_by(self, event: &Event, path: &str) -> bool {
         let of = |name: &str| *event.path() == *format!("{path}/{name}");

@@ -171,6 +171,9 @@ impl World {
             group = stopping;
             let in_line: Vec<_> = service.phase().waits_in_line().into_iter().collect();
             assert_eq!(waits, in_line, "{service:?}");
+            let gated = matches!(service.phase(), Phase::Gated(Gate::Elsewhere { .. }));
+            let counted = state.line.is_elsewhere(slot) || !state.line.awaits(slot);
+            assert!(!gated || counted, "{service:?}");
             let runs = self
                 .cells
                 .get(&token)
