@@ -49,6 +49,9 @@ impl Asker {
     }
 }
 
+/// A service, the path that it requires, and whether its supervisor needs it.
+type Asked = (&'static str, &'static str, bool);
+
 fn is_empty(registry: &RegistryActor) -> bool {
     registry.finding.is_empty()
 }
@@ -115,8 +118,8 @@ fn who_waits_no_longer_leaves_nothing_behind() {
 
 #[test]
 fn ring_is_told_to_the_last_one_that_closes_it_and_only_if_nobody_can_go_on() {
-    // Of a service and of the path that it requires; whether its supervisor needs it; whether that makes a ring.
-    let cases: [(&[(&str, &str, bool)], bool); 6] = [
+    // Who asks, and whether that makes a ring.
+    let cases: [(&[Asked], bool); 6] = [
         (
             &[
                 ("root/a/x", "root/b/y", true),
