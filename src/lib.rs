@@ -129,12 +129,14 @@
 //! # Strategies and requirements
 //!
 //! A [`Strategy`] says who is restarted with a service that failed. [`requires`](ServiceSpec::requires) holds a start back until another service is
-//! ready and reverses the order at the stop; [`binds_to`](ServiceSpec::binds_to) also restarts a service whenever the other one is.
+//! ready and reverses the order at the stop; [`binds_to`](ServiceSpec::binds_to) also restarts a service whenever the other one is, and
+//! [`requires_completed`](ServiceSpec::requires_completed) waits until the other one has ended without an error. What is required may be
+//! anywhere in the tree, if it is named by its path, as `root/store`.
 //!
 //! # Starting
 //!
-//! A supervisor starts the services that it was given before, in order, each when the one before is ready ([`Readiness`]): all or none. A
-//! service that is added to a running supervisor is started at once, beside the others.
+//! A supervisor starts the services that it was given before, in order, each when the one before is ready ([`Readiness`]), or at once
+//! ([`StartOrder`]): all or none. A service that is added to a running supervisor is started at once, beside the others.
 //!
 //! # Stopping
 //!
