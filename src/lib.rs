@@ -1,4 +1,4 @@
-//! Supervision trees for actix actors: services that panic, fail or hang come back, with their address and their queue.
+//! Supervision trees for actix actors: services that panic or fail come back, with their address and their queue.
 //!
 //! ```
 //! use actix::prelude::*;

@@ -1,5 +1,5 @@
-//! Holds the structure of the sources: no circles of imports, no file that is too long, nothing that acts in what decides, and an
-//! `ARCHITECTURE.md` that names files that exist.
+//! Holds the structure of the sources: no circles of imports, no file that is too long, nothing that acts in what decides, public
+//! variants that may gain fields, and an `ARCHITECTURE.md` that names files that exist.
 //!
 //! Sources are read word by word, for all features and systems at once. Of a glob only the module is seen: clippy allows none outside of
 //! tests.
@@ -32,6 +32,9 @@ const PARTS: [&str; 5] = [
     "state/group.rs",
     "state/operations.rs",
 ];
+
+/// Variants with named fields that users make with a literal.
+const MADE_BY_USERS: [&str; 1] = ["Verdict::TerminateTree"];
 
 const MOST_LINES: usize = 700;
 
@@ -110,6 +113,40 @@ fn what_decides_does_not_act() {
         problems.extend(found.map(|import| format!("src/{file} has `{}`", import.path)));
     }
     assert_none(&problems);
+}
+
+#[test]
+fn variants_with_named_fields_may_gain_more() {
+    let mut problems = Vec::new();
+    for (file, text) in files("src") {
+        let tokens = lex(&text);
+        let tokens = without_tests(&tokens);
+        let closed =
+            closed_variants(&tokens).filter(|variant| !MADE_BY_USERS.contains(&&**variant));
+        problems.extend(closed.map(|variant| format!("{variant} in src/{file}")));
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn closed_variants_are_found() {
+    let sample = "
+        pub(crate) enum Hidden { A { a: u8 } }
+        #[non_exhaustive]
+        pub enum E<T> where T: X {
+            /// B { }
+            A,
+            #[error(\"{b}\")] B { b: T, c: [u8; { 1 }] },
+            #[error(\"{d}\")]
+            #[non_exhaustive]
+            C { d: T },
+            D(#[from] T, (u8, u8)),
+            F { f: u8 }
+        }
+        macro_rules! m { ($name:ident) => { pub enum $name { A { a: u8 }, } }; }
+    ";
+    let found: Vec<_> = closed_variants(&lex(sample)).collect();
+    assert_eq!(found, ["E::B", "E::F", "name::A"]);
 }
 
 #[test]
@@ -597,6 +634,35 @@ impl Imports {
         });
         format!("a circle:{}", lines.collect::<String>())
     }
+}
+
+/// The variants of public enums whose fields have names and can never be more.
+fn closed_variants<'a>(tokens: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+    let enums = tokens.windows(2).enumerate();
+    let enums = enums.filter(|(_, words)| **words == ["pub", "enum"]);
+    enums.flat_map(|(at, _)| {
+        let rest = &tokens[at + 2..];
+        let name = rest.iter().find(|word| **word != "$").unwrap();
+        let body = rest.iter().position(|word| *word == "{").unwrap() + 1;
+        let (mut depth, mut last, mut is_open) = (0, "", false);
+        let mut closed = Vec::new();
+        for word in &rest[body..] {
+            match *word {
+                "{" if depth == 0 && !is_open => closed.push(format!("{name}::{last}")),
+                "non_exhaustive" => is_open = true,
+                "," if depth == 0 => is_open = false,
+                _ => {}
+            }
+            match *word {
+                "{" | "(" | "[" => depth += 1,
+                "}" | ")" | "]" if depth == 0 => break,
+                "}" | ")" | "]" => depth -= 1,
+                _ => {}
+            }
+            last = word;
+        }
+        closed
+    })
 }
 
 /// The files and folders that a document has between backticks.

@@ -175,7 +175,7 @@ where
         panic!("{error:?}")
     };
     assert!(
-        matches!(error.downcast_ref(), Some(StartError::StoppedByFactory { path }) if &**path == "root/made"),
+        matches!(error.downcast_ref(), Some(StartError::StoppedByFactory { path, .. }) if &**path == "root/made"),
         "{error:?}"
     );
     // The actor has never been one.

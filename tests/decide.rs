@@ -82,8 +82,7 @@ async fn type_of_the_error_says_what_follows() {
     let spec = failing("retried", io::ErrorKind::ConnectionRefused).decide(by_kind);
     root.add(spec).await.unwrap();
     next(&mut events, "root/retried", |kind| {
-        let after = Duration::from_secs(3);
-        *kind == EventKind::RestartScheduled { after }
+        matches!(kind, EventKind::RestartScheduled { after, .. } if *after == Duration::from_secs(3))
     })
     .await;
     let spec = failing("stopped", io::ErrorKind::PermissionDenied).decide(by_kind);
@@ -94,7 +93,7 @@ async fn type_of_the_error_says_what_follows() {
     .await;
     let spec = failing("fatal", io::ErrorKind::InvalidData).decide(by_kind);
     root.add(spec).await.unwrap();
-    let Err(JoinError::Fatal { path, error }) = root.join().await else {
+    let Err(JoinError::Fatal { path, error, .. }) = root.join().await else {
         panic!("the tree did not end");
     };
     assert_eq!(&*path, "root/fatal");

@@ -107,19 +107,18 @@ async fn unknown_path_and_old_token_are_errors() {
         .await
         .unwrap();
     let token = quiet.token();
-    let path = "root/nobody".into();
     assert_eq!(
         root.lookup::<Quiet>("root/nobody").await.unwrap_err(),
-        LookupError::UnknownPath { path }
+        LookupError::unknown_path("root/nobody")
     );
     assert_eq!(
         other.lookup::<Quiet>(token).await.unwrap_err(),
-        LookupError::UnknownToken { token }
+        LookupError::unknown_token(token)
     );
     root.remove(token).await.unwrap();
     assert_eq!(
         root.when_ready::<Quiet>(token).await.unwrap_err(),
-        LookupError::UnknownToken { token }
+        LookupError::unknown_token(token)
     );
     root.shutdown().await.unwrap();
     other.shutdown().await.unwrap();
@@ -213,10 +212,7 @@ fn no_restart() -> RestartLimit {
 }
 
 fn ended(path: &str, how: EndedAs) -> LookupError {
-    LookupError::Ended {
-        path: path.into(),
-        how,
-    }
+    LookupError::ended(path, how)
 }
 
 #[actix::test]

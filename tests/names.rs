@@ -111,18 +111,14 @@ async fn name_is_one_among_the_services_of_the_supervisor_that_is_asked() {
     assert_eq!(found.path(), "root/west/deep/store");
     assert_eq!(
         tree.east.lookup::<Leaf>("shop").await,
-        Err(LookupError::UnknownPath {
-            path: "root/east/shop".into()
-        })
+        Err(LookupError::unknown_path("root/east/shop"))
     );
     // Its path is a name as well.
     let root: ServiceRef<SupervisorActor> = tree.east.lookup("root").await.unwrap();
     assert_eq!(root.token(), tree.root.token());
     assert_eq!(
         tree.east.remove("deep").await,
-        Err(RemoveError::UnknownName {
-            name: "deep".into()
-        })
+        Err(RemoveError::unknown_name("deep"))
     );
     tree.root.shutdown().await.unwrap();
 }
@@ -137,16 +133,12 @@ async fn reference_is_as_good_as_its_token_and_one_of_another_supervisor_is_refu
     tree.east.reset(store.token()).await.unwrap();
     assert_eq!(
         tree.west.stop(&store).await,
-        Err(StopError::WrongSupervisor {
-            token: store.token()
-        })
+        Err(StopError::wrong_supervisor(store.token()))
     );
     // Also of a supervisor.
     assert_eq!(
         tree.root.remove(&tree.deep).await,
-        Err(RemoveError::WrongSupervisor {
-            token: tree.deep.token()
-        })
+        Err(RemoveError::wrong_supervisor(tree.deep.token()))
     );
     assert_eq!(tree.west.remove(&tree.deep).await, Ok(ExitReason::Shutdown));
     tree.root.shutdown().await.unwrap();
@@ -212,7 +204,7 @@ async fn path_that_leads_nowhere_is_named() {
         for asked in [&tree.root, &tree.west, &tree.deep] {
             assert_eq!(
                 asked.restart(path).await,
-                Err(RestartError::UnknownPath { path: path.into() }),
+                Err(RestartError::unknown_path(path)),
                 "{asked}"
             );
         }
@@ -220,9 +212,7 @@ async fn path_that_leads_nowhere_is_named() {
     // There is nobody above the root who could remove it.
     assert_eq!(
         tree.deep.remove("root").await,
-        Err(RemoveError::UnknownName {
-            name: "root".into()
-        })
+        Err(RemoveError::unknown_name("root"))
     );
     tree.root.shutdown().await.unwrap();
 }
@@ -339,7 +329,7 @@ async fn join_of_a_supervisor_says_why_it_ended_for_good() {
     let mut joined = Box::pin(tier.join());
     assert!(futures::poll!(&mut joined).is_pending());
     victim.do_send(Crash);
-    let Err(JoinError::Escalated { path, reason }) = joined.await else {
+    let Err(JoinError::Escalated { path, reason, .. }) = joined.await else {
         panic!("it has given up");
     };
     assert_eq!(&*path, "root/tier");

@@ -270,7 +270,7 @@ async fn services_that_a_build_replaces_do_not_count_for_the_maximum() {
     let spec = spec(&log, |number, services| {
         services.add(ServiceSpec::new(format!("other {number}"), || Other))?;
         let third = services.add(ServiceSpec::new("third", || Other));
-        assert!(matches!(third, Err(AddError::Full { max: 2 })));
+        assert!(matches!(third, Err(AddError::Full { max: 2, .. })));
         Ok(())
     });
     let tier = SupervisorActor::new("tier", spec.max_services(2));
@@ -294,7 +294,7 @@ async fn services_that_a_build_replaces_do_not_count_for_the_maximum() {
     leaf.do_send(Crash);
     assert_eq!(soon(leaf.send(Resource)).await, Ok(4));
     let one_more = tier.add(ServiceSpec::new("one more", || Other)).await;
-    assert!(matches!(one_more, Err(AddError::Full { max: 2 })));
+    assert!(matches!(one_more, Err(AddError::Full { max: 2, .. })));
     root.shutdown().await.unwrap();
 }
 

@@ -246,7 +246,10 @@ async fn panic_while_stopping_is_how_a_removed_service_ended() {
         let root = root().await;
         let service = root.add_and_wait(fragile(place)).await.unwrap();
         let reason = root.remove(service.token()).await.unwrap();
-        let ExitReason::Panicked { message, location } = reason else {
+        let ExitReason::Panicked {
+            message, location, ..
+        } = reason
+        else {
             panic!("{place:?}: {reason}");
         };
         assert_eq!(message, format!("broken in {place:?}"));
@@ -356,7 +359,7 @@ async fn nothing_is_replaced_by_a_panic(place: Afterthought) {
     let _answer = outspoken.send(Say(Some(Verdict::DoNotRestart))).await;
     loop {
         let event = events.next().await.unwrap();
-        if let EventKind::ServiceRemoved { reason } = event.kind() {
+        if let EventKind::ServiceRemoved { reason, .. } = event.kind() {
             assert_eq!(*reason, ExitReason::Normal);
             break;
         }

@@ -108,7 +108,7 @@ async fn start_waits_until_the_store_is_there_and_says_so() {
     let first = site.add(poller("first")).await.unwrap();
     loop {
         let event = events.next().await.unwrap();
-        if let EventKind::ServiceBlocked { on, why } = event.kind() {
+        if let EventKind::ServiceBlocked { on, why, .. } = event.kind() {
             assert_eq!((event.path(), &**on), ("root/site/first", "root/store"));
             assert_eq!(*why, Blocked::Missing);
             break;

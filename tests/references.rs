@@ -85,22 +85,22 @@ async fn token_is_what_it_prints() {
     assert_eq!(root.lookup::<Leaf>(token).await.unwrap(), leaf);
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::WrongSupervisor { token })
+        Err(RemoveError::wrong_supervisor(token))
     );
     below.remove(token).await.unwrap();
     assert_eq!(
         below.remove(token).await,
-        Err(RemoveError::UnknownToken { token })
+        Err(RemoveError::unknown_token(token))
     );
     // Of a service that never was, and a supervisor that never was.
     let (_, place) = text.split_once('.').unwrap();
     for text in [format!("0.{place}"), "1.4294967295.0".to_owned()] {
         let token: ServiceToken = text.parse().unwrap();
-        let unknown = Err(RemoveError::UnknownToken { token });
+        let unknown = Err(RemoveError::unknown_token(token));
         assert_eq!(below.remove(token).await, unknown);
         assert_eq!(
             root.lookup::<Leaf>(token).await,
-            Err(LookupError::UnknownToken { token })
+            Err(LookupError::unknown_token(token))
         );
     }
     root.shutdown().await.unwrap();

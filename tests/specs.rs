@@ -33,8 +33,7 @@ fn names_are_not_empty_have_no_slash_and_are_unique() {
     }
     let refused = root.add(quiet("first")).unwrap_err();
     let token = first.token();
-    let name = "first".into();
-    assert_eq!(refused, AddError::DuplicateName { name, token });
+    assert_eq!(refused, AddError::duplicate_name("first", token));
 }
 
 #[test]
@@ -216,19 +215,19 @@ async fn operation_on_a_token_of_another_supervisor_is_a_typed_error() {
     let token = one.add(quiet("quiet")).await.unwrap().token();
     assert_eq!(
         two.remove(token).await,
-        Err(RemoveError::WrongSupervisor { token })
+        Err(RemoveError::wrong_supervisor(token))
     );
     assert_eq!(
         two.stop(token).await,
-        Err(StopError::WrongSupervisor { token })
+        Err(StopError::wrong_supervisor(token))
     );
     assert_eq!(
         two.restart(token).await,
-        Err(RestartError::WrongSupervisor { token })
+        Err(RestartError::wrong_supervisor(token))
     );
     assert_eq!(
         two.reset(token).await,
-        Err(ResetError::WrongSupervisor { token })
+        Err(ResetError::wrong_supervisor(token))
     );
     one.shutdown().await.unwrap();
     two.shutdown().await.unwrap();

@@ -112,7 +112,7 @@ async fn remove_resolves_with_how_the_service_ended() {
     assert_eq!(root.remove(token).await, Ok(ExitReason::Shutdown));
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::UnknownToken { token })
+        Err(RemoveError::unknown_token(token))
     );
     assert_eq!(counter.send(Increment).await, Err(MailboxError::Closed));
 }

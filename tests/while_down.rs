@@ -117,7 +117,10 @@ async fn messages_to_one_that_has_ended_for_good_are_refused_counted_and_told_on
                 tokio::task::yield_now().await;
             }
             assert!(leaf.connected());
-            let Some(WhyClosed::Ended { how: told, reason }) = leaf.why_closed() else {
+            let Some(WhyClosed::Ended {
+                how: told, reason, ..
+            }) = leaf.why_closed()
+            else {
                 panic!("{:?}", leaf.why_closed());
             };
             assert_eq!(told, how);
@@ -315,7 +318,10 @@ async fn why_a_sender_got_closed_is_told() {
     let (root, leaf) = with(service).await;
     assert_eq!(leaf.why_closed(), None);
     assert_eq!(leaf.send(Act::Panic).await, Err(MailboxError::Closed));
-    let Some(WhyClosed::Panicked { message, location }) = leaf.why_closed() else {
+    let Some(WhyClosed::Panicked {
+        message, location, ..
+    }) = leaf.why_closed()
+    else {
         panic!("{:?}", leaf.why_closed());
     };
     assert_eq!(message, "on purpose");
@@ -332,10 +338,7 @@ async fn why_a_sender_got_closed_is_told() {
         (WhyClosed::Removed, "the service was removed"),
         (WhyClosed::Down, "the service is down and refuses messages"),
         (
-            WhyClosed::Ended {
-                how: EndedAs::Finished,
-                reason: ExitReason::Normal,
-            },
+            WhyClosed::ended(EndedAs::Finished, ExitReason::Normal),
             "the service has finished: normal",
         ),
     ] {

@@ -17,6 +17,7 @@ pub enum EventKind {
     /// A service is ready: those that require it may start.
     ServiceReady,
     /// A service ended before it was ready, for whatever reason.
+    #[non_exhaustive]
     ServiceStartFailed {
         /// Why it ended.
         reason: ExitReason,
@@ -27,11 +28,13 @@ pub enum EventKind {
     },
     /// A service said instead of starting that it is not to run: it ended normally before it was ready, or with
     /// [`Verdict::DoNotRestart`](crate::Verdict::DoNotRestart). It is not started again.
+    #[non_exhaustive]
     ServiceDeclined {
         /// With what it ended.
         reason: ExitReason,
     },
     /// A service failed, was killed without being asked to stop, or gave up as a supervisor.
+    #[non_exhaustive]
     ServiceFailed {
         /// Why it ended.
         reason: ExitReason,
@@ -41,6 +44,7 @@ pub enum EventKind {
         restarting: Restarting,
     },
     /// A service panicked.
+    #[non_exhaustive]
     ServicePanicked {
         /// What the panic carried, if it was text.
         message: String,
@@ -52,6 +56,7 @@ pub enum EventKind {
         restarting: Restarting,
     },
     /// A service ended by itself without an error.
+    #[non_exhaustive]
     ServiceCompleted {
         /// What is counted against its own limit, or without one against that of its supervisor.
         count: f64,
@@ -59,21 +64,25 @@ pub enum EventKind {
         restarting: Restarting,
     },
     /// A service will be started after a delay.
+    #[non_exhaustive]
     RestartScheduled {
         /// The delay.
         after: Duration,
     },
     /// A service that was asked to stop has ended.
+    #[non_exhaustive]
     ServiceStopped {
         /// Why it ended.
         reason: ExitReason,
     },
     /// A service did not stop in time, and is dropped.
+    #[non_exhaustive]
     StopTimedOut {
         /// How long it was given.
         after: Duration,
     },
     /// A service was not ready in time, and is dropped.
+    #[non_exhaustive]
     StartTimedOut {
         /// How long it was given.
         after: Duration,
@@ -81,11 +90,13 @@ pub enum EventKind {
     /// A service could not even be dropped, because it blocks its thread; it is no longer waited for.
     ServiceAbandoned,
     /// A service failed more often than its own limit allows, and is kept as failed until it is reset.
+    #[non_exhaustive]
     ServiceGaveUp {
         /// Why it ended the last time.
         reason: ExitReason,
     },
     /// A service failed more often than its own limit allows, and is not restarted until its pause is over.
+    #[non_exhaustive]
     ServicePaused {
         /// How long from now.
         lasting: Duration,
@@ -95,6 +106,7 @@ pub enum EventKind {
     /// The pause of a service is over: it is restarted, unless something else is in the way.
     ServiceResumed,
     /// A service waits for another one.
+    #[non_exhaustive]
     ServiceBlocked {
         /// The name that it requires.
         on: Arc<str>,
@@ -104,6 +116,7 @@ pub enum EventKind {
     /// The first message was refused since a service is down, see [`WhileDown`](crate::WhileDown). Others may follow, and are not told.
     MessagesRefused,
     /// A service was forgotten, and its name is free. If it was a supervisor, its services follow, each with an event of its own.
+    #[non_exhaustive]
     ServiceRemoved {
         /// Why it ended.
         reason: ExitReason,
@@ -111,6 +124,7 @@ pub enum EventKind {
     /// The count of a service's failures was reset on request.
     ServiceReset,
     /// Restarts pause, because there were too many. Again if failures during the pause prolong it.
+    #[non_exhaustive]
     PauseStarted {
         /// How long from now.
         lasting: Duration,
@@ -118,16 +132,19 @@ pub enum EventKind {
         count: f64,
     },
     /// Restarts go on.
+    #[non_exhaustive]
     PauseEnded {
         /// How many services waited.
         queued: usize,
     },
     /// There were too many restarts, and the supervisor gives up.
+    #[non_exhaustive]
     LimitExceeded {
         /// What is counted against the limit: its own, or that of a service which escalates.
         count: f64,
     },
     /// Because of the failure of one service, others are stopped and all are started again.
+    #[non_exhaustive]
     GroupRestarted {
         /// Which others.
         strategy: Strategy,
@@ -137,6 +154,7 @@ pub enum EventKind {
     /// A supervisor and all services that it was given before are ready.
     SupervisorStarted,
     /// A service of a supervisor could not be started, and so the supervisor could not.
+    #[non_exhaustive]
     SupervisorStartFailed {
         /// Which service.
         path: Arc<str>,
@@ -144,11 +162,13 @@ pub enum EventKind {
         cause: ExitReason,
     },
     /// A supervisor and all its services have stopped.
+    #[non_exhaustive]
     SupervisorStopped {
         /// Why it stopped.
         reason: ExitReason,
     },
     /// A supervisor gave up, and all its services have stopped.
+    #[non_exhaustive]
     SupervisorEscalated {
         /// With what it ended.
         reason: ExitReason,
@@ -156,6 +176,7 @@ pub enum EventKind {
     /// A supervisor follows other rules from now on.
     Reconfigured,
     /// A subscriber was too slow: events are missing here.
+    #[non_exhaustive]
     EventsLost {
         /// How many.
         count: u64,
@@ -352,6 +373,7 @@ pub enum Blocked {
     /// It has not ended yet, see [`ServiceSpec::requires_completed`](crate::ServiceSpec::requires_completed).
     NotCompleted,
     /// It has failed, and waits for the end of a delay or pause of its own.
+    #[non_exhaustive]
     Delayed {
         /// How long that still takes.
         after: Duration,

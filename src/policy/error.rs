@@ -9,6 +9,7 @@ pub enum SpecError {
     /// A name is empty, is longer than 255 bytes, or contains a control character or a `/`, which separates the names of a path.
     /// Choose another name.
     #[error("name `{}` is refused: {reason}", printable(name))]
+    #[non_exhaustive]
     InvalidName {
         /// The name as it was given.
         name: String,
@@ -17,6 +18,7 @@ pub enum SpecError {
     },
     /// A field holds a value that has no meaning there. Choose one that is expected.
     #[error("`{field}` is `{value}`, expected {expected}")]
+    #[non_exhaustive]
     InvalidValue {
         /// The setter that was given the value.
         field: &'static str,

@@ -28,6 +28,7 @@ pub enum ExitReason {
     /// It ended with an error.
     Failed(ServiceError),
     /// It panicked, and the panic was caught.
+    #[non_exhaustive]
     Panicked {
         /// What the panic carried, if it was text.
         message: String,
@@ -37,6 +38,7 @@ pub enum ExitReason {
     /// It was dropped.
     Killed(KillCause),
     /// It is a supervisor, and one of its services failed too often.
+    #[non_exhaustive]
     Escalated {
         /// The service that failed last.
         path: Arc<str>,

@@ -9,6 +9,7 @@ pub enum SpawnError {
     /// The system would not start it: the program or the directory does not exist, it may not be run, or there are too many
     /// processes or open files. The source says which.
     #[error("could not start `{program}`")]
+    #[non_exhaustive]
     Refused {
         /// What was to be run.
         program: String,
@@ -40,6 +41,7 @@ impl SpawnError {
 pub enum ExitError {
     /// It exited with a status other than 0.
     #[error("`{program}` exited with status {code}")]
+    #[non_exhaustive]
     Exited {
         /// What was run.
         program: String,
@@ -48,12 +50,14 @@ pub enum ExitError {
     },
     /// Its status was taken by something else in this program that waits for every process. See that it does not.
     #[error("the exit status of `{program}` is lost")]
+    #[non_exhaustive]
     Lost {
         /// What was run.
         program: String,
     },
     /// A signal ended it.
     #[error("`{program}` was ended by signal {signal}")]
+    #[non_exhaustive]
     Signalled {
         /// What was run.
         program: String,
@@ -62,12 +66,27 @@ pub enum ExitError {
     },
 }
 
+impl ExitError {
+    /// An [`Exited`](Self::Exited), to compare with.
+    pub fn exited(program: impl Into<String>, code: i32) -> Self {
+        let program = program.into();
+        Self::Exited { program, code }
+    }
+
+    /// A [`Signalled`](Self::Signalled), to compare with.
+    pub fn signalled(program: impl Into<String>, signal: i32) -> Self {
+        let program = program.into();
+        Self::Signalled { program, signal }
+    }
+}
+
 /// Why [`Command::capture`](super::Command::capture) failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
     /// It ran, and ended with a failure. What it had written is kept.
     #[error("{error}")]
+    #[non_exhaustive]
     Exit {
         /// How it ended.
         error: ExitError,

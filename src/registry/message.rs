@@ -19,6 +19,7 @@ pub enum LookupError {
     /// group or its supervisor brings it back. The answer of `when_ready`; not that for one that was stopped on request, which is
     /// awaited.
     #[error("service `{path}` {how}")]
+    #[non_exhaustive]
     Ended {
         /// Who has ended: the service, or the supervisor above it.
         path: Arc<str>,
@@ -27,6 +28,7 @@ pub enum LookupError {
     },
     /// The service was removed while the caller waited for it to be ready.
     #[error("service `{path}` was removed")]
+    #[non_exhaustive]
     Removed {
         /// The service.
         path: Arc<str>,
@@ -37,18 +39,21 @@ pub enum LookupError {
     /// No service has this path, or this name among those of the supervisor that was asked, whose path it then begins with. Check the
     /// spelling: a path begins with the name of the root.
     #[error("no service has the path `{path}`")]
+    #[non_exhaustive]
     UnknownPath {
         /// The path.
         path: Arc<str>,
     },
     /// No service of this tree has this token; it may have been removed.
     #[error("no service has the token `{token}`")]
+    #[non_exhaustive]
     UnknownToken {
         /// The token.
         token: ServiceToken,
     },
     /// The service is another actor than asked for. A bug in the caller.
     #[error("service `{path}` is a `{found}`, not a `{expected}`")]
+    #[non_exhaustive]
     WrongType {
         /// The service.
         path: Arc<str>,
@@ -57,6 +62,31 @@ pub enum LookupError {
         /// The type that it is.
         found: &'static str,
     },
+}
+
+impl LookupError {
+    /// An [`Ended`](Self::Ended), to compare with.
+    pub fn ended(path: impl Into<Arc<str>>, how: EndedAs) -> Self {
+        let path = path.into();
+        Self::Ended { path, how }
+    }
+
+    /// A [`Removed`](Self::Removed), to compare with.
+    pub fn removed(path: impl Into<Arc<str>>) -> Self {
+        let path = path.into();
+        Self::Removed { path }
+    }
+
+    /// An [`UnknownPath`](Self::UnknownPath), to compare with.
+    pub fn unknown_path(path: impl Into<Arc<str>>) -> Self {
+        let path = path.into();
+        Self::UnknownPath { path }
+    }
+
+    /// An [`UnknownToken`](Self::UnknownToken), to compare with.
+    pub const fn unknown_token(token: ServiceToken) -> Self {
+        Self::UnknownToken { token }
+    }
 }
 
 /// A service that was found, before its type is known.
@@ -215,36 +245,33 @@ impl Message for Close {
     type Result = ();
 }
 
-/// Finds a service.
-pub(crate) struct Lookup(pub(crate) Sought);
-
 /// What is looked up.
+#[derive(Clone, Debug)]
 pub(crate) struct Sought {
     pub(crate) key: ServiceKey,
-    /// The path of the supervisor that is asked: a name is one among its services.
-    pub(crate) of: Arc<str>,
+    /// The path of the supervisor that is asked: a name is one among its services. The root, if none is.
+    pub(crate) of: Option<Arc<str>>,
+}
+
+impl Sought {
+    pub(super) const fn in_tree(key: ServiceKey) -> Self {
+        Self { key, of: None }
+    }
 }
 
 impl From<ServiceToken> for Sought {
     fn from(token: ServiceToken) -> Self {
-        Self {
-            key: token.into(),
-            of: Arc::default(),
-        }
+        Self::in_tree(token.into())
     }
 }
 
-impl Message for Lookup {
-    type Result = Result<Located, LookupError>;
-}
-
 /// Answers once the service is ready.
-pub(crate) struct WhenReady {
+pub(crate) struct Await {
     pub(crate) sought: Sought,
     pub(crate) waiter: oneshot::Sender<Result<Located, LookupError>>,
 }
 
-impl Message for WhenReady {
+impl Message for Await {
     type Result = ();
 }
 

@@ -13,6 +13,7 @@
 
 mod finding;
 mod message;
+pub(crate) mod request;
 #[cfg(test)]
 mod tests;
 mod waiters;
@@ -30,23 +31,29 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::oneshot;
 
 pub(crate) use self::message::{
-    Changed, Close, Find, Forget, Located, Lookup, Register, RegisterAll, Siblings, Sought,
-    StopFinding, WhenEnded, WhenReady,
+    Await, Changed, Close, Find, Forget, Located, Register, RegisterAll, Siblings, Sought,
+    StopFinding, WhenEnded,
 };
 pub use self::message::{LookupError, ServiceSummary};
-use self::{finding::Finding, waiters::Waiters};
+use self::{
+    finding::Finding,
+    request::{Awaited, Lookup, Services, ServicesOf, WhenReady},
+    waiters::Waiters,
+};
 use crate::{
-    service::AnyLink,
+    service::{AnyLink, ServiceKind, ServiceRef},
     state::{Obstacle, ServiceState},
     token::{Key, ServiceToken, SupervisorId},
 };
 
 /// The directory of one supervision tree.
 ///
-/// Started with the root supervisor. Use [`SupervisorRef::lookup`](crate::SupervisorRef::lookup),
-/// [`when_ready`](crate::SupervisorRef::when_ready) and [`services`](crate::SupervisorRef::services).
-#[derive(Default)]
+/// Started with the root supervisor, and reached by [`SupervisorRef::registry`](crate::SupervisorRef::registry). It never waits for a busy
+/// supervisor, and answers [`message::Lookup`](crate::message::Lookup), [`message::WhenReady`](crate::message::WhenReady),
+/// [`message::Services`](crate::message::Services) and [`message::ServicesOf`](crate::message::ServicesOf). When the tree has ended its
+/// mailbox is closed.
 pub struct RegistryActor {
+    root: Option<ServiceToken>,
     /// By supervisor, so that a snapshot of one costs what that one holds.
     families: HashMap<SupervisorId, Family>,
     /// Which family is that of the supervisor with this token.
@@ -61,6 +68,19 @@ pub struct RegistryActor {
 }
 
 impl RegistryActor {
+    /// The directory of a tree without services.
+    pub(crate) fn new() -> Self {
+        Self {
+            root: None,
+            families: HashMap::new(),
+            heads: HashMap::new(),
+            paths: None,
+            waiting: HashMap::new(),
+            finding: Finding::default(),
+            outliving: HashMap::new(),
+        }
+    }
+
     fn find(&mut self, sought: &Sought) -> Result<&Arc<dyn AnyLink>, LookupError> {
         match sought.key.key() {
             Key::Token(token) => self
@@ -73,7 +93,10 @@ impl RegistryActor {
                 }),
             },
             Key::Name(name) => {
-                let path = format!("{}/{name}", sought.of);
+                let root = self.root.and_then(|root| self.by_token(root));
+                let root = root.map(|link| &**link.core().path());
+                let of = sought.of.as_deref().or(root).unwrap_or_default();
+                let path = format!("{of}/{name}");
                 let paths = self.paths();
                 // The path of a root is a name, too.
                 let found = paths.get(&*path).or_else(|| paths.get(&**name));
@@ -113,7 +136,9 @@ impl RegistryActor {
         for link in links {
             let token = link.core().token();
             // A root is registered as its own owner. It is in nobody's list of services.
-            if token != owner {
+            if token == owner {
+                self.root = Some(token);
+            } else {
                 self.heads.insert(owner, token.supervisor());
             }
             if let Some(paths) = &mut self.paths {
@@ -163,6 +188,23 @@ impl RegistryActor {
         }
         self.finding.remove(token);
         self.look_for(path);
+    }
+
+    /// The services of the supervisor that a token names, in start order.
+    fn services(&self, supervisor: ServiceToken) -> Vec<ServiceSummary> {
+        let family = self
+            .heads
+            .get(&supervisor)
+            .and_then(|supervisor| self.families.get(supervisor));
+        let mut links: Vec<_> = family
+            .map(|family| family.slots.iter().flatten().collect())
+            .unwrap_or_default();
+        // Slots are used again, so their order is not the start order. No two services of one supervisor have the same position.
+        links.sort_unstable_by_key(|link| link.core().position());
+        links
+            .into_iter()
+            .map(|link| ServiceSummary::new(&**link))
+            .collect()
     }
 
     fn changed(&mut self, token: ServiceToken) {
@@ -397,18 +439,55 @@ impl Handler<Close> for RegistryActor {
     }
 }
 
-impl Handler<Lookup> for RegistryActor {
-    type Result = Result<Located, LookupError>;
+impl<A: Actor> Handler<Lookup<A>> for RegistryActor {
+    type Result = Result<ServiceRef<A>, LookupError>;
 
-    fn handle(&mut self, msg: Lookup, _: &mut Context<Self>) -> Self::Result {
-        self.find(&msg.0).map(|link| Located(Arc::clone(link)))
+    fn handle(&mut self, msg: Lookup<A>, _: &mut Context<Self>) -> Self::Result {
+        let link = Arc::clone(self.find(&msg.sought)?);
+        Located(link).typed()
     }
 }
 
-impl Handler<WhenReady> for RegistryActor {
+impl<A: Actor> Handler<WhenReady<A>> for RegistryActor {
+    type Result = Awaited;
+
+    fn handle(&mut self, msg: WhenReady<A>, _: &mut Context<Self>) -> Self::Result {
+        let (waiter, ready) = oneshot::channel();
+        self.when_ready(&msg.sought, waiter);
+        Awaited(ready)
+    }
+}
+
+impl Handler<Services> for RegistryActor {
+    type Result = Vec<ServiceSummary>;
+
+    fn handle(&mut self, _: Services, _: &mut Context<Self>) -> Self::Result {
+        self.root.map_or_else(Vec::new, |root| self.services(root))
+    }
+}
+
+impl Handler<ServicesOf> for RegistryActor {
+    type Result = Result<Vec<ServiceSummary>, LookupError>;
+
+    fn handle(&mut self, msg: ServicesOf, _: &mut Context<Self>) -> Self::Result {
+        let link = self.find(&msg.0)?;
+        let core = link.core();
+        if core.kind() != ServiceKind::Supervisor {
+            return Err(LookupError::WrongType {
+                path: Arc::clone(core.path()),
+                expected: "SupervisorActor",
+                found: link.type_name(),
+            });
+        }
+        let supervisor = core.token();
+        Ok(self.services(supervisor))
+    }
+}
+
+impl Handler<Await> for RegistryActor {
     type Result = ();
 
-    fn handle(&mut self, msg: WhenReady, _: &mut Context<Self>) {
+    fn handle(&mut self, msg: Await, _: &mut Context<Self>) {
         self.when_ready(&msg.sought, msg.waiter);
     }
 }
@@ -425,19 +504,7 @@ impl Handler<Siblings> for RegistryActor {
     type Result = Vec<ServiceSummary>;
 
     fn handle(&mut self, msg: Siblings, _: &mut Context<Self>) -> Self::Result {
-        let family = self
-            .heads
-            .get(&msg.0)
-            .and_then(|supervisor| self.families.get(supervisor));
-        let mut links: Vec<_> = family
-            .map(|family| family.slots.iter().flatten().collect())
-            .unwrap_or_default();
-        // Slots are used again, so their order is not the start order. No two services of one supervisor have the same position.
-        links.sort_unstable_by_key(|link| link.core().position());
-        links
-            .into_iter()
-            .map(|link| ServiceSummary::new(&**link))
-            .collect()
+        self.services(msg.0)
     }
 }
 

@@ -68,7 +68,7 @@ fn waiters_are_looked_at_a_constant_number_of_times() {
 
 #[test]
 fn waiters_that_have_left_are_not_kept() {
-    let mut registry = RegistryActor::default();
+    let mut registry = RegistryActor::new();
     let service = link(SupervisorId::issue(), 0, "root/a");
     let supervisor = link(SupervisorId::issue(), 0, "root");
     registry.register(token(&supervisor), [Arc::clone(&service)]);
@@ -82,7 +82,7 @@ fn waiters_that_have_left_are_not_kept() {
 
 #[test]
 fn service_that_is_forgotten_leaves_nothing_behind() {
-    let mut registry = RegistryActor::default();
+    let mut registry = RegistryActor::new();
     let root = link(SupervisorId::issue(), 0, "root");
     registry.register(token(&root), [Arc::clone(&root)]);
     let below_root = SupervisorId::issue();
@@ -118,7 +118,7 @@ fn service_that_is_forgotten_leaves_nothing_behind() {
 
 #[test]
 fn supervisor_that_is_forgotten_before_its_services_has_none() {
-    let mut registry = RegistryActor::default();
+    let mut registry = RegistryActor::new();
     let root = link(SupervisorId::issue(), 0, "root");
     registry.register(token(&root), [Arc::clone(&root)]);
     let supervisor = link(SupervisorId::issue(), 0, "root/sub");
@@ -136,7 +136,7 @@ fn supervisor_that_is_forgotten_before_its_services_has_none() {
 
 #[test]
 fn end_of_a_supervisor_is_told_to_those_who_wait_for_services_below() {
-    let mut registry = RegistryActor::default();
+    let mut registry = RegistryActor::new();
     let root = link(SupervisorId::issue(), 0, "root");
     registry.register(token(&root), [Arc::clone(&root)]);
     let of_root = SupervisorId::issue();

@@ -18,6 +18,7 @@ pub enum StartError {
     /// `unwinding` lists what failed while it was being stopped, in the order in which that happened, also below a supervisor that has
     /// failed to start.
     #[error(fmt = failed)]
+    #[non_exhaustive]
     Failed {
         /// The service that failed.
         path: Arc<str>,
@@ -30,6 +31,7 @@ pub enum StartError {
     /// The service has said instead of starting that it is not to run, as `ignore` does in OTP: it ended normally before it was ready, or with
     /// [`Verdict::DoNotRestart`]. Nothing is kept of it.
     #[error("service `{path}` declined to start")]
+    #[non_exhaustive]
     Declined {
         /// The service.
         path: Arc<str>,
@@ -38,6 +40,7 @@ pub enum StartError {
     ///
     /// Returned by a factory, this [parks](Verdict::Missing) the service until one of its requirements changes.
     #[error("service `{path}` requires `{requirement}`, which is not there")]
+    #[non_exhaustive]
     MissingRequirement {
         /// The service that was to be started.
         path: Arc<str>,
@@ -52,6 +55,7 @@ pub enum StartError {
     NoSystem,
     /// The thread on which the service was to run could not be made, for lack of threads, files or memory. Tried again by policy.
     #[error("no thread for service `{path}`: {error}")]
+    #[non_exhaustive]
     NoThread {
         /// The service that was to be started.
         path: Arc<str>,
@@ -61,12 +65,14 @@ pub enum StartError {
     },
     /// Its [factory](crate::ServiceSpec::create) has made an actor and stopped its context, so that it cannot run.
     #[error("the factory of service `{path}` has stopped its context")]
+    #[non_exhaustive]
     StoppedByFactory {
         /// The service that was to be started.
         path: Arc<str>,
     },
     /// The service was removed, or its supervisor was stopped, before it was ready.
     #[error("service `{path}` was stopped before it was ready")]
+    #[non_exhaustive]
     Stopped {
         /// The service that was to be started.
         path: Arc<str>,
@@ -76,6 +82,7 @@ pub enum StartError {
     SupervisorGone,
     /// The service exists and is another actor than asked for. A bug in the caller.
     #[error("service `{path}` is a `{found}`, not a `{expected}`")]
+    #[non_exhaustive]
     WrongType {
         /// The service.
         path: Arc<str>,

@@ -229,6 +229,7 @@ pub enum WhyClosed {
     /// The service was removed, or its supervisor has ended for good: every message fails from now on.
     Removed,
     /// The service has ended for good, and refuses messages until it is started again.
+    #[non_exhaustive]
     Ended {
         /// How.
         how: EndedAs,
@@ -238,6 +239,7 @@ pub enum WhyClosed {
     /// The service is down and refuses messages meanwhile, as [`WhileDown`](crate::WhileDown) says.
     Down,
     /// The latest incarnation that has ended has panicked. The message that it was handling is lost.
+    #[non_exhaustive]
     Panicked {
         /// What the panic said.
         message: String,
@@ -245,10 +247,18 @@ pub enum WhyClosed {
         location: String,
     },
     /// The latest incarnation that has ended has failed or was dropped. Messages that it was still working on are lost.
+    #[non_exhaustive]
     Interrupted {
         /// Why it ended.
         reason: ExitReason,
     },
+}
+
+impl WhyClosed {
+    /// An [`Ended`](Self::Ended), to compare with.
+    pub const fn ended(how: EndedAs, reason: ExitReason) -> Self {
+        Self::Ended { how, reason }
+    }
 }
 
 impl fmt::Display for WhyClosed {

@@ -13,6 +13,7 @@ use crate::{
 pub enum AddError {
     /// A sibling has the name. Choose another one, or remove that service first; the name is free once it has ended.
     #[error("name `{name}` is taken by service {token}")]
+    #[non_exhaustive]
     DuplicateName {
         /// The name.
         name: Arc<str>,
@@ -22,6 +23,7 @@ pub enum AddError {
     /// The supervisor has as many services as its [`max_services`](crate::SupervisorSpec::max_services) allows. Remove one, or try again when
     /// one has been forgotten.
     #[error("supervisor has {max} services already, and may have no more")]
+    #[non_exhaustive]
     Full {
         /// How many it may have.
         max: usize,
@@ -31,6 +33,7 @@ pub enum AddError {
     ShuttingDown,
     /// The service would require itself, through others or directly. A bug in the caller.
     #[error("services require each other: {}", ring(members))]
+    #[non_exhaustive]
     Cycle {
         /// Each requires the next one, and the last one the first.
         members: Vec<Arc<str>>,
@@ -41,6 +44,24 @@ pub enum AddError {
     /// The supervisor has ended, or is down until somebody starts it again.
     #[error("supervisor is gone")]
     SupervisorGone,
+}
+
+impl AddError {
+    /// A [`DuplicateName`](Self::DuplicateName), to compare with.
+    pub fn duplicate_name(name: impl Into<Arc<str>>, token: ServiceToken) -> Self {
+        let name = name.into();
+        Self::DuplicateName { name, token }
+    }
+
+    /// A [`Full`](Self::Full), to compare with.
+    pub const fn full(max: usize) -> Self {
+        Self::Full { max }
+    }
+
+    /// A [`Cycle`](Self::Cycle), to compare with.
+    pub const fn cycle(members: Vec<Arc<str>>) -> Self {
+        Self::Cycle { members }
+    }
 }
 
 /// Names that require each other, as text.
@@ -62,24 +83,28 @@ macro_rules! refusals {
         pub enum $name {
             /// The service was removed, or has ended for good and was forgotten. Nothing is left to do.
             #[error("service {token} is not known")]
+            #[non_exhaustive]
             UnknownToken {
                 /// The token that was given.
                 token: ServiceToken,
             },
             /// The token was issued by another supervisor: a bug in the caller.
             #[error("service {token} belongs to another supervisor")]
+            #[non_exhaustive]
             WrongSupervisor {
                 /// The token that was given.
                 token: ServiceToken,
             },
             /// No service of the supervisor has this name. Check the spelling: it may also have been removed.
             #[error("no service has the name `{name}`")]
+            #[non_exhaustive]
             UnknownName {
                 /// The name that was given.
                 name: Arc<str>,
             },
             /// No service of the tree has this path. Check the spelling: a path begins with the name of the root.
             #[error("no service has the path `{path}`")]
+            #[non_exhaustive]
             UnknownPath {
                 /// The path that was given.
                 path: Arc<str>,
@@ -91,6 +116,30 @@ macro_rules! refusals {
             #[error("supervisor is gone")]
             SupervisorGone,
             $($extra)*
+        }
+
+        impl $name {
+            /// An [`UnknownToken`](Self::UnknownToken), to compare with.
+            pub const fn unknown_token(token: ServiceToken) -> Self {
+                Self::UnknownToken { token }
+            }
+
+            /// A [`WrongSupervisor`](Self::WrongSupervisor), to compare with.
+            pub const fn wrong_supervisor(token: ServiceToken) -> Self {
+                Self::WrongSupervisor { token }
+            }
+
+            /// An [`UnknownName`](Self::UnknownName), to compare with.
+            pub fn unknown_name(name: impl Into<Arc<str>>) -> Self {
+                let name = name.into();
+                Self::UnknownName { name }
+            }
+
+            /// An [`UnknownPath`](Self::UnknownPath), to compare with.
+            pub fn unknown_path(path: impl Into<Arc<str>>) -> Self {
+                let path = path.into();
+                Self::UnknownPath { path }
+            }
         }
 
         impl From<Unaddressed> for $name {
@@ -122,6 +171,7 @@ refusals! {
     RestartError {
         /// The service ended before it was ready. One that was stopped stays so; another one is treated as its restart type says.
         #[error("service failed to start: {reason}")]
+        #[non_exhaustive]
         Failed {
             /// Why it ended.
             reason: ExitReason,
@@ -141,6 +191,7 @@ refusals! {
     ResetError {
         /// The service ended before it was ready. One that was stopped stays so; another one is treated as its restart type says.
         #[error("service failed to start: {reason}")]
+        #[non_exhaustive]
         Failed {
             /// Why it ended.
             reason: ExitReason,
@@ -152,6 +203,20 @@ refusals! {
         /// Somebody stopped or removed the service before it was ready.
         #[error("service was stopped before it was ready")]
         Interrupted,
+    }
+}
+
+impl RestartError {
+    /// A [`Failed`](Self::Failed), to compare with.
+    pub const fn failed(reason: ExitReason) -> Self {
+        Self::Failed { reason }
+    }
+}
+
+impl ResetError {
+    /// A [`Failed`](Self::Failed), to compare with.
+    pub const fn failed(reason: ExitReason) -> Self {
+        Self::Failed { reason }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 pub enum ScopeError {
     /// The supervisor of the scope was dropped before the scope was over: it was killed, or the actix system was stopped.
     #[error("scope `{path}` was dropped before it was over")]
+    #[non_exhaustive]
     Dropped {
         /// The scope.
         path: Arc<str>,
@@ -23,6 +24,7 @@ pub enum ScopeError {
     /// Somebody ended the scope with an error, see [`Scope::fail`](crate::scope::Scope::fail), or its
     /// [start function](crate::scope::ScopeSpec::on_start) failed.
     #[error("scope `{path}` failed")]
+    #[non_exhaustive]
     Failed {
         /// The scope.
         path: Arc<str>,
@@ -32,6 +34,7 @@ pub enum ScopeError {
     },
     /// A member, or the work, failed, panicked, failed to start or did not stop in time. The first one, or the most important one.
     #[error("service `{member}` ended scope `{path}`")]
+    #[non_exhaustive]
     Member {
         /// The scope.
         path: Arc<str>,
@@ -43,6 +46,7 @@ pub enum ScopeError {
     },
     /// The scope could not be started at all.
     #[error("scope `{path}` did not start")]
+    #[non_exhaustive]
     NotStarted {
         /// The scope.
         path: Arc<str>,
@@ -52,6 +56,7 @@ pub enum ScopeError {
     },
     /// Somebody ended the scope, or removed its work, before the work had a result.
     #[error("scope `{path}` was stopped before its work was done")]
+    #[non_exhaustive]
     Stopped {
         /// The scope.
         path: Arc<str>,

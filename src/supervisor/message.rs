@@ -1,7 +1,8 @@
-//! The messages of a supervisor.
+//! The messages of a supervisor, and of the registry of its tree.
 //!
-//! Each is what the method of [`SupervisorRef`](crate::SupervisorRef) with the same name sends. Any actix code can send them to
-//! an `Addr<SupervisorActor>`, or through a [`Recipient`](actix::Recipient).
+//! Each does what the method of [`SupervisorRef`](crate::SupervisorRef) with the same name does. Any actix code can send them to
+//! an `Addr<SupervisorActor>`, or through a [`Recipient`](actix::Recipient). [`Lookup`], [`WhenReady`], [`Services`] and [`ServicesOf`] are for
+//! the [registry](crate::SupervisorRef::registry), where names are those of the root's services; [`Services`] is for both.
 //!
 //! Unlike one to an actor of the user's, a message to a supervisor is handled once it was sent, whether or not its caller still waits for the
 //! answer; and the mailbox of a supervisor takes any number of them. One that is down until somebody starts it again refuses them: their
@@ -38,9 +39,9 @@ use std::time::Duration;
 use actix::{Actor, Message};
 
 use super::{report, spec::SupervisorSpec};
+pub use crate::registry::request::{Lookup, Services, ServicesOf, WhenReady};
 use crate::{
     policy::{ExitReason, SpecError},
-    registry::ServiceSummary,
     service::{ServiceRef, ServiceSpec, StartError},
     state::{
         AddError, Counts, RemoveError, ResetError, RestartError, ShutdownReport, StopBy, StopError,
@@ -160,22 +161,6 @@ impl Report {
 
 impl Message for Report {
     type Result = report::Report;
-}
-
-/// Lists the services in start order.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "a message without fields")]
-pub struct Services;
-
-impl Services {
-    /// A request.
-    pub const fn new() -> Self {
-        Self
-    }
-}
-
-impl Message for Services {
-    type Result = Vec<ServiceSummary>;
 }
 
 /// Stops all services, in reverse start order, and the supervisor.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     observe::{Events, Subtree},
     policy::ExitReason,
-    registry::{Located, Lookup, LookupError, ServiceSummary, Siblings, Sought},
+    registry::{Located, LookupError, RegistryActor, ServiceSummary, Siblings, Sought},
     service::{AnyLink, Link, ServiceContext, ServiceRef, ServiceSpec, StartContext, StartError},
     state::{
         AddError, Cause, Counts, Ended, RemoveError, ResetError, RestartError, ShutdownReport,
@@ -96,6 +96,42 @@ impl SupervisorRef {
     /// An address alone does not keep the tree running.
     pub fn addr(&self) -> &Addr<SupervisorActor> {
         &self.address
+    }
+
+    /// The registry of the whole tree, for look-ups by message: [`Lookup`](message::Lookup), [`WhenReady`](message::WhenReady),
+    /// [`Services`](message::Services) and [`ServicesOf`](message::ServicesOf).
+    ///
+    /// Whoever has this supervisor asks [`lookup`](Self::lookup) and the like. An address of the registry is for those who are to find
+    /// services and to change nothing; it does not keep the tree running. What is asked after the end of the tree fails with
+    /// [`MailboxError::Closed`](actix::MailboxError::Closed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use resurgam::{RegistryActor, ServiceContext, ServiceSpec, SupervisorActor, message};
+    ///
+    /// struct Store;
+    ///
+    /// impl Actor for Store {
+    ///     type Context = ServiceContext<Self>;
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// root.add(ServiceSpec::new("store", || Store)).await?;
+    /// let registry: &Addr<RegistryActor> = root.registry();
+    /// let store = registry.send(message::WhenReady::<Store>::new("root/store")).await??;
+    /// assert_eq!(registry.send(message::Lookup::new(store.token())).await??, store);
+    /// let services = registry.send(message::Services::new()).await?;
+    /// assert_eq!(services[0].path(), "root/store");
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn registry(&self) -> &Addr<RegistryActor> {
+        &self.tree.registry
     }
 
     /// The names from the root to this supervisor.
@@ -242,10 +278,9 @@ impl SupervisorRef {
     {
         self.tree
             .registry
-            .send(Lookup(self.sought(key)))
+            .send(message::Lookup::of(self.sought(key)))
             .await
             .unwrap_or(Err(LookupError::SupervisorGone))
-            .and_then(Located::typed)
     }
 
     /// Waits until a service of the tree is ready, which is named as in [`lookup`](Self::lookup).
@@ -289,11 +324,11 @@ impl SupervisorRef {
     /// The events of a root are all of its tree. Those of a supervisor below it include what its own supervisor tells of it as a service;
     /// they end when it is removed.
     pub fn events(&self) -> Events {
-        self.subscribe(DEFAULT_EVENTS)
+        self.events_with_capacity(DEFAULT_EVENTS)
     }
 
     /// As [`events`](Self::events), and up to `capacity` are kept for a reader that is behind, at least one.
-    pub fn subscribe(&self, capacity: usize) -> Events {
+    pub fn events_with_capacity(&self, capacity: usize) -> Events {
         let hub = &self.tree.events;
         if self.is_root() {
             return hub.subscribe(capacity, None);
@@ -438,7 +473,7 @@ impl SupervisorRef {
     fn sought(&self, key: impl Into<ServiceKey>) -> Sought {
         Sought {
             key: key.into(),
-            of: Arc::clone(self.link.core().path()),
+            of: Some(Arc::clone(self.link.core().path())),
         }
     }
 

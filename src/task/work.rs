@@ -69,6 +69,7 @@ pub enum BlockingError {
     Cancelled,
     /// The work panicked, and its service ends with that panic, whatever is made of this error.
     #[error("the work {reason}")]
+    #[non_exhaustive]
     Panicked {
         /// The panic.
         reason: ExitReason,

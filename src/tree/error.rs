@@ -46,6 +46,7 @@ impl From<MailboxError> for ShutdownError {
 pub enum JoinError {
     /// The supervisor gave up: something below it failed too often.
     #[error("supervisor `{path}` gave up")]
+    #[non_exhaustive]
     Escalated {
         /// The supervisor.
         path: Arc<str>,
@@ -55,6 +56,7 @@ pub enum JoinError {
     },
     /// A service ended with an error that the spec calls fatal. With several, the most important one.
     #[error("service `{path}` ended the tree")]
+    #[non_exhaustive]
     Fatal {
         /// The service, also if it is one below a supervisor that has ended with its error.
         path: Arc<str>,
@@ -64,6 +66,7 @@ pub enum JoinError {
     },
     /// The supervisor could not be started at all.
     #[error("supervisor `{path}` did not start")]
+    #[non_exhaustive]
     NotStarted {
         /// The supervisor.
         path: Arc<str>,
@@ -73,6 +76,7 @@ pub enum JoinError {
     },
     /// A service that the supervisor starts with did not start.
     #[error("service `{path}` failed to start")]
+    #[non_exhaustive]
     StartFailed {
         /// The service.
         path: Arc<str>,
@@ -87,6 +91,7 @@ pub enum JoinError {
     SystemStopped,
     /// A service asked for the end of the tree.
     #[error("service `{path}` asked for the end of the tree")]
+    #[non_exhaustive]
     Terminated {
         /// The service, also if it is one below supervisors that have passed its request on.
         path: Arc<str>,

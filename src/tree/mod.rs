@@ -47,7 +47,7 @@ use self::{
 pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
-    registry::{Close, Located, LookupError, RegistryActor, Sought, WhenEnded, WhenReady},
+    registry::{Await, Close, Located, LookupError, RegistryActor, Sought, WhenEnded},
     service::{AnyLink, on_other_threads},
     state::{Ended, ShutdownReport, UnstoppedService},
     token::ServiceToken,
@@ -77,7 +77,7 @@ impl Tree {
     pub(crate) fn new() -> (Self, watch::Sender<Option<Arc<Ended>>>) {
         let (publish, published) = watch::channel(None);
         let tree = Self {
-            registry: RegistryActor::default().start(),
+            registry: RegistryActor::new().start(),
             events: EventHub::default(),
             abandoned: AbandonedThreads::default(),
             links: Links::default(),
@@ -171,7 +171,7 @@ impl Tree {
     pub(crate) async fn when_ready(&self, sought: Sought) -> Result<Located, LookupError> {
         let (waiter, ready) = oneshot::channel();
         // `do_send`, which ignores the capacity of the registry's mailbox. A registry that has ended drops the waiter, which answers.
-        self.registry.do_send(WhenReady { sought, waiter });
+        self.registry.do_send(Await { sought, waiter });
         ready.await.unwrap_or(Err(LookupError::SupervisorGone))
     }
 

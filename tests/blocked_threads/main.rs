@@ -134,9 +134,7 @@ async fn service_on_a_shared_thread_has_failed_until_that_is_back() {
             .unwrap();
         let (_, thread) = stuck.send(Which).await.unwrap();
         let hold = block(&stuck);
-        let refused = Err(RestartError::Failed {
-            reason: UNRESPONSIVE,
-        });
+        let refused = Err(RestartError::failed(UNRESPONSIVE));
         assert_eq!(soon(root.restart(stuck.token())).await, refused);
         assert_eq!(soon(root.restart(stuck.token())).await, refused);
         assert!(soon(root.reset(stuck.token())).await.is_err());
@@ -224,9 +222,7 @@ async fn factory_that_hangs_is_lost_and_its_service_has_failed() {
         .await;
         // Behind what follows from that.
         until_failed(&root).await;
-        let refused = Err(RestartError::Failed {
-            reason: UNRESPONSIVE,
-        });
+        let refused = Err(RestartError::failed(UNRESPONSIVE));
         assert_eq!(soon(root.restart(stuck.token())).await, refused);
         drop(hold);
         until(|| root.tree_abandoned_threads() == 0).await;
@@ -252,9 +248,7 @@ async fn supervisor_whose_thread_hangs_is_lost_with_its_services() {
         .shutdown(Shutdown::Timeout(Duration::from_millis(10)));
     let tier = root.add_and_wait(tier).await.unwrap();
     let hold = block(&inside);
-    let refused = Err(RestartError::Failed {
-        reason: UNRESPONSIVE,
-    });
+    let refused = Err(RestartError::failed(UNRESPONSIVE));
     assert_eq!(soon(root.restart(tier.token())).await, refused);
     assert_eq!(root.counts().await.unwrap().failed, 1);
     soon(root.remove(tier.token())).await.unwrap();

@@ -172,7 +172,7 @@ async fn rage(scenario: Scenario) -> Seen {
             (root, tier.addr().clone())
         }
     };
-    let mut events = root.subscribe(1 << 20);
+    let mut events = root.events_with_capacity(1 << 20);
     let arbiters = [Arbiter::new(), Arbiter::new()];
     let [one, two] = [arbiters[0].handle(), arbiters[1].handle()];
     let placements = vec![
@@ -229,7 +229,7 @@ async fn rage(scenario: Scenario) -> Seen {
     while let Some(event) = events.next().await {
         match event.kind() {
             EventKind::PauseStarted { .. } => seen.pauses += 1,
-            EventKind::EventsLost { count } => panic!("{count} events were lost"),
+            EventKind::EventsLost { count, .. } => panic!("{count} events were lost"),
             EventKind::ServicePanicked {
                 message, location, ..
             } => {

@@ -45,7 +45,7 @@ async fn service_that_ends_the_tree_is_named_from_any_depth_with_its_reason() {
     let root = root.start().await.unwrap();
     services[1].do_send(ExitWith(Verdict::TerminateTree { propagate: true }));
     let error = patiently(root.join(), "join").await.unwrap_err();
-    let JoinError::Terminated { path, reason } = &error else {
+    let JoinError::Terminated { path, reason, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(&**path, "root/mid/low/b");
@@ -63,7 +63,7 @@ async fn service_with_a_fatal_error_is_named_from_any_depth_with_that_error() {
     let root = root.start().await.unwrap();
     services[0].do_send(FailWith("the disk is full"));
     let error = patiently(root.join(), "join").await.unwrap_err();
-    let JoinError::Fatal { path, error } = &error else {
+    let JoinError::Fatal { path, error, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(&**path, "root/mid/low/a");
@@ -82,7 +82,7 @@ async fn supervisor_whose_end_is_fatal_above_alone_is_named_itself() {
     let root = root.start().await.unwrap();
     a.do_send(FailWith("again and again"));
     let error = patiently(root.join(), "join").await.unwrap_err();
-    let JoinError::Fatal { path, error } = &error else {
+    let JoinError::Fatal { path, error, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(&**path, "root/low");
@@ -185,6 +185,7 @@ async fn failed_start_below_tells_its_path_its_cause_and_what_failed_while_it_wa
         path,
         reason,
         unwinding,
+        ..
     } = &joined
     else {
         panic!("{joined:?}");
@@ -222,7 +223,7 @@ async fn root_that_is_served_and_does_not_start_says_why() {
     let mut root = SupervisorActor::with_defaults("root");
     root.add(ServiceSpec::supervisor(broken())).unwrap();
     let error = patiently(root.serve(), "serve").await.unwrap_err();
-    let JoinError::NotStarted { path, error } = &error else {
+    let JoinError::NotStarted { path, error, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(&**path, "root");

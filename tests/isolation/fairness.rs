@@ -444,7 +444,7 @@ async fn supervisor_whose_services_end_all_at_once_gives_way_to_others_of_its_ar
         let task = task.restart(RestartType::Temporary);
         root.add_and_wait(task).await.unwrap();
     }
-    let mut events = root.subscribe(4 * SERVICES);
+    let mut events = root.events_with_capacity(4 * SERVICES);
     end.send(()).unwrap();
 
     let (mut seen, mut most) = (0, 0);

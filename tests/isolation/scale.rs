@@ -129,7 +129,7 @@ async fn many_services_that_fail_wait_for_one_pause() {
     let life = Life::default();
     let services = patiently(add(&root, &life, 0..SOME)).await;
     life.started.until(SOME).await;
-    let mut events = root.subscribe(16 * SOME);
+    let mut events = root.events_with_capacity(16 * SOME);
 
     for index in shuffled(SOME) {
         services[index].do_send(Fail);

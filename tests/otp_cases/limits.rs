@@ -162,11 +162,11 @@ async fn supervisor_that_gives_up_says_which_service_failed_last_and_why() {
     let mut events = root.events();
     let child = root.add_and_wait(probe("child", &journal)).await.unwrap();
     child.do_send(End::Failing);
-    let JoinError::Escalated { path, reason } = ended(&root).await.unwrap_err() else {
+    let JoinError::Escalated { path, reason, .. } = ended(&root).await.unwrap_err() else {
         panic!("not escalated");
     };
     assert_eq!(&*path, "root");
-    let ExitReason::Escalated { path, cause } = &reason else {
+    let ExitReason::Escalated { path, cause, .. } = &reason else {
         panic!("{reason:?}");
     };
     assert_eq!(&**path, "root/child");

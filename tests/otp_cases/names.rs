@@ -12,10 +12,7 @@ async fn name_of_a_running_or_stopped_service_is_taken_and_it_is_said_by_whom() 
     let (journal, _log) = journal();
     let root = root().await;
     let child = root.add_and_wait(probe("child", &journal)).await.unwrap();
-    let taken = AddError::DuplicateName {
-        name: "child".into(),
-        token: child.token(),
-    };
+    let taken = AddError::duplicate_name("child", child.token());
     assert_eq!(root.add(probe("child", &journal)).await.unwrap_err(), taken);
     root.stop(child.token()).await.unwrap();
     assert_eq!(root.add(probe("child", &journal)).await.unwrap_err(), taken);

@@ -35,10 +35,7 @@ async fn stop_keeps_the_service_and_may_be_repeated() {
 
     root.remove(child.token()).await.unwrap();
     let token = child.token();
-    assert_eq!(
-        root.stop(token).await,
-        Err(StopError::UnknownToken { token })
-    );
+    assert_eq!(root.stop(token).await, Err(StopError::unknown_token(token)));
 }
 
 #[actix::test]
@@ -67,7 +64,7 @@ async fn restart_starts_a_stopped_service_and_starts_a_running_one_anew() {
     root.remove(token).await.unwrap();
     assert_eq!(
         root.restart(token).await,
-        Err(RestartError::UnknownToken { token })
+        Err(RestartError::unknown_token(token))
     );
 }
 
@@ -89,11 +86,11 @@ async fn remove_stops_a_running_service_first_and_forgets_a_stopped_one_at_once(
     assert_eq!(states(&root).await, []);
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::UnknownToken { token })
+        Err(RemoveError::unknown_token(token))
     );
     assert_eq!(
         root.restart(token).await,
-        Err(RestartError::UnknownToken { token })
+        Err(RestartError::unknown_token(token))
     );
 }
 
@@ -135,19 +132,19 @@ async fn token_of_another_supervisor_is_refused_and_its_service_lives() {
     let token = stranger.token();
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::WrongSupervisor { token })
+        Err(RemoveError::wrong_supervisor(token))
     );
     assert_eq!(
         root.stop(token).await,
-        Err(StopError::WrongSupervisor { token })
+        Err(StopError::wrong_supervisor(token))
     );
     assert_eq!(
         root.restart(token).await,
-        Err(RestartError::WrongSupervisor { token })
+        Err(RestartError::wrong_supervisor(token))
     );
     assert_eq!(
         root.reset(token).await,
-        Err(ResetError::WrongSupervisor { token })
+        Err(ResetError::wrong_supervisor(token))
     );
     assert_eq!(stranger.send(Generation).await, Ok(0));
     assert_eq!(state_of(&root, "child").await, Some(ServiceState::Ready));
@@ -266,9 +263,7 @@ async fn services_are_listed_with_name_token_state_and_type_in_start_order() {
     root.remove(probes[0].token()).await.unwrap();
     assert_eq!(
         root.lookup::<Probe>("root/b").await,
-        Err(LookupError::UnknownPath {
-            path: "root/b".into()
-        })
+        Err(LookupError::unknown_path("root/b"))
     );
 }
 
@@ -423,7 +418,7 @@ async fn stop_of_a_service_leaves_its_siblings_alone() {
 async fn service_above_the_maximum_is_refused_until_one_is_forgotten() {
     time::pause();
     let (journal, _log) = journal();
-    let full = AddError::Full { max: 2 };
+    let full = AddError::full(2);
     let mut tree = SupervisorActor::new("root", unlimited().max_services(2));
     let mut below = SupervisorActor::with_defaults("below");
     for name in ["x", "y", "z"] {

@@ -144,7 +144,7 @@ async fn lower_maximum_of_services_keeps_those_that_are_there_and_refuses_the_ne
     assert_eq!(generations([&probes[0], &probes[1]]).await, [0, 0]);
     for left in ["a", "b"] {
         let refused = root.add(probe("c", &journal)).await.unwrap_err();
-        assert_eq!(refused, AddError::Full { max: 1 });
+        assert_eq!(refused, AddError::full(1));
         root.remove(left).await.unwrap();
     }
     root.add(probe("c", &journal)).await.unwrap();

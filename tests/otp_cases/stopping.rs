@@ -78,10 +78,9 @@ async fn busy_and_cooperative(root: SupervisorRef) {
             ("root/cooperative", &ExitReason::Shutdown)
         ]
     );
-    assert!(
-        seen.iter()
-            .any(|event| *event.kind() == EventKind::StopTimedOut { after: secs(1) })
-    );
+    assert!(seen.iter().any(
+        |event| matches!(event.kind(), EventKind::StopTimedOut { after, .. } if *after == secs(1))
+    ));
 }
 
 #[actix::test]
@@ -220,7 +219,7 @@ async fn services_that_end_by_themselves_while_the_root_stops_keep_their_reasons
     for (racer, end) in &racers {
         let fits = |kind: &EventKind| match end {
             End::Normally | End::With(_) => {
-                matches!(kind, EventKind::ServiceStopped { reason } if *reason == ExitReason::Normal)
+                matches!(kind, EventKind::ServiceStopped { reason, .. } if *reason == ExitReason::Normal)
             }
             End::Failing => matches!(kind, EventKind::ServiceFailed { .. }),
             End::Panicking => matches!(kind, EventKind::ServicePanicked { .. }),
@@ -377,7 +376,7 @@ async fn each_service_has_its_own_time_to_stop() {
     root.shutdown().await.unwrap();
     let mut seen = Vec::new();
     while let Some(event) = events.next().await {
-        if let EventKind::ServiceStopped { reason } = event.kind() {
+        if let EventKind::ServiceStopped { reason, .. } = event.kind() {
             let after = event.at().duration_since(start.into_std()).as_secs();
             seen.push((event.path().to_owned(), reason.clone(), after));
         }
@@ -459,7 +458,7 @@ async fn shutdown_ends_an_endless_loop_of_failing_starts() {
         .await
         .unwrap();
     child.do_send(End::Failing);
-    let mut events = root.subscribe(100_000);
+    let mut events = root.events_with_capacity(100_000);
     until(&mut events, |event| event.generation() == 50).await;
     root.shutdown().await.unwrap();
     log.take();

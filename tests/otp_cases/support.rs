@@ -363,7 +363,7 @@ pub(crate) fn stops(events: &[Event]) -> Vec<(&str, &ExitReason)> {
     events
         .iter()
         .filter_map(|event| match event.kind() {
-            EventKind::ServiceStopped { reason } => Some((event.path(), reason)),
+            EventKind::ServiceStopped { reason, .. } => Some((event.path(), reason)),
             _ => None,
         })
         .collect()

@@ -36,13 +36,13 @@ async fn failure_of_a_captured_command_keeps_its_output() {
         panic!("{error}");
     };
     let program = String::from("sh");
-    assert_eq!(error, ExitError::Exited { program, code: 2 });
+    assert_eq!(error, ExitError::exited(program, 2));
     let killed = soon(sh("echo part; kill -KILL $$").capture_err()).await;
-    let Err(CaptureError::Exit { error, output }) = killed else {
+    let Err(CaptureError::Exit { error, output, .. }) = killed else {
         panic!("succeeded");
     };
     let (program, signal) = (String::from("sh"), Signal::Kill.number());
-    assert_eq!(error, ExitError::Signalled { program, signal });
+    assert_eq!(error, ExitError::signalled(program, signal));
     assert_eq!(output, "part\n");
 }
 

@@ -33,7 +33,7 @@ async fn exit_status_is_in_the_error_of_the_failure() {
         .unwrap();
     let reason = end(&mut events).await;
     let program = String::from("sh");
-    assert_eq!(exit_error(&reason), ExitError::Exited { program, code: 3 });
+    assert_eq!(exit_error(&reason), ExitError::exited(program, 3));
     assert_eq!(reason.to_string(), "failed: `sh` exited with status 3");
     root.shutdown().await.unwrap();
 }
@@ -50,7 +50,7 @@ async fn signal_that_ended_the_process_is_in_the_error_of_the_failure() {
     let signal = Signal::Kill.number();
     assert_eq!(
         exit_error(&end(&mut events).await),
-        ExitError::Signalled { program, signal }
+        ExitError::signalled(program, signal)
     );
     root.shutdown().await.unwrap();
 }
@@ -68,7 +68,7 @@ async fn stop_signal_that_nobody_asked_for_is_a_failure() {
     let signal = Signal::Term.number();
     assert_eq!(
         exit_error(&end(&mut events).await),
-        ExitError::Signalled { program, signal }
+        ExitError::signalled(program, signal)
     );
     root.shutdown().await.unwrap();
 }

@@ -119,7 +119,7 @@ async fn process_that_ends_before_it_is_ready_is_a_failed_start() {
         panic!("started");
     };
     let program = String::from("sh");
-    assert_eq!(exit_error(&reason), ExitError::Exited { program, code: 7 });
+    assert_eq!(exit_error(&reason), ExitError::exited(program, 7));
     root.shutdown().await.unwrap();
 }
 

@@ -68,7 +68,7 @@ async fn failure_after_the_stop_was_asked_for_is_told_and_not_restarted() {
     let service = root.add_and_wait(command.service("server")).await.unwrap();
     let reason = soon(root.remove(service.token())).await.unwrap();
     let program = String::from("sh");
-    assert_eq!(exit_error(&reason), ExitError::Exited { program, code: 9 });
+    assert_eq!(exit_error(&reason), ExitError::exited(program, 9));
     drop(service);
     // A shell says here that its command was terminated.
     while let Some(line) = soon(lines.next()).await {

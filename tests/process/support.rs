@@ -77,7 +77,7 @@ fn reason(kind: &EventKind) -> Option<ExitReason> {
         EventKind::ServiceCompleted { .. } => Some(ExitReason::Normal),
         EventKind::ServiceFailed { reason, .. }
         | EventKind::ServiceStartFailed { reason, .. }
-        | EventKind::ServiceStopped { reason } => Some(reason.clone()),
+        | EventKind::ServiceStopped { reason, .. } => Some(reason.clone()),
         _ => None,
     }
 }

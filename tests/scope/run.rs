@@ -218,7 +218,7 @@ async fn name_that_is_refused_runs_nothing_and_drops_everything() {
         Ok::<_, Boom>(())
     });
     let error = soon(run).await.unwrap_err();
-    let ScopeError::NotStarted { path, error } = error else {
+    let ScopeError::NotStarted { path, error, .. } = error else {
         panic!("{error:?}");
     };
     assert_eq!(&*path, "a/b");

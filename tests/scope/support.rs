@@ -109,7 +109,7 @@ impl Handler<Order> for Clerk {
 pub(crate) fn blame<T: fmt::Debug>(result: Result<T, ScopeError>) -> (String, String) {
     match result.unwrap_err() {
         ScopeError::Member { member, reason, .. } => (member.to_string(), reason.to_string()),
-        ScopeError::Failed { path, error } => (path.to_string(), error.to_string()),
+        ScopeError::Failed { path, error, .. } => (path.to_string(), error.to_string()),
         other => panic!("{other:?}"),
     }
 }

@@ -411,7 +411,7 @@ async fn error_of_a_scope_is_fatal_if_its_supervisor_says_so() {
     let root = SupervisorActor::new("root", spec).start().await.unwrap();
     let scope = ServiceSpec::scope("import", |_| async { Err(Boom("work")) });
     root.add(scope).await.unwrap();
-    let Err(JoinError::Fatal { path, error }) = soon(root.join()).await else {
+    let Err(JoinError::Fatal { path, error, .. }) = soon(root.join()).await else {
         panic!("not fatal");
     };
     assert_eq!(&*path, "root/import");

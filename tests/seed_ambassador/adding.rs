@@ -42,13 +42,7 @@ async fn taken_name_is_refused_and_nothing_has_changed() {
     let root = root().await;
     let a = add(&root, spec("a", &log)).await;
     let refused = root.add(spec("a", &log)).await.unwrap_err();
-    assert_eq!(
-        refused,
-        AddError::DuplicateName {
-            name: "a".into(),
-            token: a.token()
-        }
-    );
+    assert_eq!(refused, AddError::duplicate_name("a", a.token()));
     assert_eq!(a.send(ask()).await, Ok(0));
     assert_eq!(log.names(What::Made), ["a"]);
     let b = root.add_and_wait(spec("b", &log)).await.unwrap();
@@ -111,9 +105,7 @@ async fn service_is_found_by_its_path_until_it_has_finished() {
     quiet().await;
     assert_eq!(
         root.lookup::<Probe>("root/a").await.unwrap_err(),
-        LookupError::UnknownPath {
-            path: "root/a".into()
-        }
+        LookupError::unknown_path("root/a")
     );
     root.shutdown().await.unwrap();
 }
@@ -142,19 +134,19 @@ async fn operation_on_a_service_of_another_supervisor_is_an_error() {
     let root = root().await;
     assert_eq!(
         root.stop(token).await,
-        Err(StopError::WrongSupervisor { token })
+        Err(StopError::wrong_supervisor(token))
     );
     assert_eq!(
         root.restart(token).await,
-        Err(RestartError::WrongSupervisor { token })
+        Err(RestartError::wrong_supervisor(token))
     );
     assert_eq!(
         root.reset(token).await,
-        Err(ResetError::WrongSupervisor { token })
+        Err(ResetError::wrong_supervisor(token))
     );
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::WrongSupervisor { token })
+        Err(RemoveError::wrong_supervisor(token))
     );
     root.shutdown().await.unwrap();
 }
@@ -166,21 +158,18 @@ async fn operation_on_a_service_that_is_gone_is_an_error() {
     let root = root().await;
     let token = add(&root, spec("a", &log)).await.token();
     root.remove(token).await.unwrap();
-    assert_eq!(
-        root.stop(token).await,
-        Err(StopError::UnknownToken { token })
-    );
+    assert_eq!(root.stop(token).await, Err(StopError::unknown_token(token)));
     assert_eq!(
         root.restart(token).await,
-        Err(RestartError::UnknownToken { token })
+        Err(RestartError::unknown_token(token))
     );
     assert_eq!(
         root.reset(token).await,
-        Err(ResetError::UnknownToken { token })
+        Err(ResetError::unknown_token(token))
     );
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::UnknownToken { token })
+        Err(RemoveError::unknown_token(token))
     );
     root.shutdown().await.unwrap();
 }

@@ -40,7 +40,7 @@ async fn fatal_error_stops_everybody_in_order_and_is_what_join_returns() {
     b.do_send(fail("boom"));
     let ended = joined(&root).await.unwrap_err();
     assert!(
-        matches!(&ended, JoinError::Fatal { path, error } if &**path == "root/b" && error.to_string() == "boom"),
+        matches!(&ended, JoinError::Fatal { path, error, .. } if &**path == "root/b" && error.to_string() == "boom"),
         "{ended:?}"
     );
     assert_eq!(log.names(What::Asked), ["c", "a"]);
@@ -70,7 +70,7 @@ async fn panic_ends_the_tree_where_the_first_failure_does() {
     let b = add(&root, spec("b", &log)).await;
     b.do_send(crash());
     let ended = joined(&root).await.unwrap_err();
-    let JoinError::Escalated { path, reason } = &ended else {
+    let JoinError::Escalated { path, reason, .. } = &ended else {
         panic!("{ended:?}");
     };
     assert_eq!(&**path, "root");
@@ -124,7 +124,7 @@ async fn every_service_that_fails_while_the_tree_ends_is_reported_once() {
     }
     let ended = joined(&root).await.unwrap_err();
     let mut all = vec![match &ended {
-        JoinError::Fatal { path, error } => format!("{path}: {error}"),
+        JoinError::Fatal { path, error, .. } => format!("{path}: {error}"),
         other => panic!("{other:?}"),
     }];
     let report = root.shutdown().await.unwrap();

@@ -31,7 +31,7 @@ async fn delays(backoff: Backoff, failures: u64) -> Vec<u128> {
     assert_eq!(patiently(service.send(Generation)).await, Ok(failures));
     let events = events.take_whole();
     let scheduled = events.iter().filter_map(|event| match event.kind() {
-        EventKind::RestartScheduled { after } => Some(after.as_millis()),
+        EventKind::RestartScheduled { after, .. } => Some(after.as_millis()),
         _ => None,
     });
     scheduled.collect()
@@ -169,7 +169,7 @@ async fn member_of_a_group_whose_delay_is_not_over_is_passed_over_and_only_what_
     }
     let report = root.report().await.unwrap();
     let waits = report.services()[1].waits_for();
-    let Some(("slow", Blocked::Delayed { after })) = waits else {
+    let Some(("slow", Blocked::Delayed { after, .. })) = waits else {
         panic!("{report}");
     };
     let due = began + hour;

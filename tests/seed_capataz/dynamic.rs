@@ -76,7 +76,7 @@ async fn removal_of_a_service_that_completed_by_itself_says_that_it_is_unknown()
     let token = service.token();
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::UnknownToken { token })
+        Err(RemoveError::unknown_token(token))
     );
 }
 

@@ -62,8 +62,8 @@ async fn subscriber_that_never_reads_holds_up_nobody_and_learns_what_it_missed()
     let root = root(spec).await;
     let service = root.add_and_wait(probe("a", &Log::default())).await;
     let service = service.unwrap();
-    let mut slow = root.subscribe(2);
-    let mut prompt = root.subscribe(1_000);
+    let mut slow = root.events_with_capacity(2);
+    let mut prompt = root.events_with_capacity(1_000);
     for _ in 0..100 {
         service.do_send(Act::Fail);
     }

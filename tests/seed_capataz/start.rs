@@ -271,6 +271,7 @@ async fn start_error_names_the_service_and_what_failed_while_it_was_undone() {
         path,
         reason,
         unwinding,
+        ..
     } = error
     else {
         panic!("{error}");

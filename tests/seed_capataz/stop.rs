@@ -255,6 +255,6 @@ async fn second_removal_of_a_service_says_that_it_is_unknown() {
     assert_eq!(root.remove(token).await, Ok(ExitReason::Shutdown));
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::UnknownToken { token })
+        Err(RemoveError::unknown_token(token))
     );
 }

@@ -99,7 +99,7 @@ async fn failures_of_different_services_add_up() {
     assert_eq!(first.send(Generation).await, Ok(1));
     second.do_send(Act::Fail);
     let error = patiently(root.join()).await.unwrap_err();
-    let JoinError::Escalated { path, reason } = error else {
+    let JoinError::Escalated { path, reason, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(&*path, "root");

@@ -105,7 +105,7 @@ async fn root_that_gives_up_ends_with_the_error() {
     service.do_send(Act::Fail);
     service.do_send(Act::Fail);
     let error = patiently(root.join()).await.unwrap_err();
-    let JoinError::Escalated { path, reason } = error else {
+    let JoinError::Escalated { path, reason, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(&*path, "root");

@@ -125,7 +125,7 @@ async fn return_before_ready_without_an_error_declines_the_start() {
     });
     let failed = started.unwrap_err();
     assert!(
-        matches!(&failed, StartError::Declined { path } if &**path == "root/a"),
+        matches!(&failed, StartError::Declined { path, .. } if &**path == "root/a"),
         "{failed:?}"
     );
     root.add_and_wait(spec("a", &log)).await.unwrap();

@@ -20,7 +20,7 @@ fn strict() -> SupervisorSpec {
 /// The error that ended a tree, with the path of its service.
 async fn ended(root: &SupervisorRef) -> (String, String) {
     match joined(root).await {
-        Err(JoinError::Fatal { path, error }) => (path.to_string(), error.to_string()),
+        Err(JoinError::Fatal { path, error, .. }) => (path.to_string(), error.to_string()),
         other => unreachable!("{other:?}"),
     }
 }

@@ -46,7 +46,7 @@ async fn unknown_service_is_an_error_at_once() {
     time::pause();
     let root = root().await;
     let path = "root/nobody";
-    let unknown = LookupError::UnknownPath { path: path.into() };
+    let unknown = LookupError::unknown_path(path);
     assert_eq!(root.when_ready::<Probe>(path).await.unwrap_err(), unknown);
     assert_eq!(root.lookup::<Probe>(path).await.unwrap_err(), unknown);
     root.shutdown().await.unwrap();
@@ -82,9 +82,7 @@ async fn who_waits_for_a_service_that_is_removed_learns_that() {
         root.remove(a.token())
     );
     removed.unwrap();
-    let gone = LookupError::Removed {
-        path: "root/a".into(),
-    };
+    let gone = LookupError::removed("root/a");
     assert_eq!(waited.unwrap_err(), gone);
     assert_eq!(late.unwrap_err(), gone);
     root.shutdown().await.unwrap();

@@ -71,7 +71,7 @@ async fn all_who_remove_the_same_service_are_told_the_same() {
     assert_eq!(third, Ok(first));
     assert_eq!(
         root.remove(token).await,
-        Err(RemoveError::UnknownToken { token })
+        Err(RemoveError::unknown_token(token))
     );
     root.shutdown().await.unwrap();
 }

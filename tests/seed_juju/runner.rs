@@ -229,7 +229,7 @@ async fn factory_that_panics_is_a_start_that_failed() {
         }
     }
     assert!(
-        matches!(&failed, Some(ExitReason::Panicked { message, location }) if message == "no disk" && location.contains("runner.rs")),
+        matches!(&failed, Some(ExitReason::Panicked { message, location, .. }) if message == "no disk" && location.contains("runner.rs")),
         "{failed:?}"
     );
     root.shutdown().await.unwrap();

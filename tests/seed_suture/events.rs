@@ -25,6 +25,7 @@ async fn failure_tells_count_error_and_whether_a_restart_follows() {
         reason,
         count,
         restarting,
+        ..
     } = event.kind()
     else {
         unreachable!();
@@ -98,7 +99,7 @@ async fn subscriber_that_does_not_read_holds_up_no_restart() {
     let root = root(SupervisorSpec::default()).await;
     let service = root.add_and_wait(probe("a", &Log::default())).await;
     let service = service.unwrap();
-    let stuck = root.subscribe(1);
+    let stuck = root.events_with_capacity(1);
     let began = time::Instant::now();
     for _ in 0..5 {
         service.do_send(Act::Panic);
@@ -151,6 +152,7 @@ async fn each_of_the_five_events_of_suture_carries_whom_it_is_about_and_how_it_s
                 location,
                 count,
                 restarting,
+                ..
             } => {
                 assert!(location.contains("seed_support/mod.rs:"), "{location}");
                 format!("panic: {message}, {count:.0}, {restarting:?}")
@@ -159,12 +161,13 @@ async fn each_of_the_five_events_of_suture_carries_whom_it_is_about_and_how_it_s
                 reason,
                 count,
                 restarting,
+                ..
             } => format!("failure: {reason}, {count:.0}, {restarting:?}"),
-            EventKind::PauseStarted { lasting, count } => {
+            EventKind::PauseStarted { lasting, count, .. } => {
                 format!("pause: {lasting:?}, {count:.0}")
             }
-            EventKind::PauseEnded { queued } => format!("resumed: {queued}"),
-            EventKind::StopTimedOut { after } => format!("stop timeout: {after:?}"),
+            EventKind::PauseEnded { queued, .. } => format!("resumed: {queued}"),
+            EventKind::StopTimedOut { after, .. } => format!("stop timeout: {after:?}"),
             _ => continue,
         };
         told.push((event.path().to_owned(), run, line));

@@ -93,7 +93,10 @@ async fn services_that_fail_during_a_pause_are_restarted_with_the_first_in_order
     let ended = events
         .until(|kind| matches!(kind, EventKind::PauseEnded { .. }))
         .await;
-    assert_eq!(*ended.kind(), EventKind::PauseEnded { queued: 3 });
+    assert!(matches!(
+        ended.kind(),
+        EventKind::PauseEnded { queued: 3, .. }
+    ));
     settle().await;
     assert_eq!(log.take(), ["+c", "+a", "+b"]);
 }

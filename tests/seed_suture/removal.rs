@@ -30,7 +30,7 @@ async fn token_of_another_supervisor_is_refused_and_nothing_is_removed() {
     let token = service.token();
     assert_eq!(
         two.remove(token).await,
-        Err(RemoveError::WrongSupervisor { token })
+        Err(RemoveError::wrong_supervisor(token))
     );
     assert_eq!(service.send(Generation).await, Ok(0));
     assert_eq!(two.services().await.unwrap().len(), 1);

@@ -113,7 +113,7 @@ async fn helper_that_awaits_blocking_work_sees_its_panic_as_an_error() {
     let task = task.restart(RestartType::Temporary);
     root.add(task).await.unwrap();
     let seen = soon(told.recv()).await.unwrap().unwrap_err();
-    let BlockingError::Panicked { reason } = &seen else {
+    let BlockingError::Panicked { reason, .. } = &seen else {
         panic!("{seen}");
     };
     assert!(reason.to_string().ends_with("seen"), "{reason}");

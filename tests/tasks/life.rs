@@ -78,7 +78,7 @@ async fn return_before_ready_under_explicit_readiness_declines_or_fails_the_star
         .readiness(Readiness::Explicit);
     let failed = root.add_and_wait(early).await.unwrap_err();
     assert!(
-        matches!(&failed, StartError::Declined { path } if &**path == "root/early"),
+        matches!(&failed, StartError::Declined { path, .. } if &**path == "root/early"),
         "{failed:?}"
     );
     let broken = ServiceSpec::task("broken", |_| async { Err::<(), _>("no socket") })

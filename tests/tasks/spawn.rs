@@ -90,7 +90,7 @@ async fn named_service_has_the_name_of_its_parent_before_its_own() {
     let again = orders.spawn(|cx| cx.spawn_named("helper", wait_for_stop));
     let again = again.await.unwrap_err();
     assert!(
-        matches!(&again, AddError::DuplicateName { name, token } if &**name == "parent.helper" && *token == helper.token()),
+        matches!(&again, AddError::DuplicateName { name, token, .. } if &**name == "parent.helper" && *token == helper.token()),
         "{again:?}"
     );
     let slash = orders.spawn(|cx| cx.spawn_named("a/b", wait_for_stop));
@@ -150,7 +150,7 @@ async fn error_of_a_spawned_service_ends_everything_where_errors_are_fatal() {
     fails.await.unwrap();
     let ended = soon(root.join()).await.unwrap_err();
     assert!(
-        matches!(&ended, JoinError::Fatal { path, error } if &**path == "root/parent[1]" && error.to_string() == "boo"),
+        matches!(&ended, JoinError::Fatal { path, error, .. } if &**path == "root/parent[1]" && error.to_string() == "boo"),
         "{ended:?}"
     );
 }

@@ -61,7 +61,7 @@ pub(crate) async fn removed(events: &mut Events, path: &str) -> String {
         matches!(kind, EventKind::ServiceRemoved { .. })
     })
     .await;
-    let EventKind::ServiceRemoved { reason } = event.kind() else {
+    let EventKind::ServiceRemoved { reason, .. } = event.kind() else {
         panic!("{event}");
     };
     reason.to_string()

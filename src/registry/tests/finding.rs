@@ -58,7 +58,7 @@ fn is_empty(registry: &RegistryActor) -> bool {
 
 #[test]
 fn who_waits_is_told_what_is_not_there_and_once_when_all_is() {
-    let mut registry = RegistryActor::default();
+    let mut registry = RegistryActor::new();
     let root = SupervisorId::issue();
     let (a, b) = (link(root, 0, "root/a"), link(root, 1, "root/b"));
     registry.register(token(&a), [Arc::clone(&a)]);
@@ -97,7 +97,7 @@ fn who_waits_is_told_what_is_not_there_and_once_when_all_is() {
 
 #[test]
 fn who_waits_no_longer_leaves_nothing_behind() {
-    let mut registry = RegistryActor::default();
+    let mut registry = RegistryActor::new();
     let mut asker = Asker::new(&mut registry, "root/x/y");
     asker.ask(&mut registry, &["root/a", "root/a", "root/b"], true);
     registry.finding.remove(token(&asker.link));
@@ -147,7 +147,7 @@ fn ring_is_told_to_the_last_one_that_closes_it_and_only_if_nobody_can_go_on() {
         ),
     ];
     for (services, expected) in cases {
-        let mut registry = RegistryActor::default();
+        let mut registry = RegistryActor::new();
         let mut told = Vec::new();
         let mut askers = Vec::new();
         for (path, required, needed) in services {

@@ -1,0 +1,77 @@
+//! What the public API names, as its users write it: it must compile.
+//!
+//! The design's `contract-observe.rs`, function `names`, word for word.
+#![expect(dead_code, unused_variables, reason = "only the types matter here")]
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use resurgam::{
+    Directive, ExitReason, Failure, RestartLimit, ServiceContext, ServiceRef, ServiceSpec,
+    StartOrder, SupervisorActor, SupervisorRef, SupervisorSpec, WhileDown,
+};
+
+#[derive(Default)]
+struct Store;
+
+impl Actor for Store {
+    type Context = ServiceContext<Self>;
+}
+
+async fn names(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+    // A supervisor below, with a reference that has all operations.
+    let site: SupervisorRef = root
+        .add_supervisor(SupervisorActor::with_defaults("site"))
+        .await?;
+    let first = site.add(ServiceSpec::new("store", Store::default)).await?;
+    // Every operation takes a token or a reference of a service of this supervisor, a name among its services (no `/`), or a path whose
+    // first element is the root's name, which is carried to its owner.
+    site.restart("store").await?;
+    site.stop(&first).await?;
+    root.restart("root/site/store").await?;
+    let found: ServiceRef<Store> = site.lookup("store").await?;
+    let reason: ExitReason = root.remove("root/site/store").await?;
+    // A dependency outside of the own supervisor, by its path: the start waits until that one is ready.
+    site.add(ServiceSpec::new("writer", Store::default).requires("root/store"))
+        .await?;
+    // A window with a pause of its own length; without one it waits until the window has room again.
+    let limit = RestartLimit::window(5, Duration::from_secs(60)).pause(Duration::from_secs(15));
+    // A service with a limit of its own is counted by that alone, not by its supervisor as well.
+    site.add(ServiceSpec::new("device", Store::default).limit(limit))
+        .await?;
+    // What holds for all services of a supervisor that say nothing else.
+    let spec = SupervisorSpec::default().each_service(|defaults| {
+        defaults.limit(RestartLimit::window(5, Duration::from_secs(60)).give_up())
+    });
+    // A program that stops within a bound.
+    let code: std::process::ExitCode = root.run_until_signal_within(Duration::from_secs(20)).await;
+    let code: std::process::ExitCode = SupervisorActor::with_defaults("program").run().await; // starts, listening for signals from the first line
+    // What becomes of messages while it is down; one-shot requirements; a decision by the error's type.
+    site.add(
+        ServiceSpec::new("strict", Store::default)
+            .while_down(WhileDown::Refuse)
+            .requires_completed("migrate")
+            .decide(|failure: &Failure| match failure.find::<std::io::Error>() {
+                Some(_) => Directive::RestartAfter(Duration::from_secs(1)),
+                None => Directive::Restart,
+            }),
+    )
+    .await?;
+    // Names that nobody has to make up: session[1], session[2] …
+    let session: ServiceRef<Store> = site
+        .add(ServiceSpec::unnamed("session", Store::default))
+        .await?;
+    // The factory sees the context, as in actix's `Actor::create`.
+    site.add(ServiceSpec::create(
+        "framed",
+        |ctx: &mut ServiceContext<Store>| {
+            let me = ctx.address();
+            Store
+        },
+    ))
+    .await?;
+    let spec = SupervisorSpec::default()
+        .start_order(StartOrder::Parallel)
+        .max_services(10_000);
+    Ok(())
+}
