@@ -9,6 +9,7 @@ use super::{
     end::Cause,
     error::BlockedError,
     fatal::is_bound,
+    findings::{Finding, Findings, Told},
     machine::{Status, SupervisorState},
     next::Next,
     obstacle::Obstacle,
@@ -28,42 +29,88 @@ use crate::{
 /// What will not resolve itself comes first, also if it keeps one from starting that this one requires; then a delay.
 pub(super) fn blocker(state: &SupervisorState, slot: u32) -> Option<(Arc<str>, Obstacle)> {
     // The usual case, and on the way of every start: nothing is allocated.
-    if state.services[slot].required().is_empty() {
+    if has_all(state, slot) {
         return None;
     }
-    let mut found: Option<(Arc<str>, Obstacle)> = None;
-    let mut seen = BTreeSet::from([slot]);
+    find(state, slot).blocker
+}
+
+/// What is known of the requirements of a service, or is found out now.
+fn find(state: &SupervisorState, slot: u32) -> Finding {
+    let mut findings = state.services.findings();
+    findings.set_holder(holder_of_all(state));
+    // Those that are required come first. Not by recursion: a chain of them may be as long as one likes. No requirements form a circle.
     let mut work = vec![slot];
-    while let Some(slot) = work.pop() {
-        // Also through requirements that wait themselves, for whatever: a chain of them is broken by any link that will never be ready.
+    while let Some(slot) = work.last().copied() {
+        if findings.get(slot).is_some() {
+            work.pop();
+            continue;
+        }
+        let before = work.len();
         for name in state.services[slot].required() {
-            let Some(required) = state.services.named(name) else {
-                return Some((Arc::clone(name), Obstacle::Missing));
-            };
-            let Some(why) = obstacle_to(state, slot, required) else {
-                continue;
-            };
-            if !why.resolves_itself() {
-                return Some((Arc::clone(name), why));
-            }
-            // Of several delays, the first that is found: each of them is told by whoever waits for it.
-            let delay = matches!(why, Obstacle::Delayed(_));
-            if found
-                .as_ref()
-                .is_none_or(|(_, found)| delay && !matches!(found, Obstacle::Delayed(_)))
-            {
-                found = Some((Arc::clone(name), why));
-            }
-            let phase = state.services[required].phase();
-            if phase == Phase::Parked && has_all(state, required) {
-                return Some((Arc::clone(name), Obstacle::Parked));
-            }
-            if phase.waits() && seen.insert(required) {
-                work.push(required);
+            // Also through requirements that wait themselves, for whatever: a chain of them is broken by any link that will never be ready.
+            #[cfg(test)]
+            super::findings::note_look();
+            let required = state.services.named(name);
+            work.extend(required.filter(|required| {
+                let service = &state.services[*required];
+                service.phase().waits() && findings.get(*required).is_none()
+            }));
+        }
+        if work.len() == before {
+            work.pop();
+            let finding = put_together(state, &findings, slot);
+            findings.keep(slot, finding);
+            for name in state.services[slot].required() {
+                if let Some(required) = state.services.named(name) {
+                    findings.follow(required, slot);
+                }
             }
         }
     }
-    found
+    let found = findings.get(slot).cloned();
+    found.expect("the service itself was the first to be looked at")
+}
+
+/// Makes what is to be known of a service of what is known of all that wait themselves, of those that it requires.
+fn put_together(state: &SupervisorState, findings: &Findings, slot: u32) -> Finding {
+    let mut finding = Finding::default();
+    let mut below = Vec::new();
+    for name in state.services[slot].required() {
+        let Some(required) = state.services.named(name) else {
+            finding.meet(name, Obstacle::Missing);
+            continue;
+        };
+        if let Some(why) = obstacle_to(state, slot, required) {
+            finding.meet(name, why);
+        }
+        let service = &state.services[required];
+        if service.phase() == Phase::Undecided && finding.ended.is_none() {
+            let why = if service.last_exit().is_abnormal() {
+                Obstacle::Failed
+            } else {
+                Obstacle::Stopped
+            };
+            finding.ended = Some((Arc::clone(name), why));
+        }
+        if !service.phase().waits() {
+            continue;
+        }
+        let known = findings.get(required);
+        if service.phase() == Phase::Parked && known.is_none_or(|known| known.blocker.is_none()) {
+            finding.meet(name, Obstacle::Parked);
+        }
+        below.extend(known);
+    }
+    for known in below.iter().rev() {
+        if let Some((name, why)) = &known.blocker {
+            finding.meet(name, *why);
+        }
+        if finding.ended.is_none() {
+            finding.ended.clone_from(&known.ended);
+        }
+    }
+    finding
 }
 
 /// Reports whether all is ready that a service requires.
@@ -77,6 +124,8 @@ fn has_all(state: &SupervisorState, slot: u32) -> bool {
 
 /// Why a service is not yet what another one requires of it.
 fn obstacle_to(state: &SupervisorState, slot: u32, required: u32) -> Option<Obstacle> {
+    #[cfg(test)]
+    super::findings::note_look();
     let service = &state.services[required];
     if service.has_run_to_its_end() {
         return None;
@@ -116,9 +165,20 @@ fn obstacle(state: &SupervisorState, slot: u32) -> Option<Obstacle> {
 /// Under rest for one, the service before this one in start order whose delay is not over: it keeps all behind it from being started in
 /// their turn.
 pub(super) fn holder(state: &SupervisorState, slot: u32) -> Option<u32> {
-    let holds = state.status == Status::Running && state.rules.strategy == Strategy::RestForOne;
     let order = state.services[slot].order;
-    state.line.delayed_before(order).filter(|_| holds)
+    state.line.delayed_before(order).filter(|_| holds(state))
+}
+
+/// Reports whether one whose delay is not over keeps all behind it from being started in their turn.
+fn holds(state: &SupervisorState) -> bool {
+    state.status == Status::Running && state.rules.strategy == Strategy::RestForOne
+}
+
+/// The place in start order of the first that holds those behind it, and the end of its delay.
+fn holder_of_all(state: &SupervisorState) -> Option<(u64, Option<Instant>)> {
+    let first = state.line.first_delayed().filter(|_| holds(state))?;
+    let service = &state.services[first];
+    Some((service.order, service.phase().deadline()))
 }
 
 /// The name of a service that others wait for, and what is the matter with it.
@@ -146,28 +206,11 @@ pub(super) fn missing_requirement(state: &SupervisorState, slot: u32) -> Option<
 /// With what a service ends that requires one, directly or not, which has ended while its supervisor was starting: that end is judged after
 /// the start.
 pub(super) fn ended_requirement(state: &SupervisorState, slot: u32) -> Option<ExitReason> {
-    let mut seen = BTreeSet::from([slot]);
-    let mut work = vec![slot];
-    while let Some(slot) = work.pop() {
-        for name in state.services[slot].required() {
-            let Some(required) = state.services.named(name) else {
-                continue;
-            };
-            let service = &state.services[required];
-            if service.phase() == Phase::Undecided {
-                let why = if service.last_exit().is_abnormal() {
-                    Obstacle::Failed
-                } else {
-                    Obstacle::Stopped
-                };
-                return Some(blocked(Arc::clone(name), why));
-            }
-            if service.phase().waits() && seen.insert(required) {
-                work.push(required);
-            }
-        }
+    if state.services[slot].required().is_empty() {
+        return None;
     }
-    None
+    let (on, why) = find(state, slot).ended?;
+    Some(blocked(on, why))
 }
 
 /// Has a service wait for what it requires, and those that wait for it learn that this is in vain, if it is. Returns with what it ends then.
@@ -422,6 +465,11 @@ fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
             if let Some((on, why)) = blocker(state, dependent)
                 && !why.resolves_itself()
             {
+                // Neither it nor those that wait for it are told twice, if nothing has changed since: the links of a chain have their turns one after the
+                // other, and the rest of it is not walked for each.
+                if state.services.findings().note_told(dependent) == Told::Before {
+                    continue;
+                }
                 // One that waits for something else first, as the end of its delay, is told when that is over.
                 if gated {
                     gate(state, dependent, on, why, now);

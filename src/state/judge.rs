@@ -434,7 +434,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, what: Lost, now: Inst
         state.clear_incarnation(slot);
     }
     // Not judged: no rule could have it started again as long as its mailbox and its factory, or its thread, are gone.
-    state.services[slot].remember_exit(&reason);
+    state.services.remember_exit(slot, &reason);
     report_lost(state, slot, &reason, wanted, now);
     dependencies::bounce_dependents(state, slot);
     state.set_phase(slot, Phase::Lost);

@@ -235,7 +235,7 @@ impl SupervisorState {
 
     /// Says what becomes of a service once its incarnation has ended.
     pub(super) fn set_wanted(&mut self, slot: u32, wanted: Wanted) {
-        let before = std::mem::replace(&mut self.services[slot].wanted, wanted);
+        let before = self.services.set_wanted(slot, wanted);
         self.line.count(before, wanted);
     }
 
@@ -264,7 +264,7 @@ impl SupervisorState {
             directive: None,
         };
         self.clear_incarnation(slot);
-        self.services[slot].remember_exit(&end.exit.reason);
+        self.services.remember_exit(slot, &end.exit.reason);
         (wanted, end)
     }
 

@@ -22,7 +22,7 @@
 //!       └──────┬───────┴──────────────────────────┘
 //!           machine ──► output ──► effects                what is known, and its small steps
 //!              │
-//!   table (service, transitions), line, sequence, waiters, dropped, end, rules
+//!   table (service, transitions, findings), line, sequence, waiters, dropped, end, rules
 //! ```
 //!
 //! Arrows and branches go down, but for `Next`; `mod` itself also calls `limits`, `fatal` and `dependencies`. Modules side by side do not
@@ -60,6 +60,7 @@ mod dropped;
 mod end;
 mod error;
 mod fatal;
+mod findings;
 mod group;
 mod judge;
 mod limits;

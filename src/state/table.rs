@@ -7,6 +7,7 @@
 //! 3. A slot is used again after its service is gone; a serial never is, nor is the number in a name.
 
 use std::{
+    cell::{RefCell, RefMut},
     collections::BTreeSet,
     hash::BuildHasher,
     ops::{Index, IndexMut},
@@ -17,15 +18,16 @@ use std::{
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
+    findings::{Findings, look_alike},
     places::Places,
     rules::Significance,
-    service::{Phase, Service},
+    service::{Phase, Service, Wanted},
     service_state::ServiceState,
     transitions::{self, Input, Kind},
 };
 use crate::{
     policy::{
-        Cycle,
+        Cycle, ExitReason,
         order::{Node, start_order},
     },
     token::{ServiceToken, SupervisorId},
@@ -47,6 +49,8 @@ pub(super) struct Table {
     deadlines: BTreeSet<(Instant, u32)>,
     counts: [usize; 8],
     significant: usize,
+    /// In a cell, since whoever only looks finds something out as well. Borrowed nowhere but within one look.
+    findings: RefCell<Findings>,
 }
 
 /// What has changed with a new service.
@@ -87,6 +91,7 @@ impl Table {
             deadlines: BTreeSet::new(),
             counts: [0; 8],
             significant: 0,
+            findings: RefCell::default(),
         }
     }
 
@@ -106,6 +111,9 @@ impl Table {
         self.significant += usize::from(counts_as_significant(&service));
         let name_at = |slot| name_at(&self.slots, slot);
         self.names.insert(service.name(), slot, name_at);
+        for dependent in self.dependents(service.name()) {
+            self.findings.get_mut().forget(dependent);
+        }
         self.slots[slot as usize] = Slot::Taken(service);
         // Services that were added before what they require. Each gets a new place at the end, in the order that requirements demand.
         let mut moved = Vec::new();
@@ -113,6 +121,8 @@ impl Table {
             let order = self.order.push(dependent);
             let before = std::mem::replace(&mut self[dependent].order, order);
             self.order.remove(before);
+            // It may be behind one now whose delay is not over.
+            self.findings.get_mut().changed(dependent);
             moved.push((dependent, before));
         }
         Ok(Inserted { slot, moved })
@@ -143,6 +153,9 @@ impl Table {
             return None;
         };
         transitions::check(service.phase().kind(), input, Kind::Forgotten);
+        let findings = self.findings.get_mut();
+        findings.changed(slot);
+        findings.forget(slot);
         // Used again next: a supervisor that adds and removes for ever keeps its few slots.
         self.free = Some(slot);
         self.set_deadline(slot, service.phase().deadline(), None);
@@ -175,7 +188,31 @@ impl Table {
             self.significant += usize::from(!phase.is_over());
         }
         self.set_deadline(slot, before.deadline(), phase.deadline());
+        if !look_alike(before, phase) {
+            self.findings.get_mut().changed(slot);
+        }
         before
+    }
+
+    /// Says what becomes of a service once its incarnation has ended, and returns what was to become of it before.
+    pub(super) fn set_wanted(&mut self, slot: u32, wanted: Wanted) -> Wanted {
+        let before = std::mem::replace(&mut self[slot].wanted, wanted);
+        // One that is about to be stopped is not what others wait for.
+        if (before == Wanted::Nothing) != (wanted == Wanted::Nothing) {
+            self.findings.get_mut().changed(slot);
+        }
+        before
+    }
+
+    /// Notes why a service has ended.
+    pub(super) fn remember_exit(&mut self, slot: u32, reason: &ExitReason) {
+        self[slot].remember_exit(reason);
+        self.findings.get_mut().changed(slot);
+    }
+
+    /// What is known of the requirements of services.
+    pub(super) fn findings(&self) -> RefMut<'_, Findings> {
+        self.findings.borrow_mut()
     }
 
     fn set_deadline(&mut self, slot: u32, before: Option<Instant>, deadline: Option<Instant>) {

@@ -7,6 +7,7 @@ mod completed;
 mod decide;
 mod dependencies;
 mod failures;
+mod findings;
 mod for_good;
 mod generate;
 mod limits;

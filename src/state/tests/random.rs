@@ -8,6 +8,7 @@ use super::{
         fatal::is_bound,
         service::{Gate, Member, Wanted},
     },
+    findings::assert_found_anew,
     generate::{Random, entangled_service, lasting_rules, random_rules, random_service},
     *,
 };
@@ -179,6 +180,7 @@ impl World {
                 .get(&token)
                 .is_some_and(|cell| cell.live.is_some() && !cell.abandoned);
             assert_eq!(runs, service.phase().is_live(), "{service:?}");
+            assert_found_anew(state, slot);
             match service.phase() {
                 Phase::Gated(Gate::Sibling) => {
                     assert!(blocker(state, slot).is_some(), "a wake was missed");

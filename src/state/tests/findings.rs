@@ -1,0 +1,171 @@
+//! What is kept of the requirements of services: what is looked up is the same as without, and a long chain takes linear time.
+
+use super::{
+    super::{
+        dependencies::{blocker, ended_requirement},
+        findings::LOOKED,
+    },
+    dependencies::{bound, requiring},
+    *,
+};
+
+/// What is kept of a service is what would be found now.
+pub(super) fn assert_found_anew(state: &SupervisorState, slot: u32) {
+    let found = || {
+        let ended = ended_requirement(state, slot);
+        (blocker(state, slot), ended.map(|reason| reason.to_string()))
+    };
+    let kept = found();
+    let findings = std::mem::take(&mut *state.services.findings());
+    let anew = found();
+    *state.services.findings() = findings;
+    assert_eq!(kept, anew, "{:?}", state.services[slot]);
+}
+
+const MANY: usize = 10_000;
+
+/// A supervisor with a chain of services, each of which requires the one before.
+struct Chain {
+    state: SupervisorState,
+    now: Instant,
+    looked: usize,
+}
+
+impl Chain {
+    /// Not a bench, which looks at all services after each input.
+    fn new(rules: SupervisorRules, link: impl Fn(&str, &[&str]) -> ServiceRules) -> Self {
+        let looked = LOOKED.get();
+        let Bench { mut state, now, .. } = Bench::new(rules);
+        let mut head = named("s0");
+        head.rare().backoff = Some(Backoff::constant(seconds(1)));
+        state.add(head, now).unwrap();
+        for number in 1..MANY {
+            let before = format!("s{}", number - 1);
+            let service = link(&format!("s{number}"), &[&before]);
+            state.add(service, now).unwrap();
+        }
+        state.start(now);
+        let mut chain = Self { state, now, looked };
+        chain.obey();
+        assert_eq!(chain.state.counts().ready, MANY);
+        chain
+    }
+
+    /// Has all cells do what they are told, until there is nothing to do.
+    fn obey(&mut self) {
+        while let Some(effect) = self.state.next_effect() {
+            match effect {
+                Effect::Start { token, generation } => {
+                    self.state.ready(token, generation, self.now);
+                }
+                Effect::Stop { token, .. } => self.exit(token, ExitReason::Shutdown),
+                _ => {}
+            }
+        }
+    }
+
+    fn exit(&mut self, token: ServiceToken, reason: ExitReason) {
+        let generation = self.state.service(token).unwrap().generation;
+        let exit = Exit::from(reason);
+        self.state.exited(token, generation, exit, self.now);
+    }
+
+    fn fail(&mut self, number: usize) {
+        let token = self.state.named(&format!("s{number}")).unwrap();
+        self.exit(token, failed());
+    }
+
+    /// Looks at all services, and returns how many wait for this.
+    fn waiting_for(&self, what: fn(Obstacle) -> bool) -> usize {
+        let waits = |view: &ServiceView| {
+            let obstacle = view.waits_for.as_ref();
+            obstacle.is_some_and(|(name, why)| &**name == "s0" && what(*why))
+        };
+        self.state.services().filter(waits).count()
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        self.now += duration;
+        self.state.timeout(self.now);
+        self.obey();
+    }
+
+    #[track_caller]
+    fn assert_linear(&mut self, what: &str) {
+        let looked = LOOKED.get();
+        let steps = looked - self.looked;
+        assert!(steps <= 20 * MANY, "{what}: {steps} steps");
+        self.looked = looked;
+    }
+
+    fn remove_head(&mut self) {
+        let head = self.state.named("s0").unwrap();
+        self.state.remove(head, Waiter(0), self.now).unwrap();
+        self.obey();
+    }
+}
+
+const fn is_delayed(why: Obstacle) -> bool {
+    matches!(why, Obstacle::Delayed(_))
+}
+
+#[test]
+fn long_chain_takes_linear_time_whatever_becomes_of_its_head() {
+    let all = [
+        Strategy::OneForOne,
+        Strategy::OneForAll,
+        Strategy::RestForOne,
+    ];
+    for (kind, link) in [
+        ("requires", requiring as fn(&str, &[&str]) -> ServiceRules),
+        ("binds", bound),
+    ] {
+        for which in all {
+            let mut chain = Chain::new(strategy(which), link);
+            chain.assert_linear("start");
+            chain.fail(0);
+            chain.obey();
+            chain.assert_linear("failure");
+            let waiting = chain.waiting_for(is_delayed);
+            let expected = if chain.state.counts().ready > 0 {
+                0
+            } else {
+                MANY - 1
+            };
+            assert_eq!(waiting, expected, "{kind} {which:?}");
+            chain.assert_linear("picture");
+            chain.pass(seconds(2));
+            assert_eq!(chain.state.counts().ready, MANY);
+            chain.assert_linear("end of the delay");
+            chain.fail(0);
+            chain.obey();
+            chain.remove_head();
+            chain.assert_linear("removal");
+            chain.waiting_for(|why| why == Obstacle::Missing);
+            chain.assert_linear("picture after the removal");
+        }
+    }
+}
+
+#[test]
+fn long_chain_takes_linear_time_if_one_after_the_other_fails() {
+    let mut chain = Chain::new(unlimited(), requiring);
+    for number in 0..MANY {
+        chain.fail(number);
+        chain.obey();
+    }
+    assert_eq!(chain.waiting_for(is_delayed), MANY - 1);
+    chain.assert_linear("failures");
+    chain.remove_head();
+    assert_eq!(chain.waiting_for(|why| why == Obstacle::Missing), MANY - 1);
+    chain.assert_linear("removal");
+}
+
+#[test]
+fn start_of_a_long_chain_takes_linear_time_also_if_all_are_started_at_once() {
+    let rules = SupervisorRules {
+        start_order: StartOrder::Parallel,
+        ..unlimited()
+    };
+    Chain::new(rules, requiring).assert_linear("start");
+}
