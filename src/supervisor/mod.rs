@@ -30,6 +30,7 @@ mod driver;
 mod elsewhere;
 mod ending;
 mod error;
+mod from_within;
 mod handler;
 mod idle;
 mod incarnation;
