@@ -190,7 +190,7 @@ async fn supervisor_whose_spec_makes_no_sense_is_refused_when_it_is_added() {
 }
 
 #[actix::test]
-async fn build_function_is_refused_by_a_supervisor_that_runs() {
+async fn start_function_is_refused_by_a_supervisor_that_runs() {
     time::pause();
     let root = SupervisorActor::with_defaults("root");
     let root = root.start().await.unwrap();

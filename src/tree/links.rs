@@ -302,6 +302,9 @@ mod tests {
         drop(table);
         assert!(links.has_any(&[occupied(&any)]));
         links.remove(any.core().token());
-        assert_eq!(links.lock().capacity(), 0);
+        let table = links.lock();
+        assert!(table.is_empty());
+        // A few places stay; how many depends on where the hashes fell.
+        assert!(table.capacity() < 8, "{}", table.capacity());
     }
 }
