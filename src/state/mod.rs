@@ -404,8 +404,10 @@ impl SupervisorState {
         self.set_input(Input::Remove, None);
         let all: Vec<u32> = self.services.in_order().rev().collect();
         for slot in all {
-            if !self.services[slot].phase().is_live() {
-                let reason = self.services[slot].last_exit();
+            // One that was kept for another one, which required that it had completed, was forgotten with that one.
+            let kept = self.services.get(slot);
+            if let Some(service) = kept.filter(|service| !service.phase().is_live()) {
+                let reason = service.last_exit();
                 dependencies::forget(self, slot, &reason, now);
             }
         }

@@ -232,3 +232,21 @@ fn all_whose_requirements_are_met_start_at_once_if_the_order_is_parallel() {
     bench.ready("b");
     assert_eq!(bench.actions(), ["start c 1"], "{started:?}");
 }
+
+#[test]
+fn supervisor_that_is_removed_forgets_one_that_was_kept_for_another_one_once() {
+    let mut bench = Bench::running(unlimited(), vec![]);
+    bench.add(after("server", &["job"])).unwrap();
+    bench.add(job("job", RestartType::Temporary)).unwrap();
+    bench.ready("job");
+    bench.exit("job", ExitReason::Normal);
+    bench.ready("server");
+    bench.state.drop_all(bench.now);
+    bench.state.reopen(bench.now);
+    bench.run();
+    bench.forget();
+    bench.state.forget_all(bench.now);
+    bench.run();
+    assert_eq!(bench.actions(), ["release server", "release job"]);
+    assert_eq!(bench.state.counts().services, 0);
+}
