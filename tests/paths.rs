@@ -1,54 +1,32 @@
 //! Services that require others elsewhere in the tree, by path, in paused time.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "services that panic, and helpers of tests"
+)]
+
+mod leaf;
 
 use std::time::Duration;
 
-use actix::prelude::*;
 use resurgam::{
-    Blocked, EventKind, ServiceContext, ServiceRef, ServiceSpec, ServiceState, StartContext,
-    StartError, SupervisorActor, SupervisorRef,
+    Blocked, EventKind, ServiceRef, ServiceSpec, ServiceState, StartContext, StartError,
+    SupervisorActor, SupervisorRef,
 };
 use tokio::time::{self, Instant};
 
-#[derive(Default)]
-struct Store;
+use self::leaf::{Crash, Generation, Leaf};
 
-impl Actor for Store {
-    type Context = ServiceContext<Self>;
-}
-
-#[derive(Message)]
-#[rtype(result = "u64")]
-struct Generation;
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Fail;
-
-impl Handler<Generation> for Store {
-    type Result = u64;
-    fn handle(&mut self, _: Generation, ctx: &mut Self::Context) -> u64 {
-        ctx.generation()
-    }
-}
-
-impl Handler<Fail> for Store {
-    type Result = ();
-    fn handle(&mut self, _: Fail, ctx: &mut Self::Context) {
-        ctx.fail("failed on purpose");
-    }
-}
-
-fn store(name: &str) -> ServiceSpec<Store> {
-    ServiceSpec::new(name, Store::default)
+fn store(name: &str) -> ServiceSpec<Leaf> {
+    ServiceSpec::new(name, Leaf::default)
 }
 
 /// A service that asks for the store when it starts, by its path.
-fn poller(name: &str) -> ServiceSpec<Store> {
+fn poller(name: &str) -> ServiceSpec<Leaf> {
     ServiceSpec::try_new(name, |cx: &StartContext| {
-        let store: ServiceRef<Store> = cx.get("root/store")?;
+        let store: ServiceRef<Leaf> = cx.get("root/store")?;
         assert_eq!(store.path(), "root/store");
-        Ok::<_, StartError>(Store)
+        Ok::<_, StartError>(Leaf)
     })
     .requires("root/store")
 }
@@ -59,6 +37,12 @@ fn site(name: &str) -> SupervisorActor {
     site.add(poller("first")).unwrap();
     site.add(poller("second")).unwrap();
     site
+}
+
+/// A site without a poller.
+async fn empty_site(root: &SupervisorRef) -> SupervisorRef {
+    let site = SupervisorActor::with_defaults("site");
+    root.add_supervisor(site).await.unwrap()
 }
 
 async fn all_are(supervisor: &SupervisorRef, state: ServiceState) -> bool {
@@ -86,7 +70,7 @@ async fn store_comes_before_pollers_in_subtrees_whatever_is_added_first() {
         assert!(begun.elapsed() < Duration::from_secs(1));
         assert!(all_are(&root, ServiceState::Ready).await);
         for name in ["root/east/first", "root/west/second"] {
-            let poller: ServiceRef<Store> = root.lookup(name).await.unwrap();
+            let poller: ServiceRef<Leaf> = root.lookup(name).await.unwrap();
             assert_eq!(poller.send(Generation).await, Ok(0));
         }
         root.shutdown().await.unwrap();
@@ -101,10 +85,7 @@ async fn start_waits_until_the_store_is_there_and_says_so() {
         .await
         .unwrap();
     let mut events = root.events();
-    let site = root
-        .add_supervisor(SupervisorActor::with_defaults("site"))
-        .await
-        .unwrap();
+    let site = empty_site(&root).await;
     let first = site.add(poller("first")).await.unwrap();
     loop {
         let event = events.next().await.unwrap();
@@ -131,13 +112,13 @@ async fn each_start_waits_again_for_the_one_that_has_the_path_then() {
     let root = root.start().await.unwrap();
     let site = root.add_supervisor(site("site")).await.unwrap();
     root.when_ready::<SupervisorActor>("site").await.unwrap();
-    let first: ServiceRef<Store> = site.lookup("first").await.unwrap();
+    let first: ServiceRef<Leaf> = site.lookup("first").await.unwrap();
     // A restart of the store alone disturbs nobody.
     root.restart("store").await.unwrap();
     assert_eq!(first.send(Generation).await, Ok(0));
     // Without it a new life waits.
     root.remove(&old).await.unwrap();
-    first.do_send(Fail);
+    first.do_send(Crash);
     time::sleep(Duration::from_secs(60)).await;
     let summaries = site.services().await.unwrap();
     assert_eq!(summaries[0].state(), ServiceState::Waiting);
@@ -225,10 +206,7 @@ async fn one_that_has_completed_is_there() {
         .unwrap();
     let root = root.start().await.unwrap();
     time::sleep(Duration::from_secs(5)).await;
-    let site = root
-        .add_supervisor(SupervisorActor::with_defaults("site"))
-        .await
-        .unwrap();
+    let site = empty_site(&root).await;
     let late = store("late").requires("root/migrate");
     site.add_and_wait(late).await.unwrap();
     root.shutdown().await.unwrap();
@@ -249,7 +227,7 @@ async fn one_that_waited_for_a_sibling_first_holds_up_nobody_when_it_waits_elsew
     site.add(store("store")).unwrap();
     root.add(ServiceSpec::supervisor(site)).unwrap();
     let root = root.start().await.unwrap();
-    let first: ServiceRef<Store> = root.lookup("root/first").await.unwrap();
+    let first: ServiceRef<Leaf> = root.lookup("root/first").await.unwrap();
     assert_eq!(first.send(Generation).await, Ok(0));
     root.shutdown().await.unwrap();
 }

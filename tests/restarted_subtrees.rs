@@ -5,6 +5,8 @@
     reason = "services that panic; helpers of tests"
 )]
 
+mod leaf;
+
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -14,34 +16,7 @@ use resurgam::{
 };
 use tokio::time;
 
-#[derive(Default)]
-struct Leaf;
-
-impl Actor for Leaf {
-    type Context = ServiceContext<Self>;
-}
-
-#[derive(Message)]
-#[rtype(result = "u64")]
-struct Generation;
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Crash;
-
-impl Handler<Generation> for Leaf {
-    type Result = u64;
-    fn handle(&mut self, _: Generation, ctx: &mut Self::Context) -> u64 {
-        ctx.generation()
-    }
-}
-
-impl Handler<Crash> for Leaf {
-    type Result = ();
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on purpose");
-    }
-}
+use self::leaf::{Crash, Generation, Leaf};
 
 /// What a supervisor below is made of, and how it is stopped.
 fn tier(name: &str, leaves: usize, placement: &Placement) -> ServiceSpec<SupervisorActor> {

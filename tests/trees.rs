@@ -1,6 +1,8 @@
 //! Supervisors as services of supervisors, in paused time.
 #![expect(clippy::panic, reason = "services that panic")]
 
+mod leaf;
+
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -10,34 +12,7 @@ use resurgam::{
 };
 use tokio::time;
 
-#[derive(Default)]
-struct Leaf;
-
-impl Actor for Leaf {
-    type Context = ServiceContext<Self>;
-}
-
-#[derive(Message)]
-#[rtype(result = "u64")]
-struct Generation;
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Crash;
-
-impl Handler<Generation> for Leaf {
-    type Result = u64;
-    fn handle(&mut self, _: Generation, ctx: &mut Self::Context) -> u64 {
-        ctx.generation()
-    }
-}
-
-impl Handler<Crash> for Leaf {
-    type Result = ();
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on purpose");
-    }
-}
+use self::leaf::{Crash, Generation, Leaf};
 
 #[actix::test]
 async fn restarted_supervisor_keeps_the_addresses_of_its_services() {

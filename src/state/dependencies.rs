@@ -259,10 +259,12 @@ fn gate(
 /// Answers those that wait until a service is ready, which it will not be; forgets it if somebody waits for its first start.
 fn refuse_waiting(state: &mut SupervisorState, slot: u32, reason: &ExitReason, now: Instant) {
     let serial = state.services[slot].serial;
-    if state.waiters.has(serial, Want::FirstReady) {
-        forget(state, slot, reason, now);
-    } else {
+    if !state.waiters.has(serial, Want::FirstReady) {
         state.tell(slot, Milestone::Failed(reason));
+    } else if let Some(gone) = take_out(state, slot, reason, Milestone::Removed(reason), now) {
+        // Those that wait for it are told by whoever has found that it waits in vain. Not from here, which would go down a chain of them by
+        // recursion.
+        forget_kept(state, gone, now);
     }
 }
 
@@ -338,6 +340,22 @@ fn forget_and_tell(
     milestone: Milestone<'_>,
     now: Instant,
 ) {
+    if let Some(gone) = take_out(state, slot, reason, milestone, now) {
+        if waits_may_be_in_vain(state) {
+            block_dependents(state, Arc::from(gone.name()), now);
+        }
+        forget_kept(state, gone, now);
+    }
+}
+
+/// Forgets a service, and tells those who wait for it alone. What follows for other services is up to the caller.
+fn take_out(
+    state: &mut SupervisorState,
+    slot: u32,
+    reason: &ExitReason,
+    milestone: Milestone<'_>,
+    now: Instant,
+) -> Option<Service> {
     let kind = EventKind::ServiceRemoved {
         reason: reason.clone(),
     };
@@ -348,28 +366,37 @@ fn forget_and_tell(
     state.line.let_go(slot);
     let token = state.services.token(slot);
     let input = state.input_to(slot);
-    let Some(service) = state.services.remove(slot, input) else {
-        return;
-    };
+    let gone = state.services.remove(slot, input)?;
     state.dropped.forget(token);
     // Released before anybody is told: the name and the address are gone once `remove` is answered.
     state.output.push(Effect::Release { token });
     state
         .waiters
-        .tell(service.serial, milestone, &mut state.output);
-    if waits_may_be_in_vain(state) {
-        block_dependents(state, Arc::from(service.name()), now);
-    }
-    // What has completed and was kept for this one alone.
-    for name in service.required() {
-        let Some(kept) = state.services.named(name) else {
-            continue;
-        };
-        let service = &state.services[kept];
-        let dynamic = service.origin == Origin::Dynamic;
-        if dynamic && service.has_completed() && !state.services.is_required(kept) {
-            let reason = service.last_exit();
-            forget(state, kept, &reason, now);
+        .tell(gone.serial, milestone, &mut state.output);
+    Some(gone)
+}
+
+/// Forgets what has completed and was kept for one alone that is gone, and what was kept for that.
+fn forget_kept(state: &mut SupervisorState, gone: Service, now: Instant) {
+    let mut work = vec![gone];
+    while let Some(gone) = work.pop() {
+        for name in gone.required() {
+            let Some(kept) = state.services.named(name) else {
+                continue;
+            };
+            let service = &state.services[kept];
+            let dynamic = service.origin == Origin::Dynamic;
+            if dynamic && service.has_completed() && !state.services.is_required(kept) {
+                // Nobody waits for it, since nobody requires it.
+                let reason = service.last_exit();
+                work.extend(take_out(
+                    state,
+                    kept,
+                    &reason,
+                    Milestone::Removed(&reason),
+                    now,
+                ));
+            }
         }
     }
 }
@@ -465,8 +492,8 @@ fn block_dependents(state: &mut SupervisorState, name: Arc<str>, now: Instant) {
             if let Some((on, why)) = blocker(state, dependent)
                 && !why.resolves_itself()
             {
-                // Neither it nor those that wait for it are told twice, if nothing has changed since: the links of a chain have their turns one after the
-                // other, and the rest of it is not walked for each.
+                // Neither it nor those that wait for it are told twice, if nothing has changed since: the links of a chain have their turns one
+                // after the other, and the rest of it is not walked for each.
                 if state.services.findings().note_told(dependent) == Told::Before {
                     continue;
                 }

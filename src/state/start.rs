@@ -318,22 +318,8 @@ fn report_start(state: &mut SupervisorState, slot: u32, now: Instant) {
 
 /// Starts whoever is next in the line. Says what follows when the supervisor has started, or could not be started.
 pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next> {
-    // Whoever waits for one whose end is judged after the start would wait for ever.
-    if state.status == Status::Starting && !state.deferred.is_empty() {
-        let awaited: Vec<u32> = state.line.awaited().collect();
-        for slot in awaited {
-            if matches!(state.services[slot].phase(), Phase::Gated(_))
-                && let Some(reason) = dependencies::ended_requirement(state, slot)
-            {
-                state.start_is_blocked(slot, &reason);
-            }
-        }
-    }
-    if let Some((token, reason)) = state.blocked_start.take()
-        && let Some(slot) = state.services.slot(token)
-        && state.must_start(slot)
-    {
-        return Some(fatal::start_failed(state, slot, Exit::from(reason)));
+    if let Some(failed) = blocked_start(state) {
+        return Some(failed);
     }
     let_go(state);
     while is_turn(state) {
@@ -357,33 +343,60 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
             Some(slot),
             "whoever had its turn has left the line"
         );
-        // The slot is free if somebody awaited the first start of the service, which is forgotten then.
-        let is_there = state.services.get(slot).is_some();
-        match begun {
-            // The start of a supervisor does not wait for one that it does not need: that may take its time, as it did before.
-            Begun::Started if state.status == Status::Starting && !state.is_needed(slot) => {}
-            // In a group restart nobody waits for another one, where all are started at once.
-            Begun::Started if state.status == Status::Running && parallel(state) => {}
-            Begun::Started => state.line.take_turn(slot, state.rules.start_order),
-            Begun::Blocked(reason) if is_there && state.must_start(slot) => {
-                return Some(fatal::start_failed(state, slot, Exit::from(reason)));
-            }
-            Begun::Waits if is_there && is_awaited(state, slot) => {
-                state.line.take_turn(slot, state.rules.start_order);
-                if matches!(
-                    state.services[slot].phase(),
-                    Phase::Gated(Gate::Elsewhere { .. })
-                ) {
-                    state.line.await_elsewhere(slot);
-                }
-            }
-            // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
-            Begun::Blocked(_) | Begun::Waits => {}
+        if let Some(failed) = had_turn(state, slot, begun) {
+            return Some(failed);
         }
     }
     if !state.line.is_told() && paths::only_elsewhere(state) {
         state.line.note_told();
         state.output.push(Effect::AwaitsElsewhere);
+    }
+    None
+}
+
+/// The start of the supervisor has failed if one that it needs waits in vain, which had its turn.
+fn blocked_start(state: &mut SupervisorState) -> Option<Next> {
+    // Whoever waits for one whose end is judged after the start would wait for ever.
+    if state.status == Status::Starting && !state.deferred.is_empty() {
+        let awaited: Vec<u32> = state.line.awaited().collect();
+        for slot in awaited {
+            if matches!(state.services[slot].phase(), Phase::Gated(_))
+                && let Some(reason) = dependencies::ended_requirement(state, slot)
+            {
+                state.start_is_blocked(slot, &reason);
+            }
+        }
+    }
+    let (token, reason) = state.blocked_start.take()?;
+    let slot = state.services.slot(token)?;
+    let needed = state.must_start(slot);
+    needed.then(|| fatal::start_failed(state, slot, Exit::from(reason)))
+}
+
+/// Whether those in the line wait for one that had its turn, by what came of that; and what follows if the start of the supervisor has failed.
+fn had_turn(state: &mut SupervisorState, slot: u32, begun: Begun) -> Option<Next> {
+    // The slot is free if somebody awaited the first start of the service, which is forgotten then.
+    let is_there = state.services.get(slot).is_some();
+    match begun {
+        // The start of a supervisor does not wait for one that it does not need: that may take its time, as it did before.
+        Begun::Started if state.status == Status::Starting && !state.is_needed(slot) => {}
+        // In a group restart nobody waits for another one, where all are started at once.
+        Begun::Started if state.status == Status::Running && parallel(state) => {}
+        Begun::Started => state.line.take_turn(slot, state.rules.start_order),
+        Begun::Blocked(reason) if is_there && state.must_start(slot) => {
+            return Some(fatal::start_failed(state, slot, Exit::from(reason)));
+        }
+        Begun::Waits if is_there && is_awaited(state, slot) => {
+            state.line.take_turn(slot, state.rules.start_order);
+            if matches!(
+                state.services[slot].phase(),
+                Phase::Gated(Gate::Elsewhere { .. })
+            ) {
+                state.line.await_elsewhere(slot);
+            }
+        }
+        // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.
+        Begun::Blocked(_) | Begun::Waits => {}
     }
     None
 }

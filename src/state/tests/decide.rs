@@ -271,15 +271,21 @@ fn delay_that_is_decided_takes_the_place_of_the_backoff_which_grows_on() {
     }
 }
 
+/// A supervisor that is starting `a`, about which is decided like this, and `b` after it.
+fn starting(directive: Directive) -> (Bench, Arc<AtomicUsize>) {
+    let (rules, asked) = decided("a", directive);
+    let mut bench = Bench::new(unlimited());
+    bench.add(rules).unwrap();
+    bench.add(named("b")).unwrap();
+    bench.state.start(bench.now);
+    bench.run();
+    (bench, asked)
+}
+
 #[test]
 fn supervisor_starts_without_one_whose_failed_start_is_to_be_left_at_that() {
     for directive in ALL {
-        let (rules, asked) = decided("a", directive);
-        let mut bench = Bench::new(unlimited());
-        bench.add(rules).unwrap();
-        bench.add(named("b")).unwrap();
-        bench.state.start(bench.now);
-        bench.run();
+        let (mut bench, asked) = starting(directive);
         bench.forget();
         bench.fail("a");
         assert_eq!(times(&asked), 1);
@@ -306,12 +312,7 @@ fn supervisor_starts_without_one_whose_failed_start_is_to_be_left_at_that() {
 #[test]
 fn failure_during_the_start_of_others_is_asked_about_once() {
     for directive in ALL {
-        let (rules, asked) = decided("a", directive);
-        let mut bench = Bench::new(unlimited());
-        bench.add(rules).unwrap();
-        bench.add(named("b")).unwrap();
-        bench.state.start(bench.now);
-        bench.run();
+        let (mut bench, asked) = starting(directive);
         bench.ready("a");
         bench.fail("a");
         assert_eq!(times(&asked), 1);

@@ -169,3 +169,55 @@ fn start_of_a_long_chain_takes_linear_time_also_if_all_are_started_at_once() {
     };
     Chain::new(rules, requiring).assert_linear("start");
 }
+
+/// A supervisor of a head that runs, and services that each require the one before. Not a bench, for the same reason.
+fn waiting_chain(
+    link: impl Fn(&str, &[&str]) -> ServiceRules,
+) -> (SupervisorState, ServiceToken, Instant) {
+    let Bench { mut state, now, .. } = Bench::new(unlimited());
+    state.start(now);
+    let mut head = named("s0");
+    head.restart = RestartType::Temporary;
+    let token = state.add(head, now).unwrap();
+    for number in 1..MANY {
+        let before = format!("s{}", number - 1);
+        let mut rules = link(&format!("s{number}"), &[&before]);
+        rules.restart = RestartType::Temporary;
+        state.add(rules, now).unwrap();
+    }
+    while state.next_effect().is_some() {}
+    (state, token, now)
+}
+
+/// Not by recursion, for which a stack is too small.
+#[test]
+fn long_chain_whose_first_starts_are_awaited_is_refused_when_its_head_has_failed_for_good() {
+    let (mut state, head, now) = waiting_chain(requiring);
+    let tokens: Vec<_> = state.tokens().skip(1).collect();
+    for (number, token) in (0..).zip(tokens) {
+        state.await_ready(token, Waiter(number), now);
+    }
+    state.exited(head, 0, Exit::from(failed()), now);
+    let effects = std::iter::from_fn(|| state.next_effect());
+    let answered = effects.filter(|effect| matches!(effect, Effect::Answer { .. }));
+    assert_eq!(answered.count(), MANY - 1);
+    assert_eq!(state.counts().services, 0);
+}
+
+#[test]
+fn long_chain_of_what_was_kept_for_one_alone_is_forgotten_with_that_one() {
+    let (mut state, mut next, now) = waiting_chain(|name, before| {
+        let mut rules = named(name);
+        rules.rare().requires_completed = before.iter().map(|name| Arc::from(*name)).collect();
+        rules
+    });
+    // Each ends when it is its turn, but for the last one.
+    for number in 1..MANY {
+        state.ready(next, 0, now);
+        state.exited(next, 0, Exit::from(ExitReason::Normal), now);
+        next = state.named(&format!("s{number}")).unwrap();
+    }
+    assert_eq!(state.counts().services, MANY);
+    state.exited(next, 0, Exit::from(failed()), now);
+    assert_eq!(state.counts().services, 0);
+}

@@ -146,6 +146,22 @@ fn seeds() -> impl Iterator<Item = u64> {
     1..=count.unwrap_or(1500)
 }
 
+/// Whoever waits has an excuse.
+fn assert_nobody_waits_in_vain(world: &World, seed: u64) {
+    let state = &world.bench.state;
+    for (waiter, token) in &world.waiting {
+        let slot = state.services.slot(*token);
+        let excused = slot.and_then(|slot| excuse(state, slot));
+        assert!(
+            excused.is_some(),
+            "seed {seed}: {waiter:?} waits in vain for {:?}; {:?}, {:#?}",
+            slot.map(|slot| state.services[slot].name()),
+            state.status,
+            picture(state),
+        );
+    }
+}
+
 #[test]
 fn whoever_waits_is_answered_or_will_see_it_happen() {
     for seed in seeds() {
@@ -156,36 +172,14 @@ fn whoever_waits_is_answered_or_will_see_it_happen() {
         let mut world = World::with_temper(seed, temper);
         walk(&mut world);
         world.settle(|state, token| !is_silent(state, token));
-        let state = &world.bench.state;
-        for (waiter, token) in &world.waiting {
-            let slot = state.services.slot(*token);
-            let excused = slot.and_then(|slot| excuse(state, slot));
-            assert!(
-                excused.is_some(),
-                "seed {seed}: {waiter:?} waits in vain for {:?}; {:?}, {:#?}",
-                slot.map(|slot| state.services[slot].name()),
-                state.status,
-                picture(state),
-            );
-        }
+        assert_nobody_waits_in_vain(&world, seed);
         // Now those speak that were silent.
         if world.bench.state.status == Status::Idle {
             world.begin_again(None);
         }
         world.settle(|_, _| true);
         // Nobody is left but who waits for the end of a service that runs.
-        let state = &world.bench.state;
-        for (waiter, token) in &world.waiting {
-            let slot = state.services.slot(*token);
-            let excused = slot.and_then(|slot| excuse(state, slot));
-            assert!(
-                excused.is_some(),
-                "seed {seed}: {waiter:?} waits in vain for {:?}; {:?}, {:#?}",
-                slot.map(|slot| state.services[slot].name()),
-                state.status,
-                picture(state),
-            );
-        }
+        assert_nobody_waits_in_vain(&world, seed);
     }
 }
 
