@@ -22,6 +22,7 @@ use futures::Stream;
 
 use crate::{
     event::{Event, EventKind},
+    policy::names_below,
     token::ServiceToken,
     user_value::quietly,
 };
@@ -179,8 +180,7 @@ pub(crate) struct Subtree {
 
 impl Subtree {
     fn contains(&self, path: &str) -> bool {
-        let below = path.strip_prefix(&*self.path);
-        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        path == &*self.path || names_below(path, &self.path).is_some()
     }
 }
 
@@ -249,7 +249,8 @@ impl Subscriber {
     }
 }
 
-/// A bounded subscription to the events of a supervisor and everything below it, of a root to all of its tree, in the order in which they happened.
+/// A bounded subscription to the events of a supervisor and everything below it, of a root to all of its tree, in the order in which they
+/// happened.
 ///
 /// Supervision never waits for it. Events that do not fit are counted ([`lost`](Self::lost)), and the next one that fits comes
 /// behind an [`EventKind::EventsLost`]. The stream ends with the tree, also if that ends because the actix system stops, and when the

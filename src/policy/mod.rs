@@ -46,7 +46,7 @@ pub use self::{
 };
 pub(crate) use self::{
     limit::{LimitCounter, LimitOf, OnLimit, Tally},
-    name::{check_name, check_path},
+    name::{check_name, check_path, names_below},
     order::Cycle,
     told::with_causes,
     verdict::{find_source, sources},

@@ -34,5 +34,10 @@ pub(crate) fn check_path(path: &str) -> Result<(), SpecError> {
     }
 }
 
+/// The names from one path down to another one, or `None` if that is not below it. Names are whole: `root/sub` is not above `root/subway`.
+pub(crate) fn names_below<'a>(path: &'a str, above: &str) -> Option<&'a str> {
+    path.strip_prefix(above)?.strip_prefix('/')
+}
+
 /// In bytes: as much as a file name may have on most systems.
 const LONGEST_NAME: usize = 255;

@@ -672,3 +672,19 @@ fn assert_refused(checked: Result<(), SpecError>, field: &str, value: &str) {
         "{refused}"
     );
 }
+
+#[test]
+fn path_is_below_another_one_by_whole_names() {
+    let below = [
+        ("root/sub/low", "root", Some("sub/low")),
+        ("root/sub/low", "root/sub", Some("low")),
+        ("root/", "root", Some("")),
+        ("root", "root", None),
+        ("root/subway", "root/sub", None),
+        ("root", "root/sub", None),
+        ("/a", "root", None),
+    ];
+    for (path, above, expected) in below {
+        assert_eq!(names_below(path, above), expected, "{path} {above}");
+    }
+}

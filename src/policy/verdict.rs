@@ -26,8 +26,8 @@ pub enum Verdict {
     /// Its own [`Backoff`](crate::Backoff) is not shortened by that: if it has failed before and was not well since, or if this is an error
     /// that has the verdict among its sources, it waits as long as that says, where that is longer.
     Bounce,
-    /// Something that it requires is missing: it waits until one of the services that it requires becomes ready.
-    /// Not counted. As in juju's engine.
+    /// Something that it requires is missing: it waits until one of the services that it requires becomes ready. One that requires others
+    /// elsewhere in the tree, by their paths, looks for them again after a bounce. Not counted. As in juju's engine.
     Missing,
     /// It is removed. As in juju's engine.
     Uninstall,

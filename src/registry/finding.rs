@@ -10,7 +10,7 @@ use std::{
 use hashbrown::HashMap;
 
 use super::message::Find;
-use crate::{service::NoticeKind, state::Obstacle, token::ServiceToken};
+use crate::{policy::names_below, service::NoticeKind, state::Obstacle, token::ServiceToken};
 
 /// Services that wait for others elsewhere in the tree, which need not exist.
 #[derive(Default)]
@@ -165,8 +165,7 @@ impl Finding {
 
 /// Reports whether a path is that of a service, or of a supervisor above it.
 fn is_at_or_above(path: &str, service: &str) -> bool {
-    let rest = service.strip_prefix(path);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path == service || names_below(service, path).is_some()
 }
 
 impl Find {

@@ -7,7 +7,8 @@
 //!
 //! 1. A service is registered before the caller of `add` learns its token, and forgotten before the caller of `remove` gets
 //!    its answer: both go through this mailbox before anything that such a caller can send.
-//! 2. Every waiter is answered: when the service is ready or has ended, as it is waited for, when it or a supervisor above it has ended for good, when it is forgotten, or
+//! 2. Every waiter is answered: when the service is ready or has ended, as it is waited for, when it or a supervisor above it has ended for
+//!    good, when it is forgotten, or
 //!    when the registry ends.
 //! 3. Nothing is kept of a service that is forgotten, or of a supervisor that has none.
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{error::Unaddressed, machine::SupervisorState};
-use crate::token::{Key, ServiceKey, ServiceToken};
+use crate::{
+    policy::names_below,
+    token::{Key, ServiceKey, ServiceToken},
+};
 
 /// Whose business a request is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,8 +36,7 @@ pub(super) fn route(state: &SupervisorState, key: &ServiceKey) -> Result<Route, 
 
 /// The way along a path. Each supervisor knows its own path and its services, and so one step.
 fn along(state: &SupervisorState, path: &Arc<str>) -> Result<Route, Unaddressed> {
-    let below = path.strip_prefix(&*state.path);
-    let Some(below) = below.and_then(|rest| rest.strip_prefix('/')) else {
+    let Some(below) = names_below(path, &state.path) else {
         return Ok(Route::Above);
     };
     let unknown = || Unaddressed::UnknownPath {

@@ -156,7 +156,7 @@ fn directive(state: &SupervisorState, slot: u32, end: &End) -> Option<Directive>
     }
     match end.exit.verdict() {
         None => ask(state, slot, &end.exit.reason),
-        Some(Verdict::Missing) if service.required().is_empty() => {
+        Some(Verdict::Missing) if !service.requires_anything() => {
             ask(state, slot, &end.exit.reason)
         }
         Some(_) => None,
@@ -250,10 +250,10 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         }
         Some(Verdict::Uninstall) => return Judgement::Uninstall,
         // What it missed may be there by now, and would not come a second time: it looks again.
-        Some(Verdict::Missing) if service.is_requirement_ready() && state.pause.is_some() => {
+        Some(Verdict::Missing) if service.looks_again() && state.pause.is_some() => {
             return Judgement::Queue;
         }
-        Some(Verdict::Missing) if service.is_requirement_ready() => {
+        Some(Verdict::Missing) if service.looks_again() => {
             return Judgement::Bounce(limits::bounce_delay(state, slot, end));
         }
         // A service that requires nothing would never be woken: it is restarted like any other.

@@ -445,7 +445,7 @@ impl SupervisorState {
             let next = match due {
                 Due::Service(slot) => match self.services[slot].phase() {
                     Phase::BackingOff { .. } => limits::backed_off(self, slot),
-                    Phase::Gated(_) => paths::timed_out(self, slot, now),
+                    Phase::Gated(_) => paths::timed_out(self, slot),
                     Phase::Delayed { .. } => group::delay_is_over(self, slot),
                     Phase::Resting { .. } => limits::rested(self, slot, now),
                     _ => stop::timed_out(self, slot, now),

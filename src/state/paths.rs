@@ -59,23 +59,14 @@ pub(super) enum Asked {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time is over in which what is elsewhere had to be ready.
-pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+pub(super) fn timed_out(state: &SupervisorState, slot: u32) -> Next {
     let on = match state.services[slot].awaited_path() {
         Some((on, _)) => Arc::clone(on),
         None => Arc::clone(&state.services[slot].paths()[0]),
     };
     let reason = ExitReason::Failed(ServiceError::new(NotReadyError { on }));
-    give_up(state, slot, reason, now)
-}
-
-/// A service that the start of its supervisor needs will not get what it requires elsewhere.
-fn give_up(state: &mut SupervisorState, slot: u32, reason: ExitReason, now: Instant) -> Next {
-    if state.must_start(slot) {
-        return fatal::start_failed(state, slot, Exit::from(reason));
-    }
-    // Nobody waits for its start any more, so there is no hurry: it is asked for again, without a limit.
-    let _waits = wait(state, slot, now);
-    Next::Settle
+    // It has such a time only if the start of its supervisor needs it.
+    fatal::start_failed(state, slot, Exit::from(reason))
 }
 
 /// Reports whether the start of the supervisor waits for nothing but for what is elsewhere.

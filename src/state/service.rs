@@ -427,6 +427,17 @@ impl Service {
             .is_some_and(|extras| extras.requirement_ready)
     }
 
+    /// Reports whether it requires any other service, of its siblings or elsewhere.
+    pub(super) fn requires_anything(&self) -> bool {
+        !self.required().is_empty() || !self.paths().is_empty()
+    }
+
+    /// Reports whether it is started again if it misses something, and not only when one of its siblings becomes ready: what it misses may
+    /// have come since, or is elsewhere, and is waited for before the next start.
+    pub(super) fn looks_again(&self) -> bool {
+        self.is_requirement_ready() || !self.paths().is_empty()
+    }
+
     /// Notes whether one that it requires has become ready since the present incarnation began; one that requires nothing has none.
     pub(super) fn set_requirement_ready(&mut self, ready: bool) {
         if let Some(extras) = &mut self.extras {

@@ -6,7 +6,7 @@ use std::{
     thread::ThreadId,
 };
 
-use crate::state::UnstoppedService;
+use crate::{policy::names_below, state::UnstoppedService};
 
 /// The threads of a tree that are blocked by services that were abandoned.
 // A mutex, since supervisors and cells on several threads come here, when a thread is abandoned or back. It is held for one change.
@@ -86,8 +86,7 @@ impl Drop for WrittenOff {
 
 /// Reports whether a path leads through another one, name by name.
 pub(super) fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above)
-        .is_some_and(|rest| rest.starts_with('/'))
+    names_below(path, above).is_some()
 }
 
 #[cfg(test)]

@@ -230,3 +230,21 @@ fn path_is_for_requires_alone_and_made_of_names() {
     let error = refused(&|rules| rules.rare().requires_completed = vec![Arc::from("root/store")]);
     assert!(error.contains("only `requires`"), "{error}");
 }
+
+/// What it misses may have gone after it was found. To wait for a sibling then would be to wait for ever.
+#[test]
+fn service_that_misses_what_is_elsewhere_looks_for_it_again() {
+    for siblings in [&["root/x/y"][..], &["db", "root/x/y"]] {
+        let mut bench = Bench::running(unlimited(), vec![named("db")]);
+        bench.add(requiring("api", siblings)).unwrap();
+        bench.found("api");
+        bench.exit_with("api", Verdict::Missing);
+        assert_eq!(bench.state_of("api"), ServiceState::BackingOff);
+        bench.pass(millis(10));
+        assert_eq!(bench.actions(), ["find api", "start api 0", "find api"]);
+        bench.found("api");
+        assert_eq!(bench.actions(), ["start api 1"]);
+        // Nobody counts that.
+        assert!(bench.state.failure_count(bench.now).abs() < f64::EPSILON);
+    }
+}
