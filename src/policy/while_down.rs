@@ -18,11 +18,13 @@
 #[non_exhaustive]
 pub enum WhileDown {
     /// Refused once the service has ended for good, because it has finished, was given up or is lost: only a request, or a restart of its
-    /// group or its supervisor, starts it again. Queued while its supervisor will start it by itself, or if it was stopped on request.
+    /// group or its supervisor, starts it again; also once a start on request has failed after that. Queued while its supervisor will start it
+    /// by itself, or if it was stopped on request.
     #[default]
     RefuseWhenEnded,
     /// Refused whenever the service has no incarnation: also during a backoff, a pause or a stop on request. Before its first start they
-    /// are queued while it waits for its turn.
+    /// are queued while it waits for its turn, or for what it requires; unless that will not be ready by itself, because it is missing or
+    /// has ended for good, and nothing fails with that.
     Refuse,
     /// Queued, however long the service is down.
     Queue,

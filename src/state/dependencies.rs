@@ -241,6 +241,7 @@ fn gate(
     // No event for a service that ran before and waits for a requirement that is being restarted: that resolves itself, and soon.
     let news = why != Obstacle::NotReady || state.services[slot].starts == 0;
     state.set_phase(slot, Phase::Gated(Gate::Sibling));
+    state.set_in_vain(slot, !why.resolves_itself());
     if news {
         let kind = EventKind::ServiceBlocked {
             on: Arc::clone(&on),
@@ -294,7 +295,10 @@ pub(super) fn became_available(state: &mut SupervisorState, slot: u32) -> Next {
             Phase::Gated(Gate::Sibling) | Phase::Parked => true,
             // It has run with an earlier life of that one.
             Phase::Finished(_) => {
-                ready && service.runs_again() && service.is_bound_to(state.services[slot].name())
+                ready
+                    && service.has_completed()
+                    && service.runs_again()
+                    && service.is_bound_to(state.services[slot].name())
             }
             _ => false,
         };

@@ -28,8 +28,8 @@ use super::{
     outlook,
     report::ShutdownReport,
     rules::OnBlocked,
-    service::{Finish, Phase, Wanted},
-    waiters::{Milestone, Want},
+    service::{Finish, FinishedBy, Phase, Ran, Wanted},
+    waiters::{Milestone, Revives, Want},
 };
 use crate::{
     event::{EventKind, Restarting},
@@ -50,8 +50,8 @@ enum Judgement {
     Decline,
     /// Likewise, and somebody awaits its first start: it is forgotten.
     DeclineAwaited,
-    /// It stays as stopped as it was before somebody started it.
-    StayStopped,
+    /// It stays what it was before somebody started it.
+    StayDown(Revives),
     /// It has ended for good.
     Finish,
     /// It is forgotten.
@@ -134,7 +134,7 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
         // Somebody has asked for this start.
         state.tell(slot, Milestone::Failed(&end.exit.reason));
     }
-    state.mirror(slot, Phase::Undecided.into());
+    state.show_undecided(slot);
     state.deferred.push((state.services.token(slot), end));
     // One that is restarted by hand and fails again leaves an entry each time: they must not pile up while another one takes its time.
     if state.deferred.len() > 2 * state.services.len() + 16 {
@@ -275,8 +275,8 @@ fn judge(state: &mut SupervisorState, slot: u32, end: &End, now: Instant) -> Jud
         return Judgement::Finish;
     }
     // A restart by hand that fails leaves a stopped service stopped, as `restart_child` does in OTP.
-    if never_ready && state.waiters.has(service.serial, Want::Revived) {
-        return Judgement::StayStopped;
+    if never_ready && let Some(was) = state.waiters.revives(service.serial) {
+        return Judgement::StayDown(was);
     }
     // Rule 9, computed first: a failure that leads into a pause lengthens the backoff all the same.
     let delay = limits::backoff_delay(state, slot, end.ready_for);
@@ -347,9 +347,16 @@ fn apply(
         }
         Judgement::Queue => limits::wait_for_resume(state, slot),
         Judgement::Restart(delay) => return Next::Revive { slot, delay },
-        Judgement::StayStopped => {
+        Judgement::StayDown(was) => {
             state.services[slot].spare();
-            state.set_phase(slot, Phase::Stopped);
+            let phase = match was {
+                Revives::Finished => Phase::Finished(Finish {
+                    by: FinishedBy::FailedStart,
+                    ran: Ran::No,
+                }),
+                Revives::Stopped => Phase::Stopped,
+            };
+            state.set_phase(slot, phase);
             dependencies::became_unavailable(state, slot, now);
         }
         // From here on: the service is put into its last phase first, since an ending supervisor stops whatever is not over.
@@ -540,7 +547,7 @@ pub(super) fn thread_back(state: &mut SupervisorState, slot: u32, now: Instant) 
     end.directive = directive(state, slot, &end);
     if state.status != Status::Running {
         // Its supervisor starts, and judges what has ended meanwhile when it has.
-        state.mirror(slot, Phase::Undecided.into());
+        state.show_undecided(slot);
         state.deferred.push((state.services.token(slot), end));
         return Next::Settle;
     }
@@ -588,7 +595,7 @@ fn restarting(state: &SupervisorState, slot: u32, judgement: &Judgement) -> Rest
         | Judgement::Refuse
         | Judgement::Decline
         | Judgement::DeclineAwaited
-        | Judgement::StayStopped
+        | Judgement::StayDown(_)
         | Judgement::Finish
         | Judgement::Uninstall
         | Judgement::GiveUp

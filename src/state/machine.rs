@@ -18,7 +18,7 @@ use super::{
     output::{Effect, Output},
     rules::{OnBlocked, SupervisorRules},
     sequence::Sequence,
-    service::{Gate, Origin, Phase, Registered, Wanted},
+    service::{Gate, Origin, Phase, Wanted},
     table::Table,
     transitions::Input,
     waiters::{Milestone, Waiters},
@@ -205,10 +205,7 @@ impl SupervisorState {
     }
 
     fn mirrored(&self, slot: u32, phase: Phase) -> Mirrored {
-        Mirrored {
-            senders: self.services[slot].senders(phase),
-            ..Mirrored::from(phase)
-        }
+        Mirrored::of(phase, self.services[slot].senders(phase))
     }
 
     /// Has services wait for their turn that are in start order and were not started yet.
@@ -221,14 +218,34 @@ impl SupervisorState {
             // In the line already, and shown as waiting before and after, but for what an earlier life of the supervisor has left.
             let input = self.input_to(*slot);
             let before = self.services.set_phase(*slot, Phase::InLine, input);
-            if before == Phase::Registered(Registered::Before) {
-                self.mirror(*slot, Mirrored::from(Phase::InLine));
+            let state = self.mirrored(*slot, Phase::InLine);
+            if self.mirrored(*slot, before) != state {
+                self.mirror(*slot, state);
             }
         }
     }
 
-    /// Says in which state a service is, for look-ups.
-    pub(super) fn mirror(&mut self, slot: u32, state: Mirrored) {
+    /// Notes whether what a service waits for will not be ready by itself, which may change what becomes of messages.
+    pub(super) fn set_in_vain(&mut self, slot: u32, in_vain: bool) {
+        let phase = self.services[slot].phase();
+        let before = self.mirrored(slot, phase);
+        if let Some(extras) = &mut self.services[slot].extras {
+            extras.in_vain = in_vain;
+        }
+        let state = self.mirrored(slot, phase);
+        if before != state {
+            self.mirror(slot, state);
+        }
+    }
+
+    /// Shows that a service has ended whose end is judged later. [`set_phase`](Self::set_phase) does not.
+    pub(super) fn show_undecided(&mut self, slot: u32) {
+        let state = self.mirrored(slot, Phase::Undecided);
+        self.mirror(slot, state);
+    }
+
+    /// Says in which state a service is, for look-ups, and what becomes of messages.
+    fn mirror(&mut self, slot: u32, state: Mirrored) {
         let token = self.services.token(slot);
         self.output.push(Effect::Mirror { token, state });
     }

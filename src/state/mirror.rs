@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    service::{Phase, Senders},
-    service_state::ServiceState,
-};
+use super::{senders::Senders, service::Phase, service_state::ServiceState};
 
 /// What is mirrored of a service's phase: more than users see of its state, and less than decisions need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +26,21 @@ pub enum EndedAs {
 }
 
 impl Mirrored {
+    /// What is mirrored of a service in this phase, to which messages are treated in this way.
+    pub(super) fn of(phase: Phase, senders: Senders) -> Self {
+        let ended = match phase {
+            Phase::Finished(_) => Some(EndedAs::Finished),
+            Phase::Failed => Some(EndedAs::GaveUp),
+            Phase::Lost => Some(EndedAs::Lost),
+            _ => None,
+        };
+        Self {
+            state: phase.public(),
+            ended,
+            senders,
+        }
+    }
+
     /// A number for this, to keep it in an atomic.
     pub(crate) const fn to_bits(self) -> u8 {
         let ended = match self.ended {
@@ -68,22 +80,6 @@ impl From<ServiceState> for Mirrored {
         Self {
             state,
             ended: None,
-            senders: Senders::Wait,
-        }
-    }
-}
-
-impl From<Phase> for Mirrored {
-    fn from(phase: Phase) -> Self {
-        let ended = match phase {
-            Phase::Finished(_) => Some(EndedAs::Finished),
-            Phase::Failed => Some(EndedAs::GaveUp),
-            Phase::Lost => Some(EndedAs::Lost),
-            _ => None,
-        };
-        Self {
-            state: phase.public(),
-            ended,
             senders: Senders::Wait,
         }
     }

@@ -22,7 +22,7 @@
 //!       └──────┬───────┴──────────────────────────┘
 //!           machine ──► output ──► effects                what is known, and its small steps
 //!              │
-//!   table (service, transitions, findings), line, sequence, waiters, dropped, end, rules
+//!   table (service, senders, transitions, findings), line, sequence, waiters, dropped, end, rules
 //! ```
 //!
 //! Arrows and branches go down, but for `Next`; `mod` itself also calls `limits`, `fatal` and `dependencies`. Modules side by side do not
@@ -77,6 +77,7 @@ mod picture;
 mod places;
 mod report;
 mod rules;
+mod senders;
 mod sequence;
 mod service;
 mod service_state;
@@ -121,7 +122,7 @@ pub use self::{
     report::{ShutdownReport, UnstoppedService},
     service_state::ServiceState,
 };
-pub(crate) use self::{service::Senders, waiters::Presence};
+pub(crate) use self::{senders::Senders, waiters::Presence};
 use crate::{
     event::EventKind,
     policy::{ExitReason, ServiceError, SpecError},

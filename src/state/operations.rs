@@ -12,7 +12,7 @@ use super::{
     output::{Answer, Unready, Waiter},
     rules::SupervisorRules,
     service::{Gate, Phase, Registered, Wanted},
-    waiters::{Milestone, Want},
+    waiters::{Milestone, Revives, Want},
 };
 use crate::{
     event::EventKind,
@@ -112,7 +112,8 @@ pub(super) fn restart(
         return Err(RestartError::Interrupted);
     }
     let want = match phase {
-        Phase::Stopped | Phase::Finished(_) => Want::Revived,
+        Phase::Stopped => Want::Revived(Revives::Stopped),
+        Phase::Finished(_) => Want::Revived(Revives::Finished),
         _ => Want::Restarted,
     };
     state.waiters.push(service.serial, waiter, want);

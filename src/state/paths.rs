@@ -35,6 +35,7 @@ pub(super) fn wait(state: &mut SupervisorState, slot: u32, now: Instant) -> Aske
     let needed = state.must_start(slot);
     let patience = state.services[slot].start_timeout().unwrap_or(PATIENCE);
     let until = needed.then(|| later(now, patience)).flatten();
+    state.set_in_vain(slot, false);
     state.set_phase(slot, Phase::Gated(Gate::Elsewhere { until }));
     let ticket = state.services[slot].ask();
     let paths = state.services[slot].paths().into();
@@ -101,6 +102,9 @@ impl SupervisorState {
             return;
         };
         self.services[slot].set_awaited_path(Arc::clone(&on), why);
+        // In the first start of its supervisor it does not wait for ever: it is started, or that fails.
+        let in_vain = !why.resolves_itself() && !self.must_start(slot);
+        self.set_in_vain(slot, in_vain);
         let why = why.told(now);
         self.report(slot, EventKind::ServiceBlocked { on, why }, now);
     }

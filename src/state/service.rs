@@ -87,6 +87,8 @@ pub(super) struct Finish {
 /// Whether a service that has ended for good runs again with its group, or with one that it is bound to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum FinishedBy {
+    /// It had ended for good before, and a start by hand has failed: it runs again as one that was stopped does.
+    FailedStart,
     /// Its restart type: a one-shot service runs again then.
     Rule,
     /// The service itself has said that it is not to be restarted.
@@ -246,16 +248,6 @@ impl Phase {
     }
 }
 
-/// What becomes of messages to a service that is down.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Senders {
-    /// They wait in the mailbox.
-    #[default]
-    Wait,
-    /// They are dropped, and counted.
-    Refused,
-}
-
 /// What is to become of a service once its present incarnation has ended. Says nothing while there is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Wanted {
@@ -354,6 +346,8 @@ pub(super) struct Extras {
     ticket: u64,
     /// Which of them is not, as far as is known.
     awaited: Option<(Arc<str>, Obstacle)>,
+    /// Whether it was told that it waits for what will not be ready by itself, since it waits.
+    pub(super) in_vain: bool,
     /// Those of `requires` that must have ended without an error.
     completed: Box<[Arc<str>]>,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
@@ -508,7 +502,11 @@ impl Service {
     pub(super) fn runs_again(&self) -> bool {
         let over = match self.phase {
             Phase::Stopped => true,
-            Phase::Finished(finish) => finish.by == FinishedBy::Rule && self.has_completed(),
+            Phase::Finished(finish) => match finish.by {
+                FinishedBy::FailedStart => true,
+                FinishedBy::Rule => self.has_completed(),
+                FinishedBy::Service => false,
+            },
             _ => false,
         };
         over && self.restart != RestartType::Temporary
@@ -596,25 +594,6 @@ impl Service {
         self.extras.as_ref()?.start_timeout
     }
 
-    /// What becomes of messages to it in this phase.
-    pub(super) fn senders(&self, phase: Phase) -> Senders {
-        let while_down = self.extras.as_ref().map(|extras| extras.while_down);
-        let refused = match while_down.unwrap_or_default() {
-            WhileDown::RefuseWhenEnded => phase.is_over() && !matches!(phase, Phase::Stopped),
-            // Before its first start it is not down, but not up yet.
-            WhileDown::Refuse if self.starts == 0 => {
-                !matches!(phase, Phase::Registered(_) | Phase::InLine) && !phase.is_live()
-            }
-            WhileDown::Refuse => !phase.is_live(),
-            WhileDown::Queue => false,
-        };
-        if refused {
-            Senders::Refused
-        } else {
-            Senders::Wait
-        }
-    }
-
     /// Keeps why it ended.
     pub(super) fn remember_exit(&mut self, reason: &ExitReason) {
         self.last_exit = match reason {
@@ -675,6 +654,7 @@ impl Extras {
             paths: paths.into_boxed_slice(),
             ticket: 0,
             awaited: None,
+            in_vain: false,
             requirement_ready: false,
             while_down: rules.while_down,
         }

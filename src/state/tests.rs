@@ -26,6 +26,7 @@ mod told;
 mod transitions;
 mod waiters;
 mod what_counts;
+mod while_down;
 
 use std::{
     collections::BTreeMap,
@@ -118,7 +119,7 @@ struct Bench {
     ended: Option<Ended>,
     started: usize,
     /// What was mirrored last.
-    mirror: BTreeMap<ServiceToken, ServiceState>,
+    mirror: BTreeMap<ServiceToken, Mirrored>,
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -258,6 +259,9 @@ impl Bench {
         let token = self.state.add(rules, self.now)?;
         let path = self.state.service_path(token).unwrap();
         self.names.insert(token, name_of(path).to_owned());
+        // As a link begins.
+        self.mirror
+            .insert(token, Mirrored::from(ServiceState::Waiting));
         self.run();
         Ok(token)
     }
@@ -348,9 +352,12 @@ impl Bench {
         while let Some(effect) = self.state.next_effect() {
             self.note(effect);
         }
-        for (token, state) in &self.mirror {
+        for (token, mirrored) in &self.mirror {
             if let Some(view) = self.state.service(*token) {
-                assert_eq!(view.state, *state, "{view:?}");
+                assert_eq!(view.state, mirrored.state, "{view:?}");
+                let service = &self.state.services[token.slot()];
+                let senders = service.senders(service.phase());
+                assert_eq!(mirrored.senders, senders, "{view:?} {service:?}");
             }
         }
     }
@@ -388,7 +395,7 @@ impl Bench {
                 self.mirror.remove(&token);
             }
             Effect::Mirror { token, state } => {
-                self.mirror.insert(token, state.state);
+                self.mirror.insert(token, state);
             }
             Effect::Event(event) => self.hear(event),
             Effect::Answer { waiter, answer } => self.answers.push((waiter, answer)),

@@ -22,8 +22,8 @@ struct Waiting {
     starts: Vec<(Waiter, Want)>,
     /// For an end.
     ends: Vec<(Waiter, Want)>,
-    /// Whether the start is one of a service that was stopped.
-    revives: bool,
+    /// What the service was, if somebody has asked for the start of one that was down; it is that again if it does not start.
+    revives: Option<Revives>,
     /// Whether somebody waits for the first start.
     first: Option<Presence>,
 }
@@ -40,12 +40,21 @@ pub(super) enum Want {
     Stopped,
     /// The service is ready again.
     Restarted,
-    /// The service is ready again that was stopped; it stays stopped if it does not start.
-    Revived,
+    /// The service is ready again that was down; it stays what it was if it does not start.
+    Revived(Revives),
     /// The service is ready again, with its failures forgotten.
     Reset,
     /// The service is ready for the first time; it is forgotten if it does not start.
     FirstReady,
+}
+
+/// What a service was that somebody has started by hand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Revives {
+    /// It had ended for good.
+    Finished,
+    /// It was stopped on request.
+    Stopped,
 }
 
 /// What has become of a service that somebody may wait for.
@@ -79,7 +88,7 @@ impl Waiters {
         let waiting = self.0.entry(serial).or_default();
         match want {
             Want::Removed | Want::Stopped => return waiting.ends.push((waiter, want)),
-            Want::Revived => waiting.revives = true,
+            Want::Revived(what) => waiting.revives = Some(what),
             Want::FirstReady => waiting.first = Some(Presence::new(|| true)),
             Want::Restarted | Want::Reset => {}
         }
@@ -107,7 +116,7 @@ impl Waiters {
         };
         if !matches!(milestone, Milestone::Ended) {
             waiting.starts.drain(..).for_each(&mut answer);
-            waiting.revives = false;
+            waiting.revives = None;
             waiting.first = None;
         }
         // Looked at for an end alone: any number may wait for one, while others ask for a start or for the same end.
@@ -144,15 +153,19 @@ impl Waiters {
         });
     }
 
-    /// Reports whether this is wanted. Who has gone away no longer wants the first start alone: its service is kept if it does not start. A
-    /// service that was stopped stays so in that case, whoever has asked for the start.
+    /// What a service was that somebody has started by hand, who may have gone away: it is that again if it does not start.
+    pub(super) fn revives(&self, serial: u64) -> Option<Revives> {
+        self.0.get(&serial)?.revives
+    }
+
+    /// Reports whether this is wanted. Who has gone away no longer wants the first start alone: its service is kept if it does not start.
     pub(super) fn has(&self, serial: u64, want: Want) -> bool {
         let Some(waiting) = self.0.get(&serial) else {
             return false;
         };
         match want {
             Want::FirstReady => waiting.first.as_ref().is_some_and(Presence::is_there),
-            Want::Revived => waiting.revives,
+            Want::Revived(what) => waiting.revives == Some(what),
             Want::Removed | Want::Stopped => waiting.ends.iter().any(|(_, has)| *has == want),
             Want::Restarted | Want::Reset => waiting.starts.iter().any(|(_, has)| *has == want),
         }
@@ -169,7 +182,7 @@ impl Waiters {
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.starts.is_empty() && self.ends.is_empty() && !self.revives
+        self.starts.is_empty() && self.ends.is_empty() && self.revives.is_none()
     }
 }
 
@@ -201,7 +214,7 @@ impl Milestone<'_> {
                 let ended = matches!(self, Self::Ended | Self::Removed(_) | Self::Refused { .. });
                 ended.then_some(Answer::Stopped(Ok::<(), StopError>(())))
             }
-            Want::Restarted | Want::Revived => self.for_restarted(),
+            Want::Restarted | Want::Revived(_) => self.for_restarted(),
             Want::Reset => self.for_reset(),
             Want::FirstReady => self.for_first_ready(),
         }

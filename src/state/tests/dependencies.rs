@@ -313,5 +313,5 @@ fn supervisor_that_was_killed_starts_again_whoever_waited_for_a_service_that_it_
     assert_eq!(bench.state_of("b"), ServiceState::Stopped);
     bench.state.start(bench.now);
     bench.run();
-    assert_eq!(bench.mirror[&waiting], bench.state_of("b"));
+    assert_eq!(bench.mirror[&waiting].state, bench.state_of("b"));
 }

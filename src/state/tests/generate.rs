@@ -1,6 +1,7 @@
 //! Random rules, for random inputs.
 
 use super::*;
+use crate::policy::WhileDown;
 
 /// Random numbers that are the same on each run.
 pub(super) struct Random(pub(super) u64);
@@ -121,6 +122,7 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
     if random.chance(4) {
         rules.significance = Significance::Significant;
     }
+    set_while_down(&mut rules);
     if random.chance(12) {
         let directive = random.pick(&[
             Directive::Restart,
@@ -179,5 +181,15 @@ pub(super) fn entangled_service(random: &mut Random) -> ServiceRules {
             list.push(Arc::from(name));
         }
     }
+    set_while_down(&mut rules);
     rules
+}
+
+/// By the name, and so without a random number: other rules are what they were without this.
+fn set_while_down(rules: &mut ServiceRules) {
+    rules.rare().while_down = match &*rules.name {
+        "a" | "c" | "d" => WhileDown::Refuse,
+        "b" => WhileDown::Queue,
+        _ => WhileDown::RefuseWhenEnded,
+    };
 }

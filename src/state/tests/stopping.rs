@@ -370,7 +370,7 @@ fn supervisor_that_is_dropped_drops_what_runs_in_reverse_order_and_tells_each_en
     assert_eq!(story.last().unwrap(), "root SupervisorStopped");
     for view in bench.state.services() {
         assert_eq!(view.state, ServiceState::Stopped, "{}", view.path);
-        assert_eq!(bench.mirror[&view.token], ServiceState::Stopped);
+        assert_eq!(bench.mirror[&view.token].state, ServiceState::Stopped);
     }
     assert_eq!(bench.cause(), Some(&Cause::Dropped));
     assert_eq!(bench.state.next_timeout(), None);
