@@ -48,6 +48,6 @@ pub(crate) use self::{
     limit::{LimitCounter, LimitOf, OnLimit, Tally},
     name::{check_name, check_path, names_below},
     order::Cycle,
-    told::with_causes,
+    told::{because, with_causes},
     verdict::{find_source, sources},
 };

@@ -52,6 +52,19 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     said + &causes
 }
 
+/// Prints what has happened and why, as errors do that wrap another one: `{}` names the reason, `{:#}` all causes as well.
+pub(crate) fn because(
+    f: &mut fmt::Formatter<'_>,
+    what: fmt::Arguments<'_>,
+    reason: &(dyn Error + 'static),
+) -> fmt::Result {
+    let why = match Form::from(&*f) {
+        Form::Plain => displayed(reason, Form::Plain),
+        Form::Alternate => with_causes(reason),
+    };
+    write!(f, "{what}: {why}")
+}
+
 /// What an error has not said of its causes, each after a colon.
 pub(super) fn causes<'a>(mut said: String, mut next: Option<&'a (dyn Error + 'static)>) -> String {
     let mut causes = String::new();

@@ -7,8 +7,8 @@ use std::{io, sync::Arc};
 #[non_exhaustive]
 pub enum SpawnError {
     /// The system would not start it: the program or the directory does not exist, it may not be run, or there are too many
-    /// processes or open files. The source says which.
-    #[error("could not start `{program}`")]
+    /// processes or open files.
+    #[error("could not start `{program}`: {source}")]
     #[non_exhaustive]
     Refused {
         /// What was to be run.

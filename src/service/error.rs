@@ -3,7 +3,7 @@
 use std::{fmt, io, sync::Arc};
 
 use crate::{
-    policy::{ExitReason, Verdict},
+    policy::{ExitReason, Verdict, because},
     state::AddError,
 };
 
@@ -96,13 +96,11 @@ pub enum StartError {
     Refused(#[from] AddError),
 }
 
-/// The reason as it is wanted itself: `{}` or `{:#}`.
 fn failed(
     path: &str,
     reason: &ExitReason,
     _: &[(Arc<str>, ExitReason)],
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    write!(f, "service `{path}` failed to start: ")?;
-    fmt::Display::fmt(reason, f)
+    because(f, format_args!("service `{path}` failed to start"), reason)
 }

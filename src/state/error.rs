@@ -1,9 +1,9 @@
 //! Why an operation is refused.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
-    policy::{ExitReason, SpecError},
+    policy::{ExitReason, SpecError, because},
     token::ServiceToken,
 };
 
@@ -22,7 +22,7 @@ pub enum AddError {
     },
     /// The supervisor has as many services as its [`max_services`](crate::SupervisorSpec::max_services) allows. Remove one, or try again when
     /// one has been forgotten.
-    #[error("supervisor has {max} services already, and may have no more")]
+    #[error("supervisor is full: `max_services` is {max}")]
     #[non_exhaustive]
     Full {
         /// How many it may have.
@@ -170,10 +170,11 @@ refusals! {
     /// Why a service is not restarted.
     RestartError {
         /// The service ended before it was ready. One that was stopped stays so; another one is treated as its restart type says.
-        #[error("service failed to start: {reason}")]
+        #[error(fmt = failed)]
         #[non_exhaustive]
         Failed {
             /// Why it ended.
+            #[source]
             reason: ExitReason,
         },
         /// The service has said instead of starting that it is not to run: it ended normally before it was ready, or with
@@ -190,10 +191,11 @@ refusals! {
     /// Why a service is not reset.
     ResetError {
         /// The service ended before it was ready. One that was stopped stays so; another one is treated as its restart type says.
-        #[error("service failed to start: {reason}")]
+        #[error(fmt = failed)]
         #[non_exhaustive]
         Failed {
             /// Why it ended.
+            #[source]
             reason: ExitReason,
         },
         /// The service has said instead of starting that it is not to run: it ended normally before it was ready, or with
@@ -204,6 +206,10 @@ refusals! {
         #[error("service was stopped before it was ready")]
         Interrupted,
     }
+}
+
+fn failed(reason: &ExitReason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    because(f, format_args!("service failed to start"), reason)
 }
 
 impl RestartError {

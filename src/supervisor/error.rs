@@ -1,15 +1,16 @@
 //! Why a scope has ended, and why a supervisor keeps its spec.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
 use crate::{
-    policy::{ExitReason, ServiceError, SpecError, sources},
+    policy::{ExitReason, ServiceError, SpecError, because, sources},
     service::StartError,
 };
 
 /// Why a scope ended, where it did not end as planned.
 ///
-/// Names the scope and, where there is one, the member that ended it. Of a [`ServiceSpec::scope`](crate::ServiceSpec::scope) it is the
+/// Prints as one line that names the scope, the reason and, where there is one, the member that ended it; the alternate form (`{:#}`) adds the
+/// whole chain of causes. Of a [`ServiceSpec::scope`](crate::ServiceSpec::scope) it is the
 /// error that its supervisor sees, and a [`Verdict`](crate::Verdict) among its sources counts for the whole scope.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,7 +24,7 @@ pub enum ScopeError {
     },
     /// Somebody ended the scope with an error, see [`Scope::fail`](crate::scope::Scope::fail), or its
     /// [start function](crate::scope::ScopeSpec::on_start) failed.
-    #[error("scope `{path}` failed")]
+    #[error(fmt = failed)]
     #[non_exhaustive]
     Failed {
         /// The scope.
@@ -33,7 +34,7 @@ pub enum ScopeError {
         error: ServiceError,
     },
     /// A member, or the work, failed, panicked, failed to start or did not stop in time. The first one, or the most important one.
-    #[error("service `{member}` ended scope `{path}`")]
+    #[error(fmt = ended_by)]
     #[non_exhaustive]
     Member {
         /// The scope.
@@ -45,7 +46,7 @@ pub enum ScopeError {
         reason: ExitReason,
     },
     /// The scope could not be started at all.
-    #[error("scope `{path}` did not start")]
+    #[error(fmt = not_started)]
     #[non_exhaustive]
     NotStarted {
         /// The scope.
@@ -87,6 +88,24 @@ impl ScopeError {
     pub fn find<E: Error + 'static>(&self) -> Option<&E> {
         sources(self).find_map(|error| error.downcast_ref())
     }
+}
+
+fn failed(path: &str, error: &ServiceError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    because(f, format_args!("scope `{path}` failed"), error)
+}
+
+fn ended_by(
+    path: &str,
+    member: &str,
+    reason: &ExitReason,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let what = format_args!("service `{member}` ended scope `{path}`");
+    because(f, what, reason)
+}
+
+fn not_started(path: &str, error: &StartError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    because(f, format_args!("scope `{path}` did not start"), error)
 }
 
 /// Why a supervisor keeps its spec.

@@ -1,11 +1,11 @@
 //! Why a tree has ended, and why its end has no report.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use actix::MailboxError;
 
 use crate::{
-    policy::{ExitReason, ServiceError},
+    policy::{ExitReason, ServiceError, because},
     service::StartError,
     state::{Cause, Ended},
 };
@@ -41,11 +41,13 @@ impl From<MailboxError> for ShutdownError {
 }
 
 /// Why a tree ended, where it was not shut down.
+///
+/// Prints as one line that names the reason; the alternate form (`{:#}`) adds the whole chain of causes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The supervisor gave up: something below it failed too often.
-    #[error("supervisor `{path}` gave up")]
+    #[error(fmt = escalated)]
     #[non_exhaustive]
     Escalated {
         /// The supervisor.
@@ -55,7 +57,7 @@ pub enum JoinError {
         reason: ExitReason,
     },
     /// A service ended with an error that the spec calls fatal. With several, the most important one.
-    #[error("service `{path}` ended the tree")]
+    #[error(fmt = fatal)]
     #[non_exhaustive]
     Fatal {
         /// The service, also if it is one below a supervisor that has ended with its error.
@@ -65,7 +67,7 @@ pub enum JoinError {
         error: ServiceError,
     },
     /// The supervisor could not be started at all.
-    #[error("supervisor `{path}` did not start")]
+    #[error(fmt = not_started)]
     #[non_exhaustive]
     NotStarted {
         /// The supervisor.
@@ -75,7 +77,7 @@ pub enum JoinError {
         error: StartError,
     },
     /// A service that the supervisor starts with did not start.
-    #[error("service `{path}` failed to start")]
+    #[error(fmt = start_failed)]
     #[non_exhaustive]
     StartFailed {
         /// The service.
@@ -90,7 +92,7 @@ pub enum JoinError {
     #[error("the actix system stopped before the supervisor had")]
     SystemStopped,
     /// A service asked for the end of the tree.
-    #[error("service `{path}` asked for the end of the tree")]
+    #[error(fmt = terminated)]
     #[non_exhaustive]
     Terminated {
         /// The service, also if it is one below supervisors that have passed its request on.
@@ -99,6 +101,37 @@ pub enum JoinError {
         #[source]
         reason: ExitReason,
     },
+}
+
+fn escalated(path: &str, reason: &ExitReason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    because(f, format_args!("supervisor `{path}` gave up"), reason)
+}
+
+fn fatal(path: &str, error: &ServiceError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    because(f, format_args!("service `{path}` ended the tree"), error)
+}
+
+fn not_started(path: &str, error: &StartError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    because(f, format_args!("supervisor `{path}` did not start"), error)
+}
+
+fn start_failed(
+    path: &str,
+    reason: &ExitReason,
+    _: &[(Arc<str>, ExitReason)],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    because(f, format_args!("service `{path}` failed to start"), reason)
+}
+
+fn terminated(path: &str, reason: &ExitReason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let what = format_args!("service `{path}` asked for the end of the tree");
+    // One that has failed at nothing has no more to say.
+    if reason.is_abnormal() {
+        because(f, what, reason)
+    } else {
+        f.write_fmt(what)
+    }
 }
 
 /// What `join` returns of a tree that has ended like this.
@@ -133,5 +166,110 @@ pub(super) fn start_error(root: Arc<str>, ended: &Ended) -> StartError {
         path,
         reason,
         unwinding: ended.report.failures().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, io};
+
+    use super::*;
+    use crate::{
+        policy::with_causes,
+        state::{ResetError, RestartError},
+    };
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the store is gone")]
+    struct Gone(#[source] io::Error);
+
+    fn gone() -> ServiceError {
+        ServiceError::new(Gone(io::Error::other("no such disk")))
+    }
+
+    /// What a plain print says, as an HTTP API gives it out, and what the alternate form adds.
+    #[test]
+    fn every_end_names_its_reason_and_in_the_alternate_form_all_causes() {
+        let path = || Arc::<str>::from("root/a");
+        let reason = || ExitReason::Failed(gone());
+        let unwinding = Vec::new;
+        let escalated = ExitReason::escalated(path(), reason());
+        let not_started = StartError::Failed {
+            path: path(),
+            reason: reason(),
+            unwinding: unwinding(),
+        };
+        let errors: [(Box<dyn Error>, &str, &str); 8] = [
+            (
+                Box::new(JoinError::Escalated {
+                    path: Arc::from("root"),
+                    reason: escalated,
+                }),
+                "supervisor `root` gave up: escalated by `root/a`",
+                ": failed: the store is gone: no such disk",
+            ),
+            (
+                Box::new(JoinError::Fatal {
+                    path: path(),
+                    error: gone(),
+                }),
+                "service `root/a` ended the tree: the store is gone",
+                ": no such disk",
+            ),
+            (
+                Box::new(JoinError::NotStarted {
+                    path: Arc::from("root"),
+                    error: not_started,
+                }),
+                "supervisor `root` did not start: service `root/a` failed to start: failed: the store is gone",
+                ": no such disk",
+            ),
+            (
+                Box::new(JoinError::StartFailed {
+                    path: path(),
+                    reason: reason(),
+                    unwinding: unwinding(),
+                }),
+                "service `root/a` failed to start: failed: the store is gone",
+                ": no such disk",
+            ),
+            (
+                Box::new(JoinError::Terminated {
+                    path: path(),
+                    reason: reason(),
+                }),
+                "service `root/a` asked for the end of the tree: failed: the store is gone",
+                ": no such disk",
+            ),
+            (
+                Box::new(JoinError::Terminated {
+                    path: path(),
+                    reason: ExitReason::Normal,
+                }),
+                "service `root/a` asked for the end of the tree",
+                "",
+            ),
+            (
+                Box::new(RestartError::failed(reason())),
+                "service failed to start: failed: the store is gone",
+                ": no such disk",
+            ),
+            (
+                Box::new(ResetError::failed(reason())),
+                "service failed to start: failed: the store is gone",
+                ": no such disk",
+            ),
+        ];
+        for (error, plain, causes) in errors {
+            assert_eq!(error.to_string(), plain);
+            assert_eq!(format!("{error:#}"), format!("{plain}{causes}"));
+            // Whoever prints the chain itself, as a log does, says nothing twice.
+            if error
+                .source()
+                .is_some_and(|source| source.to_string() != "normal")
+            {
+                assert_eq!(with_causes(&*error), format!("{plain}{causes}"));
+            }
+        }
     }
 }

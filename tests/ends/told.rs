@@ -103,7 +103,7 @@ async fn escalation_names_the_root_and_every_supervisor_on_the_way_down() {
     assert_eq!(
         chain(&error)[..4],
         [
-            "supervisor `root` gave up",
+            "supervisor `root` gave up: escalated by `root/mid`",
             "escalated by `root/mid`",
             "escalated by `root/mid/low`",
             "escalated by `root/mid/low/a`",

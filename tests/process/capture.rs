@@ -52,7 +52,10 @@ async fn capture_of_a_program_that_does_not_exist_is_an_error() {
         panic!("succeeded");
     };
     assert!(matches!(error, CaptureError::Spawn(_)), "{error:?}");
-    assert_eq!(error.to_string(), "could not start `/no/such/program`");
+    assert_eq!(
+        error.to_string(),
+        "could not start `/no/such/program`: No such file or directory (os error 2)"
+    );
     assert_eq!(error.output(), None);
 }
 

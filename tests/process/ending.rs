@@ -114,7 +114,7 @@ async fn program_that_does_not_exist_is_a_failed_start() {
     assert_eq!(kind, std::io::ErrorKind::NotFound);
     assert_eq!(
         error.unwrap().to_string(),
-        "could not start `/no/such/program`"
+        "could not start `/no/such/program`: No such file or directory (os error 2)"
     );
     root.shutdown().await.unwrap();
 }

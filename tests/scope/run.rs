@@ -76,7 +76,10 @@ async fn error_of_the_work_is_the_error_of_the_scope_and_keeps_its_type() {
     assert_eq!(error.path(), "s");
     assert_eq!(error.member(), Some("s/work"));
     assert_eq!(error.find::<Boom>(), Some(&Boom("work")));
-    assert_eq!(error.to_string(), "service `s/work` ended scope `s`");
+    assert_eq!(
+        error.to_string(),
+        "service `s/work` ended scope `s`: failed: work"
+    );
     assert_eq!(log.lines(), ["a stops", "a dropped"]);
 }
 

@@ -128,7 +128,7 @@ async fn error_of_a_tree_has_every_cause_down_to_the_service() {
     assert_eq!(
         chain,
         [
-            "supervisor `root` gave up",
+            "supervisor `root` gave up: escalated by `root/tier`",
             "escalated by `root/tier`",
             "escalated by `root/tier/a`",
             "failed: failed on purpose",

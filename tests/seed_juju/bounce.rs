@@ -164,7 +164,10 @@ async fn fatal_error_of_a_service_that_bounces_ends_the_tree() {
     .await;
     db.do_send(fail("lost"));
     let ended = joined(&root).await.unwrap_err();
-    assert_eq!(ended.to_string(), "service `root/api` ended the tree");
+    assert_eq!(
+        ended.to_string(),
+        "service `root/api` ended the tree: fatal"
+    );
 }
 
 #[actix::test]

@@ -150,7 +150,10 @@ async fn fatal_error_of_a_factory_ends_the_tree() {
     let root = root_with(unlimited().fatal(|_| true)).await;
     root.add(failing("a", &log, 1)).await.unwrap();
     let ended = joined(&root).await.unwrap_err();
-    assert_eq!(ended.to_string(), "service `root/a` ended the tree");
+    assert_eq!(
+        ended.to_string(),
+        "service `root/a` ended the tree: not made"
+    );
     assert_eq!(log.count(What::Made, "a"), 1);
 }
 
