@@ -119,7 +119,7 @@ fn has_all(state: &SupervisorState, slot: u32) -> bool {
         let required = state.services.named(name);
         required.is_some_and(|required| obstacle_to(state, slot, required).is_none())
     };
-    state.services[slot].required().iter().all(ready)
+    state.services[slot].has_all_required(ready)
 }
 
 /// Why a service is not yet what another one requires of it.
@@ -302,7 +302,8 @@ pub(super) fn became_available(state: &mut SupervisorState, slot: u32) -> Next {
             }
             _ => false,
         };
-        waits && blocker(state, *dependent).is_none()
+        // What else keeps it waiting was told, and is not looked for.
+        waits && has_all(state, *dependent)
     });
     Next::BeginAll(free)
 }

@@ -63,6 +63,7 @@ mod fatal;
 mod findings;
 mod group;
 mod judge;
+mod last_exit;
 mod limits;
 mod line;
 mod machine;

@@ -1,11 +1,14 @@
 //! One service, as its supervisor sees it.
 
 use std::{
+    cell::Cell,
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
+    last_exit::LastExit,
     obstacle::Obstacle,
     rules::{Decide, OnBlocked, RareRules, ServiceKind, ServiceRules, Significance, name_of},
     service_state::ServiceState,
@@ -339,7 +342,10 @@ pub(super) struct Extras {
     /// What it waits for when its supervisor is started again, if it has waited for the end of a delay or a pause of its own.
     pub(super) resumes: Option<Phase>,
     pub(super) requires: Box<[Arc<str>]>,
-    pub(super) binds_to: Box<[Arc<str>]>,
+    /// Which of `requires` was not ready when somebody looked: the first to be looked at the next time.
+    unready: Cell<u32>,
+    /// Those of `requires` with which it is restarted, sorted.
+    binds_to: Box<[Arc<str>]>,
     /// The paths of services elsewhere that must be ready before it is started.
     pub(super) paths: Box<[Arc<str>]>,
     /// How often it was asked whether they are.
@@ -348,7 +354,7 @@ pub(super) struct Extras {
     awaited: Option<(Arc<str>, Obstacle)>,
     /// Whether it was told that it waits for what will not be ready by itself, since it waits.
     pub(super) in_vain: bool,
-    /// Those of `requires` that must have ended without an error.
+    /// Those of `requires` that must have ended without an error, sorted.
     completed: Box<[Arc<str>]>,
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
     requirement_ready: bool,
@@ -414,6 +420,24 @@ impl Service {
         self.extras.as_ref().map_or(&[], |extras| &extras.requires)
     }
 
+    /// Reports whether this holds of each that it requires.
+    ///
+    /// Begins with the one of which it did not hold the last time. So one that waits for many is not looked through anew whenever one of them
+    /// becomes ready, but only as far as they are.
+    pub(super) fn has_all_required(&self, is_ready: impl Fn(&Arc<str>) -> bool) -> bool {
+        let Some(extras) = &self.extras else {
+            return true;
+        };
+        let required = &extras.requires;
+        let (before, rest) = required.split_at(required.len().min(extras.unready.get() as usize));
+        let mut from_there = (before.len()..).zip(rest).chain((0..).zip(before));
+        let unready = from_there.find(|(_, name)| !is_ready(name));
+        if let Some((index, _)) = unready {
+            extras.unready.set(u32::try_from(index).unwrap_or(0));
+        }
+        unready.is_none()
+    }
+
     /// Reports whether one that it requires has become ready since the present incarnation began.
     pub(super) fn is_requirement_ready(&self) -> bool {
         self.extras
@@ -441,7 +465,7 @@ impl Service {
 
     /// Reports whether it is restarted with the service of this name.
     pub(super) fn is_bound_to(&self, name: &str) -> bool {
-        let bound = |extras: &Extras| extras.binds_to.iter().any(|bound| **bound == *name);
+        let bound = |extras: &Extras| is_among(&extras.binds_to, name);
         self.extras.as_deref().is_some_and(bound)
     }
 
@@ -479,7 +503,7 @@ impl Service {
 
     /// Reports whether it waits for the end of the service of this name, and not for its readiness.
     pub(super) fn requires_end_of(&self, name: &str) -> bool {
-        let ends = |extras: &Extras| extras.completed.iter().any(|known| **known == *name);
+        let ends = |extras: &Extras| is_among(&extras.completed, name);
         self.extras.as_deref().is_some_and(ends)
     }
 
@@ -596,11 +620,7 @@ impl Service {
 
     /// Keeps why it ended.
     pub(super) fn remember_exit(&mut self, reason: &ExitReason) {
-        self.last_exit = match reason {
-            ExitReason::Normal => LastExit::Normal,
-            ExitReason::Shutdown => LastExit::Shutdown,
-            other => LastExit::Other(Box::new(other.clone())),
-        };
+        self.last_exit = LastExit::from(reason);
     }
 
     /// Why it ended the last time; `Normal` if it never ran.
@@ -609,35 +629,12 @@ impl Service {
     }
 }
 
-/// Why a service ended the last time. Only a failure needs room of its own.
-#[derive(Debug)]
-pub(super) enum LastExit {
-    None,
-    Normal,
-    Other(Box<ExitReason>),
-    Shutdown,
-}
-
-impl LastExit {
-    pub(super) fn get(&self) -> Option<ExitReason> {
-        match self {
-            Self::None => None,
-            Self::Normal => Some(ExitReason::Normal),
-            Self::Shutdown => Some(ExitReason::Shutdown),
-            Self::Other(reason) => Some((**reason).clone()),
-        }
-    }
-}
-
 impl Extras {
     fn new(rules: RareRules) -> Self {
         let paths: Vec<_> = rules.paths().cloned().collect();
-        let mut requires: Vec<Arc<str>> = Vec::new();
-        for name in rules.required() {
-            if !requires.contains(name) {
-                requires.push(Arc::clone(name));
-            }
-        }
+        let mut seen = HashSet::new();
+        let requires = rules.required().filter(|name| seen.insert(&***name));
+        let requires: Box<[_]> = requires.cloned().collect();
         Self {
             start_timeout: rules.start_timeout,
             backoff: rules.backoff.unwrap_or_default(),
@@ -648,9 +645,10 @@ impl Extras {
             }),
             decide: rules.decide,
             resumes: None,
-            requires: requires.into_boxed_slice(),
-            binds_to: rules.binds_to.into_boxed_slice(),
-            completed: rules.requires_completed.into_boxed_slice(),
+            requires,
+            unready: Cell::new(0),
+            binds_to: sorted(rules.binds_to),
+            completed: sorted(rules.requires_completed),
             paths: paths.into_boxed_slice(),
             ticket: 0,
             awaited: None,
@@ -659,4 +657,14 @@ impl Extras {
             while_down: rules.while_down,
         }
     }
+}
+
+fn sorted(mut names: Vec<Arc<str>>) -> Box<[Arc<str>]> {
+    names.sort_unstable();
+    names.into_boxed_slice()
+}
+
+/// Reports whether a name is one of these, which are sorted.
+fn is_among(sorted: &[Arc<str>], name: &str) -> bool {
+    sorted.binary_search_by(|known| (**known).cmp(name)).is_ok()
 }

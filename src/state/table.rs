@@ -365,11 +365,34 @@ impl Table {
             next += 1;
         }
         slots.sort_unstable_by_key(|slot| self[*slot].order);
-        let members = std::iter::once(service).chain(slots.iter().map(|slot| &self[*slot]));
-        let nodes: Vec<Node<'_>> = members.map(node).collect();
+        let nodes = self.nodes(service, &slots);
         // The new service is the first: nobody else in the list is without a requirement in it.
         let order = start_order(&nodes)?;
         Ok(order.iter().skip(1).map(|at| slots[at - 1]).collect())
+    }
+
+    /// A new service and those that are to come behind it, with what they require of each other. Found by asking who requires them: what
+    /// else they require may be much, and is not looked through whenever one of that is added.
+    fn nodes<'a>(&'a self, new: &'a Service, behind: &[u32]) -> Vec<Node<'a>> {
+        let members = std::iter::once(new).chain(behind.iter().map(|slot| &self[*slot]));
+        let mut nodes: Vec<Node<'a>> = members
+            .map(|service| Node {
+                name: service.name(),
+                requires: Vec::new(),
+            })
+            .collect();
+        let positions: HashMap<u32, usize> = behind.iter().copied().zip(1..).collect();
+        for required in 0..nodes.len() {
+            let name = nodes[required].name;
+            let dependents = self.dependents.get(name);
+            let slots = dependents.into_iter().flat_map(|those| &those.slots);
+            for dependent in slots.filter_map(|slot| positions.get(slot)) {
+                nodes[*dependent].requires.push(name);
+            }
+        }
+        // Nobody knows yet what the new one requires.
+        nodes[0].requires = new.required().iter().map(|name| &**name).collect();
+        nodes
     }
 
     fn free_slot(&mut self) -> u32 {
@@ -396,14 +419,6 @@ fn name_at(slots: &[Slot], slot: u32) -> &str {
     match slots.get(slot as usize) {
         Some(Slot::Taken(service)) => service.name(),
         _ => "",
-    }
-}
-
-/// A service and what it requires, to be sorted.
-fn node(service: &Service) -> Node<'_> {
-    Node {
-        name: service.name(),
-        requires: service.required().iter().map(|name| &**name).collect(),
     }
 }
 

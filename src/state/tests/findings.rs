@@ -170,6 +170,71 @@ fn start_of_a_long_chain_takes_linear_time_also_if_all_are_started_at_once() {
     Chain::new(rules, requiring).assert_linear("start");
 }
 
+/// A supervisor with one service that requires all others, which are added after it, and are ready in this order.
+fn assert_linear_for_one_that_requires_many(
+    hub: impl Fn(&str, &[&str]) -> ServiceRules,
+    order: StartOrder,
+    ready: fn(&mut Vec<ServiceToken>),
+    end: Option<&ExitReason>,
+) {
+    let looked = LOOKED.get();
+    let Bench { mut state, now, .. } = Bench::new(SupervisorRules {
+        start_order: order,
+        ..unlimited()
+    });
+    let names: Vec<String> = (0..MANY).map(|number| format!("s{number}")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    // Sequential starts never wait for one that comes before what it requires: it is put behind.
+    let hub = state.add(hub("hub", &all), now).unwrap();
+    for name in &names {
+        let mut rules = named(name);
+        rules.restart = RestartType::Temporary;
+        state.add(rules, now).unwrap();
+    }
+    state.start(now);
+    loop {
+        let mut started = Vec::new();
+        while let Some(effect) = state.next_effect() {
+            if let Effect::Start { token, .. } = effect {
+                started.push(token);
+            }
+        }
+        assert!(!started.is_empty(), "{:?}", state.counts());
+        ready(&mut started);
+        for token in started {
+            state.ready(token, 0, now);
+            if let Some(reason) = end.filter(|_| token != hub) {
+                state.exited(token, 0, Exit::from(reason.clone()), now);
+            }
+        }
+        if state.service(hub).unwrap().state == ServiceState::Ready {
+            break;
+        }
+    }
+    let steps = LOOKED.get() - looked;
+    assert!(steps <= 20 * MANY, "{order:?}: {steps} steps");
+}
+
+#[test]
+fn one_that_requires_many_is_not_looked_through_for_each_that_becomes_ready() {
+    let keep: fn(&mut Vec<ServiceToken>) = |_| {};
+    for order in [StartOrder::Sequential, StartOrder::Parallel] {
+        for ready in [keep, |started| started.reverse()] {
+            assert_linear_for_one_that_requires_many(requiring, order, ready, None);
+            assert_linear_for_one_that_requires_many(bound, order, ready, None);
+        }
+        let end = Some(&ExitReason::Normal);
+        assert_linear_for_one_that_requires_many(requiring_end, order, keep, end);
+    }
+}
+
+/// One that waits for the end of others.
+fn requiring_end(name: &str, required: &[&str]) -> ServiceRules {
+    let mut rules = named(name);
+    rules.rare().requires_completed = required.iter().map(|name| Arc::from(*name)).collect();
+    rules
+}
+
 /// A supervisor of a head that runs, and services that each require the one before. Not a bench, for the same reason.
 fn waiting_chain(
     link: impl Fn(&str, &[&str]) -> ServiceRules,
@@ -206,11 +271,7 @@ fn long_chain_whose_first_starts_are_awaited_is_refused_when_its_head_has_failed
 
 #[test]
 fn long_chain_of_what_was_kept_for_one_alone_is_forgotten_with_that_one() {
-    let (mut state, mut next, now) = waiting_chain(|name, before| {
-        let mut rules = named(name);
-        rules.rare().requires_completed = before.iter().map(|name| Arc::from(*name)).collect();
-        rules
-    });
+    let (mut state, mut next, now) = waiting_chain(requiring_end);
     // Each ends when it is its turn, but for the last one.
     for number in 1..MANY {
         state.ready(next, 0, now);
