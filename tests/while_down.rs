@@ -18,7 +18,7 @@ use futures::future::join_all;
 use resurgam::{
     Backoff, EndedAs, EventKind, Events, ExitReason, Placement, RestartLimit, RestartType,
     ServiceContext, ServiceRef, ServiceSpec, ServiceState, Shutdown, Strategy, SupervisorActor,
-    SupervisorRef, SupervisorSpec, Verdict, WhileDown, WhyClosed,
+    SupervisorGone, SupervisorRef, SupervisorSpec, Verdict, WhileDown, WhyClosed, message,
 };
 use tokio::time;
 
@@ -345,4 +345,92 @@ async fn why_a_sender_got_closed_is_told() {
         assert_eq!(why.to_string(), text);
     }
     root.shutdown().await.unwrap();
+}
+
+/// Whether a message is answered at all, and how: on a paused clock, nothing else takes an hour.
+async fn ask(service: &ServiceRef<Leaf>) -> Option<Result<u64, MailboxError>> {
+    let hour = Duration::from_secs(3600);
+    time::timeout(hour, service.send(Generation)).await.ok()
+}
+
+#[actix::test]
+async fn messages_below_a_supervisor_that_has_ended_for_good_are_refused_until_it_is_started() {
+    time::pause();
+    let limit = || RestartLimit::window(0, Duration::from_secs(60));
+    let mut deep = SupervisorActor::with_defaults("deep");
+    let deepest = deep.add(ServiceSpec::new("deepest", Leaf::default));
+    let deepest = deepest.unwrap();
+    let spec = SupervisorSpec::default().limit(limit().escalate());
+    let mut sub = SupervisorActor::new("sub", spec);
+    sub.add(ServiceSpec::supervisor(deep)).unwrap();
+    let below = sub.add(ServiceSpec::new("below", Leaf::default)).unwrap();
+    let patient = ServiceSpec::new("patient", Leaf::default).while_down(WhileDown::Queue);
+    let patient = sub.add(patient).unwrap();
+    let mut root = SupervisorActor::with_defaults("root");
+    let sub = ServiceSpec::supervisor(sub).limit(limit().give_up());
+    let sub = root.add(sub).unwrap();
+    let root = root.start().await.unwrap();
+    let mut events = root.events();
+    below.do_send(Act::Panic);
+    let services = async || root.services().await.unwrap();
+    while services().await[0].state() != ServiceState::Failed {
+        tokio::task::yield_now().await;
+    }
+    for service in [&below, &deepest] {
+        assert_eq!(ask(service).await, Some(Err(MailboxError::Closed)));
+        assert_eq!(ask(service).await, Some(Err(MailboxError::Closed)));
+        assert_eq!(service.refused(), 2);
+        assert_eq!(service.why_closed(), Some(WhyClosed::Down));
+    }
+    assert_eq!(refusals(&mut events), 2);
+    let queued = patient.send(Generation);
+
+    root.reset(sub.token()).await.unwrap();
+    assert_eq!(queued.await, Ok(1));
+    for service in [&below, &deepest] {
+        assert_eq!(ask(service).await, Some(Ok(1)));
+    }
+    // Stopped on request: they wait, as the supervisor does.
+    root.stop(sub.token()).await.unwrap();
+    let queued = (below.send(Generation), deepest.send(Generation));
+    time::sleep(Duration::from_secs(3600)).await;
+    root.restart(sub.token()).await.unwrap();
+    assert_eq!((queued.0.await, queued.1.await), (Ok(2), Ok(2)));
+    assert_eq!(refusals(&mut events), 0);
+    assert!(root.shutdown().await.unwrap().is_clean());
+}
+
+/// It has had no cell yet that would answer.
+#[actix::test]
+async fn supervisor_that_is_down_before_its_first_start_refuses_whoever_asks() {
+    time::pause();
+    for placement in [Placement::Inherit, Placement::Dedicated] {
+        let root = SupervisorActor::with_defaults("root");
+        let root = root.start().await.unwrap();
+        let mut sub = SupervisorActor::with_defaults("sub");
+        let below = sub.add(ServiceSpec::new("below", Leaf::default)).unwrap();
+        let sub = ServiceSpec::supervisor(sub).placement(placement);
+        let sub = root.add(sub.requires("missing")).await.unwrap();
+        root.stop(sub.token()).await.unwrap();
+        let asked = SupervisorRef::try_from(&sub).unwrap();
+        let hour = Duration::from_secs(3600);
+        for _ in 0..2 {
+            let counts = time::timeout(hour, asked.counts()).await;
+            assert_eq!(counts, Ok(Err(SupervisorGone)));
+            let services = time::timeout(hour, sub.send(message::Services)).await;
+            assert!(
+                matches!(services, Ok(Err(MailboxError::Closed))),
+                "{services:?}"
+            );
+        }
+        let queued = below.send(Generation);
+        root.add(ServiceSpec::new("missing", Leaf::default))
+            .await
+            .unwrap();
+        root.restart(sub.token()).await.unwrap();
+        assert_eq!(queued.await, Ok(0));
+        assert_eq!(below.path(), "root/sub/below");
+        assert_eq!(asked.counts().await.unwrap().ready, 1);
+        assert!(root.shutdown().await.unwrap().is_clean());
+    }
 }

@@ -8,7 +8,7 @@
 /// queued before is refused as well. The refusal ends when the service is started again, or is to be started by its supervisor.
 ///
 /// A supervisor below another one refuses, whatever is said here, while nobody but a request starts it: so whoever asks it something hears
-/// that it is down.
+/// that it is down. If it has ended for good, so have the services below it, at any depth.
 ///
 /// # Limits
 ///

@@ -14,7 +14,6 @@ use super::{
     factory::UserFactory,
     host::Host,
     link::{AnyLink, Link, downcast},
-    panic::drain,
     parent::NoticeKind,
 };
 use crate::user_value::drop_in_turn;
@@ -33,9 +32,6 @@ pub(crate) struct Seed<A: Actor> {
 
 /// A [`Seed`] whose actor type is not known here.
 pub(crate) trait AnySeed: Send {
-    /// Drops what is queued for a cell that was never launched; whoever waits for an answer gets `Closed`.
-    fn refuse(&mut self);
-
     /// Puts mailbox and factory into a slot, before the launch on another thread.
     fn lend(&mut self) -> Option<Arc<dyn AnySlot>>;
 
@@ -120,13 +116,6 @@ impl<A: Actor> Seed<A> {
 }
 
 impl<A: Actor> AnySeed for Seed<A> {
-    fn refuse(&mut self) {
-        // One that is lent has had a cell, and the next one looks for itself.
-        if let Some(Contents::Owned { mailbox, .. }) = &mut self.contents {
-            let _most_of_it = drain(mailbox);
-        }
-    }
-
     fn lend(&mut self) -> Option<Arc<dyn AnySlot>> {
         let slot = self.contents.take()?.lend(self.epoch, self.grow);
         self.contents = Some(Contents::Lent(Arc::clone(&slot)));

@@ -113,7 +113,7 @@ pub(crate) use self::{
 use self::{
     end::{DROPPED, Lost},
     next::Next,
-    service::{Origin, Phase},
+    service::{Origin, Phase, Registered},
     transitions::Input,
 };
 pub use self::{
@@ -370,6 +370,19 @@ impl SupervisorState {
     pub(crate) fn reopen(&mut self, now: Instant) {
         self.set_input(Input::Reopen, None);
         start::reopen(self, now);
+    }
+
+    /// Whether nothing but a request, or what is above, starts a supervisor again that has ended.
+    pub(crate) fn rest(&mut self, for_good: bool) {
+        self.set_input(Input::Reopen, None);
+        if self.is_idle() {
+            let since = if for_good {
+                Registered::ForGood
+            } else {
+                Registered::Before
+            };
+            start::rest(self, since);
+        }
     }
 
     /// What is added from now on, until the start, belongs to it.

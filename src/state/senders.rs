@@ -1,6 +1,9 @@
 //! What becomes of messages to a service that is down.
 
-use super::service::{Phase, Service};
+use super::{
+    rules::ServiceKind,
+    service::{Phase, Registered, Service},
+};
 use crate::policy::WhileDown;
 
 /// What becomes of messages to a service that is down.
@@ -16,12 +19,18 @@ pub(crate) enum Senders {
 impl Service {
     /// What becomes of messages to it in this phase.
     pub(super) fn senders(&self, phase: Phase) -> Senders {
-        let while_down = self.extras.as_ref().map(|extras| extras.while_down);
-        let refused = match while_down.unwrap_or_default() {
-            WhileDown::RefuseWhenEnded => phase.is_over() && !matches!(phase, Phase::Stopped),
+        let while_down = match (self.kind, &self.extras) {
+            // Asked by users, and by what is below, whether anybody will start it.
+            (ServiceKind::Supervisor, _) | (_, None) => WhileDown::default(),
+            (ServiceKind::Actor, Some(extras)) => extras.while_down,
+        };
+        let refused = match while_down {
+            WhileDown::RefuseWhenEnded => has_ended_for_good(phase),
             // Before its first start it is not down, but not up yet, whatever it waits for that comes by itself: so that the order in which
             // services start changes nothing.
-            WhileDown::Refuse if self.starts == 0 => phase.is_over() || self.waits_in_vain(phase),
+            WhileDown::Refuse if self.starts == 0 => {
+                phase.is_over() || has_ended_for_good(phase) || self.waits_in_vain(phase)
+            }
             WhileDown::Refuse => !phase.is_live(),
             WhileDown::Queue => false,
         };
@@ -37,4 +46,12 @@ impl Service {
         let in_vain = self.extras.as_ref().is_some_and(|extras| extras.in_vain);
         in_vain && matches!(phase, Phase::Gated(_))
     }
+}
+
+/// Reports whether a service has ended for good, by itself or with its supervisor.
+const fn has_ended_for_good(phase: Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Finished(_) | Phase::Failed | Phase::Lost | Phase::Registered(Registered::ForGood)
+    )
 }

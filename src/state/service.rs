@@ -124,6 +124,8 @@ pub(super) enum Registered {
     New,
     /// Since its supervisor has ended, with which it was stopped.
     Before,
+    /// Likewise, and that has ended for good: nothing but a request, or what is above, starts it.
+    ForGood,
 }
 
 /// How far the stopping of an incarnation has come.
@@ -243,9 +245,9 @@ impl Phase {
             Self::Stopping { .. } => ServiceState::Stopping,
             Self::BackingOff { .. } | Self::Delayed { .. } => ServiceState::BackingOff,
             Self::Queued | Self::Resting { .. } => ServiceState::Paused,
-            Self::Stopped | Self::Finished(_) | Self::Registered(Registered::Before) => {
-                ServiceState::Stopped
-            }
+            Self::Stopped
+            | Self::Finished(_)
+            | Self::Registered(Registered::Before | Registered::ForGood) => ServiceState::Stopped,
             Self::Failed | Self::Lost => ServiceState::Failed,
         }
     }

@@ -231,6 +231,16 @@ fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
     }
 }
 
+/// A supervisor that has ended is known to have done so for good, or no longer: so have those that would be started with it.
+pub(super) fn rest(state: &mut SupervisorState, since: Registered) {
+    let all: Vec<u32> = state.services.in_order().collect();
+    for slot in all {
+        if matches!(state.services[slot].phase(), Phase::Registered(_)) {
+            state.set_phase(slot, Phase::Registered(since));
+        }
+    }
+}
+
 /// The incarnation has run its `started`, and will say itself when it is ready.
 pub(super) fn started(state: &mut SupervisorState, slot: u32, now: Instant) {
     report_start(state, slot, now);

@@ -134,6 +134,8 @@ pub(super) struct Core {
     pub(super) scope: CurrentRun,
     /// What becomes of what is asked.
     pub(super) requests: Requests,
+    /// Whether the supervisor has ended for good, as far as its services were told.
+    pub(super) rests_for_good: bool,
     name: Arc<str>,
     /// What is wrong with the spec, to be said when the supervisor is started.
     refused: Option<SpecError>,
@@ -161,6 +163,7 @@ impl Core {
             ending: Ending::new(),
             scope: CurrentRun::default(),
             requests: Requests::Served,
+            rests_for_good: false,
             name,
             refused,
         }
@@ -215,6 +218,7 @@ impl Core {
             self.state.begin_anew();
         }
         self.requests = Requests::Served;
+        self.rests_for_good = false;
         // Asked for while there was no incarnation, or of one that was killed.
         if self.ending.is_requested() {
             return self.state.shutdown(None, now);

@@ -16,8 +16,8 @@ use crate::{
     policy::{ExitReason, KillCause, ServiceError},
     registry::{Changed, Find, Forget, Register, RegisterAll, StopFinding},
     service::{
-        AnyLink, AnySeed, Link, Notice, NoticeKind, Opened, Parent, Placement, ServiceKind,
-        ServiceRef, ServiceSpec, StartError, Watched,
+        AnyLink, AnySeed, Link, LinkCore, Notice, NoticeKind, Opened, Parent, Placement,
+        ServiceKind, ServiceRef, ServiceSpec, StartError, Watched,
     },
     state::{AddError, Exit, Mirrored, OnBlocked, Senders, SupervisorState},
     token::ServiceToken,
@@ -363,45 +363,34 @@ impl Cells {
         let Some(link) = self.link(token) else {
             return;
         };
-        let supervisor = link.core().kind() == ServiceKind::Supervisor;
         let changed = link.core().refuses() != (state.senders == Senders::Refused);
-        if link.core().set_state(state) == Watched::Yes
+        let watched = link.core().set_state(state);
+        let down = is_supervisor_that_is_down(link.core());
+        if watched == Watched::Yes
             && let Some(tree) = self.tree()
         {
             tree.registry.do_send(Changed(token));
         }
-        if supervisor && state.state.is_down() {
-            self.refuse(token);
-        } else if changed && !supervisor {
+        if changed || down {
             self.look(token);
         }
     }
 
-    /// Has a cell refuse messages from now on, or no longer. It runs for that, if it does not yet.
+    /// Has a cell look at the state: whether messages are refused from now on, and by a supervisor what it is asked. It runs for that, if it
+    /// does not yet.
     fn look(&mut self, token: ServiceToken) {
         let Some(Some(entry)) = self.entries.get_mut(token.slot() as usize) else {
             return;
         };
+        let core = entry.link.core();
         // Before the launch, as with a start.
-        entry.link.core().look();
-        if entry.link.core().refuses()
-            && let Some(seed) = entry.seed.take()
-        {
+        core.look();
+        let refuses = core.refuses() || is_supervisor_that_is_down(core);
+        if refuses && let Some(seed) = entry.seed.take() {
             match self.elsewhere.get_mut(&token.slot()) {
                 Some(elsewhere) => elsewhere.park(seed),
                 None => seed.launch_here(),
             }
-        }
-    }
-
-    /// Has a supervisor that is down refuse what it was asked: its cell looks at the state, and one that has none yet is not asked.
-    fn refuse(&mut self, token: ServiceToken) {
-        let Some(Some(entry)) = self.entries.get_mut(token.slot() as usize) else {
-            return;
-        };
-        match &mut entry.seed {
-            Some(seed) => seed.refuse(),
-            None => entry.link.core().look(),
         }
     }
 
@@ -457,6 +446,11 @@ impl Drop for Cells {
             self.release(token);
         }
     }
+}
+
+/// Reports whether it refuses what it is asked.
+fn is_supervisor_that_is_down(core: &LinkCore) -> bool {
+    core.kind() == ServiceKind::Supervisor && core.state().is_down()
 }
 
 /// Where a supervisor is in a tree.

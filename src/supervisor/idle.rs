@@ -31,6 +31,11 @@ impl SupervisorActor {
             return;
         }
         self.core.take_requests(requests);
+        let for_good = ctx.link().core().refuses();
+        if self.core.rests_for_good != for_good {
+            self.core.rests_for_good = for_good;
+            self.turn(ctx, |core| core.state.rest(for_good));
+        }
         let mut more = true;
         for _ in 0..BATCH {
             // Of the services: what a late one says changes nothing, and one that has shut itself down wants to be removed.

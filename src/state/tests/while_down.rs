@@ -333,6 +333,39 @@ fn one_that_waits_for_the_next_start_of_its_supervisor_is_down() {
         bench
     };
     check("put back", DOWN, |a| ended(vec![a]));
+    let at_rest = |services| {
+        let mut bench = ended(services);
+        bench.state.rest(true);
+        bench.run();
+        bench
+    };
+    check("ended for good, with its supervisor", ENDED, |a| {
+        let bench = at_rest(vec![a]);
+        assert_eq!(bench.state_of("a"), ServiceState::Stopped);
+        bench
+    });
+    check("what is above will start its supervisor", DOWN, |a| {
+        let mut bench = at_rest(vec![a]);
+        bench.state.rest(false);
+        bench.run();
+        bench
+    });
+    check(
+        "ended for good, with its supervisor, before its start",
+        ENDED,
+        |a| {
+            let mut bench = supervisor(unlimited(), vec![a]);
+            bench.state.rest(true);
+            bench.run();
+            bench
+        },
+    );
+    check("its supervisor starts after all", NEVER, |a| {
+        let mut bench = at_rest(vec![a]);
+        bench.state.start(bench.now);
+        bench.run();
+        bench
+    });
     check("in line again", DOWN, |a| {
         let mut bench = ended(vec![named("b"), a]);
         bench.state.start(bench.now);
