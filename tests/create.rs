@@ -344,3 +344,67 @@ async fn ready_in_the_factory_counts_after_started() {
     assert!(matches!(error, StartError::Failed { .. }), "{error:?}");
     root.shutdown().await.unwrap();
 }
+
+/// Adds a service for each item of its stream, as a listener does for each connection.
+struct Listener {
+    supervisor: SupervisorRef,
+    log: Log,
+}
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+}
+
+impl StreamHandler<&'static str> for Listener {
+    fn handle(&mut self, item: &'static str, ctx: &mut Self::Context) {
+        let (supervisor, log) = (self.supervisor.clone(), self.log.clone());
+        let session = ServiceSpec::unnamed(item, move || Ours(log.clone()));
+        let session = session.restart(RestartType::Temporary);
+        ctx.spawn(async move { supervisor.add(session).await.map(drop).unwrap() }.into_actor(self));
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+/// What plain actix does in one `Actor::create`: see the page for those who come from there.
+#[actix::test]
+async fn factory_sees_the_context_and_which_service_it_makes() {
+    let (root, log) = (root().await, Log::default());
+    let noted = log.clone();
+    let (chat, sessions) = (Log::default(), log.clone());
+    root.add(ServiceSpec::new("chat", move || Ours(chat.clone())))
+        .await
+        .unwrap();
+    let mut events = root.events();
+    let spec = ServiceSpec::try_create_with("listener", move |cx, ctx: &mut Context<Listener>| {
+        let chat = cx.get::<Ours>("chat")?;
+        assert_eq!((chat.path(), cx.path()), ("root/chat", "root/listener"));
+        noted.note("made");
+        Listener::add_stream(stream::iter(["session"; 2]), ctx);
+        Ok::<_, StartError>(Listener {
+            supervisor: cx.supervisor(),
+            log: sessions.clone(),
+        })
+    });
+    root.add_and_wait(spec.requires("chat")).await.unwrap();
+    let mut ready = Vec::new();
+    while ready.len() < 3 {
+        let event = events.next().await.unwrap();
+        if matches!(event.kind(), EventKind::ServiceReady) {
+            ready.push(event.path().to_owned());
+        }
+    }
+    ready.sort();
+    assert_eq!(
+        ready,
+        ["root/listener", "root/session[1]", "root/session[2]"]
+    );
+    assert_eq!(log.take(), ["made", "started", "started"]);
+    // Its error is a failed start.
+    let failing = ServiceSpec::try_create_with("failing", |cx, _: &mut ServiceContext<Ours>| {
+        cx.get::<Ours>("nobody").map(|_| Ours(Log::default()))
+    });
+    let error = root.add_and_wait(failing).await.unwrap_err();
+    assert!(error.to_string().contains("requires `nobody`"), "{error}");
+    root.shutdown().await.unwrap();
+}

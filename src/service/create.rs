@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use actix::{Actor, AsyncContext};
 
-use super::{factory::InContext, hosted::ServiceContext, spec::ServiceSpec};
+use super::{
+    factory::{InContext, StartContext},
+    hosted::ServiceContext,
+    spec::ServiceSpec,
+};
 use crate::policy::{IntoServiceError, ServiceError};
 
 impl<A> ServiceSpec<A>
@@ -57,7 +61,7 @@ where
     where
         F: FnMut(&mut A::Context) -> A + Send + 'static,
     {
-        let factory: ContextFactory<A, A::Context> = Box::new(move |ctx| Ok(factory(ctx)));
+        let factory: ContextFactory<A, A::Context> = Box::new(move |_, ctx| Ok(factory(ctx)));
         A::Context::describe(name.into(), factory)
     }
 
@@ -68,7 +72,68 @@ where
         E: IntoServiceError<B>,
     {
         let factory: ContextFactory<A, A::Context> =
-            Box::new(move |ctx| factory(ctx).map_err(E::into_service_error));
+            Box::new(move |_, ctx| factory(ctx).map_err(E::into_service_error));
+        A::Context::describe(name.into(), factory)
+    }
+
+    /// A service made by a factory that may fail, and sees the [context of its actor](Self::create) as well as which service it makes, what
+    /// that requires, and its supervisor.
+    ///
+    /// For what plain actix does in one [`Actor::create`]: a listener with a stream of connections, which adds a service for each.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use resurgam::{
+    ///     RestartType, ServiceContext, ServiceSpec, StartError, SupervisorActor, SupervisorRef,
+    /// };
+    ///
+    /// struct Session;
+    ///
+    /// impl Actor for Session {
+    ///     type Context = ServiceContext<Self>;
+    /// }
+    ///
+    /// struct Listener(SupervisorRef);
+    ///
+    /// impl Actor for Listener {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// /// A connection, as a number.
+    /// impl StreamHandler<u32> for Listener {
+    ///     fn handle(&mut self, _: u32, ctx: &mut Self::Context) {
+    ///         let supervisor = self.0.clone();
+    ///         let session = ServiceSpec::unnamed("session", || Session);
+    ///         let session = session.restart(RestartType::Temporary);
+    ///         ctx.spawn(async move { supervisor.add(session).await }.into_actor(self).map(|added, _, ctx| {
+    ///             if added.is_err() {
+    ///                 ctx.stop();
+    ///             }
+    ///         }));
+    ///     }
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// root.add(ServiceSpec::try_create_with("listener", |cx, ctx| {
+    ///     Listener::add_stream(futures::stream::iter([1, 2]), ctx);
+    ///     Ok::<_, StartError>(Listener(cx.supervisor()))
+    /// }))
+    /// .await?;
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_create_with<F, E, B>(name: impl Into<Arc<str>>, mut factory: F) -> Self
+    where
+        F: FnMut(&StartContext, &mut A::Context) -> Result<A, E> + Send + 'static,
+        E: IntoServiceError<B>,
+    {
+        let factory: ContextFactory<A, A::Context> =
+            Box::new(move |cx, ctx| factory(cx, ctx).map_err(E::into_service_error));
         A::Context::describe(name.into(), factory)
     }
 }
@@ -100,7 +165,8 @@ pub trait Sealed<A: Actor<Context = Self>>: Sized {
 }
 
 /// Makes an actor that will live in the context that it is called with.
-pub(super) type ContextFactory<A, C> = Box<dyn FnMut(&mut C) -> Result<A, ServiceError> + Send>;
+pub(super) type ContextFactory<A, C> = 
+    Box<dyn FnMut(&StartContext, &mut C) -> Result<A, ServiceError> + Send>;
 
 impl<A: Actor<Context = Self>> Sealed<A> for ServiceContext<A> {
     fn describe(name: Arc<str>, factory: ContextFactory<A, Self>) -> ServiceSpec<A> {

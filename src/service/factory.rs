@@ -109,10 +109,10 @@ where
 impl<A, F> Factory<A> for InContext<F>
 where
     A: Actor,
-    F: FnMut(&mut A::Context) -> Result<A, ServiceError> + Send,
+    F: FnMut(&StartContext, &mut A::Context) -> Result<A, ServiceError> + Send,
 {
-    fn make(&mut self, _: StartContext, ctx: &mut A::Context) -> Making<A> {
-        Making::Done((self.0)(ctx))
+    fn make(&mut self, context: StartContext, ctx: &mut A::Context) -> Making<A> {
+        Making::Done((self.0)(&context, ctx))
     }
 }
 
