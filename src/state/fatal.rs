@@ -54,6 +54,10 @@ pub(super) fn end_fatally(
         return Next::End(Box::new(Ended { cause, report }));
     };
     ending.ended.report.append(report);
+    // To a scope every error is one of these, whoever it belongs to.
+    if !bound {
+        ending.ended.report.note_fatal();
+    }
     let Cause::Fatal { error, .. } = &cause else {
         return Next::Settle;
     };

@@ -15,6 +15,7 @@ use crate::{
 pub struct ShutdownReport {
     unstopped: Vec<UnstoppedService>,
     failures: Vec<(Arc<str>, ExitReason)>,
+    has_fatal: bool,
 }
 
 impl ShutdownReport {
@@ -42,11 +43,25 @@ impl ShutdownReport {
     /// Reports whether everything that was running has stopped by itself in time, also what failed while it did: nothing had to be
     /// dropped because its time was over, and nobody would not stop.
     ///
-    /// By this [`run`](crate::SupervisorActor::run) chooses its exit code: that a device happens to fail while a program stops is no fault of
-    /// the stop.
+    /// By this and [`has_fatal`](Self::has_fatal) [`run`](crate::SupervisorActor::run) chooses its exit code: that a device happens to fail
+    /// while a program stops is no fault of the stop.
     pub fn is_in_time(&self) -> bool {
         let late = ExitReason::Killed(KillCause::StopTimeout);
         self.unstopped.is_empty() && self.failures.iter().all(|(_, reason)| *reason != late)
+    }
+
+    /// Reports whether something failed, once the stop had begun, with an error that its supervisor calls
+    /// [fatal](crate::SupervisorSpec::fatal), as a writer that cannot save what it has left.
+    ///
+    /// The reason of the end stays what it was, and [`join`](crate::SupervisorRef::join) returns that; but the exit code of a
+    /// [program](crate::SupervisorActor::run) is 1.
+    pub fn has_fatal(&self) -> bool {
+        self.has_fatal
+    }
+
+    /// Notes that something failed with a fatal error.
+    pub(crate) fn note_fatal(&mut self) {
+        self.has_fatal = true;
     }
 
     /// Adds a service that would not stop.
@@ -76,6 +91,7 @@ impl ShutdownReport {
     pub(crate) fn append(&mut self, mut subtree: Self) {
         self.unstopped.append(&mut subtree.unstopped);
         self.failures.append(&mut subtree.failures);
+        self.has_fatal |= subtree.has_fatal;
     }
 }
 

@@ -109,8 +109,8 @@ impl SupervisorRef {
     ///
     /// | exit code | when |
     /// |-|-|
-    /// | 0 | it has ended, by a signal or otherwise, without an error, and everything that was running then has stopped in time: see [`is_in_time`](crate::ShutdownReport::is_in_time) |
-    /// | 1 | it ended with what [`join`](Self::join) returns as an error, as with a fatal one, or something had to be dropped while it stopped, or would not stop |
+    /// | 0 | it has ended, by a signal or otherwise, without an error, and everything that was running then has stopped in time, without a fatal error: see [`is_in_time`](crate::ShutdownReport::is_in_time) and [`has_fatal`](crate::ShutdownReport::has_fatal) |
+    /// | 1 | it ended with what [`join`](Self::join) returns as an error, as with a fatal one, or something had to be dropped while it stopped, would not stop, or failed with an error that is [fatal](crate::SupervisorSpec::fatal) |
     ///
     /// A service that fails at that moment, and has so stopped by itself, does not count. It is logged, as is whatever else went wrong; if
     /// nothing listens to `tracing`, that is printed to standard error.

@@ -144,8 +144,9 @@ impl SupervisorSpec {
     /// Says which errors end the whole tree. None by default.
     ///
     /// Asked once for every failure, before a verdict in it: an error, a panic, a kill, a failed start, a service that is lost with its arbiter,
-    /// and whatever goes wrong while a service is being stopped; but not for one that is dropped on request. Runs on the supervisor's turn and should be quick;
-    /// if it panics the error is not fatal.
+    /// and whatever goes wrong while a service is being stopped; but not for one that is dropped on request. Once the supervisor stops anyway,
+    /// for another reason, that reason stays, and a fatal error is [noted](crate::ShutdownReport::has_fatal). Runs on the supervisor's turn
+    /// and should be quick; if it panics the error is not fatal.
     pub fn fatal(
         mut self,
         is_fatal: impl Fn(&ServiceError) -> bool + Send + Sync + 'static,

@@ -113,12 +113,14 @@ fn exit_code(extent: Extent, ended: Result<Arc<Ended>, ShutdownError>) -> ExitCo
     let report = &ended.report;
     if !report.is_in_time() {
         complain(&format!("{extent} did not stop in time: {report}"));
+    } else if report.has_fatal() {
+        complain(&format!("a fatal error while {extent} stopped: {report}"));
     } else if !report.is_clean() {
         let text = format!("while {extent} stopped: {report}");
         say(|| tracing::warn!(target: "resurgam", "{text}"));
         print_unheard(&text);
     }
-    if failed.is_none() && report.is_in_time() {
+    if failed.is_none() && report.is_in_time() && !report.has_fatal() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

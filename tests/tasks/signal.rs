@@ -13,7 +13,10 @@ use std::{
 };
 
 use futures::{FutureExt, poll};
-use resurgam::{RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorSpec, TaskActor};
+use resurgam::{
+    Placement, RestartLimit, ServiceSpec, Shutdown, SupervisorActor, SupervisorRef, SupervisorSpec,
+    TaskActor,
+};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::support::{AnyError, idle};
@@ -40,6 +43,9 @@ async fn program() {
         let role = own.trim_start_matches("below: ").to_owned();
         async move {
             if role == "fails" || role.starts_with("fatal") {
+                if role == "fatal at the end" {
+                    cx.shutdown().await;
+                }
                 tokio::task::yield_now().await;
                 let cause = std::io::Error::other("the cable is cut");
                 return Err(Unreachable(cause).into());
@@ -49,7 +55,7 @@ async fn program() {
             match role.as_str() {
                 "ends badly" => Err("no answer".into()),
                 "deaf" | "bounded" => std::future::pending().await,
-                "stuck" => loop {
+                "stuck" | "stuck elsewhere" => loop {
                     thread::park();
                 },
                 _ => Ok::<_, AnyError>(()),
@@ -58,7 +64,7 @@ async fn program() {
     });
     let task = task.shutdown(Shutdown::Infinity);
     if let Some(role) = role.strip_prefix("below: ") {
-        return below(root, task, role).await;
+        return Box::pin(below(root, task, role)).await;
     }
     root.add(task).unwrap();
     if role == "blocking" {
@@ -92,11 +98,16 @@ async fn below(root: SupervisorActor, task: ServiceSpec<TaskActor>, role: &str) 
     let root = root.start().await.unwrap();
     let mut site = SupervisorActor::with_defaults("site");
     site.add(task).unwrap();
-    let site = root.add_supervisor(site).await.unwrap();
+    let place = match role {
+        "stuck elsewhere" => Placement::Dedicated,
+        _ => Placement::Inherit,
+    };
+    let site = ServiceSpec::supervisor(site).placement(place);
+    let site = SupervisorRef::try_from(root.add(site).await.unwrap()).unwrap();
     root.when_ready::<SupervisorActor>("site").await.unwrap();
     let bound = Duration::from_millis(50);
     let mut run = pin!(match role {
-        "bounded" => site.run_until_signal_within(bound).left_future(),
+        "bounded" | "stuck" | "stuck elsewhere" => site.run_until_signal_within(bound).left_future(),
         _ => site.run_until_signal().right_future(),
     });
     assert!(poll!(&mut run).is_pending());
@@ -286,6 +297,42 @@ fn reason_of_a_fatal_end_is_printed_unless_somebody_listens_to_tracing() {
         let reason = "the tree has failed: service `root/task` ended the tree: device unreachable: the cable is cut";
         assert_eq!(complaint.contains(reason), printed, "{role}: {complaint}");
     }
+}
+
+/// The last thing that a writer does is to save what it has left.
+#[test]
+fn fatal_error_while_the_program_stops_is_a_failure_of_the_program() {
+    let program = Program::start("fatal at the end");
+    program.says("up");
+    program.signal("TERM");
+    program.ends_with_code(ExitCode::FAILURE);
+    let complaint = program.complaint();
+    let wanted = "a fatal error while the tree stopped: root/task: failed: device unreachable: the cable is cut";
+    assert!(complaint.contains(wanted), "{complaint}");
+}
+
+#[test]
+fn supervisor_below_the_root_whose_thread_is_blocked_is_given_up_and_the_code_says_so() {
+    // The program goes on, and could stop the rest. Nobody but the supervisor itself was asked, so that it still counts as ready.
+    let program = Program::start("below: stuck elsewhere");
+    program.says("up");
+    program.signal("TERM");
+    program.says("asked to stop");
+    program.says(r#"left: [("root/idle", Ready), ("root/site", Ready)]"#);
+    program.ends_with_code(ExitCode::FAILURE);
+    let complaint = program.complaint();
+    let wanted = "the supervisor `root/site` did not stop within 50ms, still there: root/site/task";
+    assert!(complaint.contains(wanted), "{complaint}");
+    // Nobody is left who could return: the thread that listens ends the program.
+    let mut program = Program::start("below: stuck");
+    program.says("up");
+    program.signal("TERM");
+    program.says("asked to stop");
+    let mut complaint = String::new();
+    let mut errors = program.process.stderr.take().unwrap();
+    errors.read_to_string(&mut complaint).unwrap();
+    assert!(complaint.contains(wanted), "{complaint}");
+    assert_eq!(program.wait().code(), Some(1));
 }
 
 #[test]

@@ -497,3 +497,38 @@ fn stop_is_in_time_unless_something_was_dropped_for_its_time_or_would_not_stop()
         assert!(!stopped_report(&bench).is_in_time(), "{end:?}");
     }
 }
+
+#[test]
+fn fatal_error_after_a_stop_has_begun_is_noted_and_is_not_the_reason() {
+    let fatal = || SupervisorRules {
+        fatal: Some(Arc::new(|error| error.to_string() == "fatal")),
+        ..unlimited()
+    };
+    for (what, noted) in [("fatal", true), ("later", false)] {
+        let mut bench = Bench::running(fatal(), vec![named("a"), named("b")]);
+        bench.shutdown();
+        bench.exit("b", ExitReason::Failed(ServiceError::new(what)));
+        bench.exit("a", ExitReason::Shutdown);
+        let report = stopped_report(&bench);
+        assert!(report.is_in_time() && !report.is_clean());
+        assert_eq!(report.has_fatal(), noted, "{what}");
+
+        // One below is asked by the rules that it is under.
+        let mut above = Bench::running(unlimited(), vec![named("site")]);
+        above.shutdown();
+        let ended = bench.ended.take().unwrap();
+        let site = above.view("site");
+        let (exit, now) = (Exit::from(ended), above.now);
+        above
+            .state
+            .exited(site.token, site.generation, exit, now);
+        above.run();
+        assert_eq!(stopped_report(&above).has_fatal(), noted, "{what}");
+    }
+    // Before the stop it is the reason, and nothing else.
+    let mut bench = Bench::running(fatal(), vec![named("a")]);
+    bench.exit("a", ExitReason::Failed(ServiceError::new("fatal")));
+    let ended = bench.ended.unwrap();
+    assert!(matches!(ended.cause, Cause::Fatal { .. }));
+    assert!(!ended.report.has_fatal());
+}
