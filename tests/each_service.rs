@@ -171,3 +171,61 @@ async fn what_is_said_for_each_service_goes_on_from_what_was_said_before() {
     .await;
     root.shutdown().await.unwrap();
 }
+
+/// One that is slow to start, and one that is counted together with its siblings.
+#[actix::test]
+async fn service_says_that_it_has_none_of_what_is_said_for_each() {
+    time::pause();
+    let spec = SupervisorSpec::default()
+        .limit(RestartLimit::window(0, minute()).pause(minute()))
+        .each_service(|each| {
+            each.limit(RestartLimit::unlimited())
+                .start_timeout(Duration::from_secs(1))
+        });
+    let root = SupervisorActor::new("root", spec).start().await.unwrap();
+    let slow = || {
+        ServiceSpec::new_async("slow", |_| async {
+            time::sleep(Duration::from_secs(100_000)).await;
+            Ok::<_, std::io::Error>(Device)
+        })
+    };
+    // The last call counts, here too.
+    assert!(
+        root.add_and_wait(slow().start_timeout(None).start_timeout(minute()))
+            .await
+            .is_err()
+    );
+    root.add_and_wait(slow().start_timeout(minute()).start_timeout(None))
+        .await
+        .unwrap();
+    let mut events = root.events();
+    let own = root.add_and_wait(device("own")).await.unwrap();
+    let shared = device("shared")
+        .limit(RestartLimit::unlimited())
+        .limit(None);
+    let shared = root.add_and_wait(shared).await.unwrap();
+    assert!(own.send(Crash).await.is_err());
+    root.when_ready::<Device>("own").await.unwrap();
+    assert!(shared.send(Crash).await.is_err());
+    next(&mut events, "root", |kind| {
+        matches!(kind, EventKind::PauseStarted { .. })
+    })
+    .await;
+    // Taken back for all.
+    let spec = SupervisorSpec::default().each_service(|each| {
+        each.limit(RestartLimit::window(0, minute()).give_up())
+            .start_timeout(minute())
+            .limit(None)
+            .start_timeout(None)
+    });
+    let site = root
+        .add_supervisor(SupervisorActor::new("site", spec))
+        .await
+        .unwrap();
+    site.add_and_wait(slow()).await.unwrap();
+    let device = site.add_and_wait(device("device")).await.unwrap();
+    assert!(device.send(Crash).await.is_err());
+    let ready = site.when_ready::<Device>("device").await.unwrap();
+    assert_eq!(ready, device);
+    root.shutdown().await.unwrap();
+}

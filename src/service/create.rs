@@ -165,7 +165,7 @@ pub trait Sealed<A: Actor<Context = Self>>: Sized {
 }
 
 /// Makes an actor that will live in the context that it is called with.
-pub(super) type ContextFactory<A, C> = 
+pub(super) type ContextFactory<A, C> =
     Box<dyn FnMut(&StartContext, &mut C) -> Result<A, ServiceError> + Send>;
 
 impl<A: Actor<Context = Self>> Sealed<A> for ServiceContext<A> {

@@ -262,9 +262,12 @@ impl<A: Actor> ServiceSpec<A> {
 
     /// Sets how long a start may take, from the call of the factory until the service is ready. Unbounded by default.
     ///
-    /// Over it, the incarnation is dropped and the start has failed.
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.rules.rare().start_timeout = Some(timeout);
+    /// Over it, the incarnation is dropped and the start has failed. `None` is unbounded, also where
+    /// [`each_service`](crate::SupervisorSpec::each_service) says otherwise.
+    pub fn start_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        let rare = self.rules.rare();
+        rare.start_timeout = timeout.into();
+        rare.without.start_timeout = rare.start_timeout.is_none();
         self
     }
 
@@ -277,9 +280,20 @@ impl<A: Actor> ServiceSpec<A> {
     /// Gives the service a limit of its own: how many restarts are too many, and what happens then. By default its supervisor's holds.
     ///
     /// A service with a limit of its own is counted by that alone, so that one which fails often does not use up what all others share; its
-    /// supervisor counts it only when it [escalates](RestartLimit::escalate). It waits for a pause of its supervisor all the same.
-    pub fn limit(mut self, limit: RestartLimit) -> Self {
-        self.rules.rare().limit = Some(limit);
+    /// supervisor counts it only when it [escalates](RestartLimit::escalate). It waits for a pause of its supervisor all the same. `None` is
+    /// none of its own, also where [`each_service`](crate::SupervisorSpec::each_service) says otherwise.
+    ///
+    /// ```
+    /// use resurgam::{RestartLimit, ServiceSpec, TaskContext};
+    ///
+    /// let forever = ServiceSpec::task("a", |_: TaskContext| async {}).limit(RestartLimit::unlimited());
+    /// // Counted together with its siblings, by the supervisor.
+    /// let as_others = ServiceSpec::task("b", |_: TaskContext| async {}).limit(None);
+    /// ```
+    pub fn limit(mut self, limit: impl Into<Option<RestartLimit>>) -> Self {
+        let rare = self.rules.rare();
+        rare.limit = limit.into();
+        rare.without.limit = rare.limit.is_none();
         self
     }
 

@@ -144,6 +144,8 @@ pub(crate) enum ServiceKind {
 pub(crate) struct RareRules {
     /// How long it may take to become ready: as long as it likes.
     pub(crate) start_timeout: Option<Duration>,
+    /// Whether it is to have none of the following, also where that is said for each: it is not.
+    pub(crate) without: Without,
     /// How long it waits before it is started again: not at all.
     pub(crate) backoff: Option<Backoff>,
     /// A limit of its own.
@@ -160,6 +162,13 @@ pub(crate) struct RareRules {
     pub(crate) refused: Option<SpecError>,
     /// What becomes of messages while it is down.
     pub(crate) while_down: WhileDown,
+}
+
+/// What a service has said that it is not to have, though its supervisor may say so for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Without {
+    pub(crate) limit: bool,
+    pub(crate) start_timeout: bool,
 }
 
 impl ServiceRules {
@@ -202,9 +211,13 @@ impl ServiceRules {
             return;
         }
         let rare = self.rare();
-        rare.limit = rare.limit.take().or_else(|| limit.clone());
+        if !rare.without.limit {
+            rare.limit = rare.limit.take().or_else(|| limit.clone());
+        }
         rare.backoff = rare.backoff.take().or_else(|| backoff.clone());
-        rare.start_timeout = rare.start_timeout.or(times.1);
+        if !rare.without.start_timeout {
+            rare.start_timeout = rare.start_timeout.or(times.1);
+        }
     }
 
     /// Refuses what makes no sense under a supervisor that ends by itself as `auto_shutdown` says.

@@ -20,9 +20,9 @@ pub struct ServiceDefaults {
 }
 
 impl ServiceDefaults {
-    /// Gives each service a limit of its own, by which alone it is counted.
-    pub fn limit(mut self, limit: RestartLimit) -> Self {
-        self.rules.limit = Some(limit);
+    /// Gives each service a limit of its own, by which alone it is counted; `None` takes back what was said before.
+    pub fn limit(mut self, limit: impl Into<Option<RestartLimit>>) -> Self {
+        self.rules.limit = limit.into();
         self
     }
 
@@ -38,9 +38,9 @@ impl ServiceDefaults {
         self
     }
 
-    /// Sets how long the start of each may take. Not for supervisors.
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.rules.start_timeout = Some(timeout);
+    /// Sets how long the start of each may take; `None` takes back what was said before. Not for supervisors.
+    pub fn start_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.rules.start_timeout = timeout.into();
         self
     }
 

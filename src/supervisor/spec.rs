@@ -74,6 +74,7 @@ impl SupervisorSpec {
     /// that fails again and again has all of them pause. With a limit for each, every service is counted by its own alone. Recommended wherever
     /// there is a service for each device, connection or user.
     ///
+    /// A service that is to have no limit or no start timeout all the same says so, as in `start_timeout(None)`.
     /// A supervisor among the services takes over limit and backoff, and nothing of this holds for what is below it. Services that are there
     /// when a supervisor is [reconfigured](crate::SupervisorRef::reconfigure) are left alone. Called again, it goes on from what was said before.
     ///

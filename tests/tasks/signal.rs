@@ -107,7 +107,8 @@ async fn below(root: SupervisorActor, task: ServiceSpec<TaskActor>, role: &str) 
     root.when_ready::<SupervisorActor>("site").await.unwrap();
     let bound = Duration::from_millis(50);
     let mut run = pin!(match role {
-        "bounded" | "stuck" | "stuck elsewhere" => site.run_until_signal_within(bound).left_future(),
+        "bounded" | "stuck" | "stuck elsewhere" =>
+            site.run_until_signal_within(bound).left_future(),
         _ => site.run_until_signal().right_future(),
     });
     assert!(poll!(&mut run).is_pending());

@@ -519,9 +519,7 @@ fn fatal_error_after_a_stop_has_begun_is_noted_and_is_not_the_reason() {
         let ended = bench.ended.take().unwrap();
         let site = above.view("site");
         let (exit, now) = (Exit::from(ended), above.now);
-        above
-            .state
-            .exited(site.token, site.generation, exit, now);
+        above.state.exited(site.token, site.generation, exit, now);
         above.run();
         assert_eq!(stopped_report(&above).has_fatal(), noted, "{what}");
     }
