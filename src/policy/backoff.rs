@@ -15,9 +15,21 @@ use super::{
 pub struct Backoff {
     base: Duration,
     max: Duration,
-    factor: f64,
+    growth: Growth,
     jitter: f64,
     reset_after: Option<Duration>,
+}
+
+/// How a delay grows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Growth {
+    /// Not at all. What was said about it nevertheless.
+    Constant {
+        factor: Option<f64>,
+    },
+    Exponential {
+        factor: f64,
+    },
 }
 
 impl Backoff {
@@ -31,7 +43,7 @@ impl Backoff {
         Self {
             base: delay,
             max: delay,
-            factor: 1.0,
+            growth: Growth::Constant { factor: None },
             jitter: 0.0,
             reset_after: None,
         }
@@ -42,16 +54,21 @@ impl Backoff {
         Self {
             base,
             max,
-            factor: 2.0,
+            growth: Growth::Exponential { factor: 2.0 },
             jitter: 0.0,
             reset_after: None,
         }
     }
 
-    /// Sets what the delay is multiplied with each time: 2.0 by default, at least 1.0.
+    /// Sets what the delay is multiplied with each time: 2.0 by default, at least 1.0. A constant one is refused with this.
     #[must_use]
     pub const fn factor(mut self, factor: f64) -> Self {
-        self.factor = factor;
+        self.growth = match self.growth {
+            Growth::Constant { .. } => Growth::Constant {
+                factor: Some(factor),
+            },
+            Growth::Exponential { .. } => Growth::Exponential { factor },
+        };
         self
     }
 
@@ -66,7 +83,8 @@ impl Backoff {
 
     /// Sets how long a service must have been ready for its delay to begin anew.
     ///
-    /// By default the longest delay, so that a service which holds out longer than it ever waits counts as healthy.
+    /// By default the longest delay, so that a service which holds out longer than it ever waits counts as healthy. A constant delay, for which
+    /// that makes no difference, is refused with this.
     #[must_use]
     pub const fn reset_after(mut self, healthy: Duration) -> Self {
         self.reset_after = Some(healthy);
@@ -76,10 +94,11 @@ impl Backoff {
     /// Refuses what makes no sense.
     pub(crate) fn validate(&self) -> Result<(), SpecError> {
         fraction("backoff.jitter", self.jitter)?;
-        if !self.factor.is_finite() || self.factor < 1.0 {
+        let factor = self.multiplier();
+        if !factor.is_finite() || factor < 1.0 {
             return Err(SpecError::value(
                 "backoff.factor",
-                &self.factor,
+                &factor,
                 "a finite number of at least 1",
             ));
         }
@@ -101,7 +120,32 @@ impl Backoff {
         if let Some(healthy) = self.reset_after {
             not_zero("backoff.reset_after", healthy)?;
         }
+        self.validate_growth()
+    }
+
+    fn validate_growth(&self) -> Result<(), SpecError> {
+        let Growth::Constant { factor } = self.growth else {
+            return Ok(());
+        };
+        let expected = "none, because only `Backoff::exponential` grows";
+        if let Some(factor) = factor {
+            return Err(SpecError::value("backoff.factor", &factor, expected));
+        }
+        if let Some(healthy) = self.reset_after {
+            let healthy = format_args!("{healthy:?}");
+            return Err(SpecError::value("backoff.reset_after", &healthy, expected));
+        }
         Ok(())
+    }
+
+    const fn multiplier(&self) -> f64 {
+        match self.growth {
+            Growth::Exponential { factor }
+            | Growth::Constant {
+                factor: Some(factor),
+            } => factor,
+            Growth::Constant { factor: None } => 1.0,
+        }
     }
 
     /// Reports whether there is never a delay.
@@ -113,7 +157,7 @@ impl Backoff {
     pub(crate) fn delay(&self, failures: u32, u: f64) -> Duration {
         // The float may grow to infinity, so it is capped before it becomes a duration.
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
-        let grown = self.base.as_secs_f64() * self.factor.powi(exponent);
+        let grown = self.base.as_secs_f64() * self.multiplier().powi(exponent);
         let delay = if grown.is_nan() || grown >= self.max.as_secs_f64() {
             self.max
         } else {

@@ -138,7 +138,8 @@ impl RestartLimit {
         self
     }
 
-    /// Sets how long a pause may last in all: by default for as long as failures prolong it. A limit that does not pause is refused with this.
+    /// Sets how long a pause may last in all, at least as long as one: by default for as long as failures prolong it. A limit that does not
+    /// pause is refused with this.
     #[must_use]
     pub const fn max_pause(mut self, longest: Duration) -> Self {
         self.max_pause = Some(longest);
@@ -152,6 +153,19 @@ impl RestartLimit {
             Some(Over::Escalate) => OnLimit::Escalate,
             Some(Over::GiveUp) => OnLimit::GiveUp,
         }
+    }
+
+    /// How long a pause lasts, if that was said: that of a window may depend on the time.
+    const fn said_pause(&self) -> Option<Duration> {
+        match (self.over, self.rule) {
+            (Some(Over::Pause(pause)), _) | (None, Rule::Decay { pause, .. }) => Some(pause),
+            _ => None,
+        }
+    }
+
+    /// Reports whether it ever leads to a pause.
+    pub(crate) fn pauses(&self) -> bool {
+        self.rule != Rule::Unlimited && self.on_limit() == OnLimit::Pause
     }
 
     /// How long a pause may last in all, if that is bounded.
@@ -213,7 +227,7 @@ impl RestartLimit {
                 "a limit that can be exceeded",
             ));
         }
-        let pauses = self.rule != Rule::Unlimited && self.on_limit() == OnLimit::Pause;
+        let pauses = self.pauses();
         let expected = "none, because only a limit that pauses has it";
         if let Some(jitter) = self.jitter {
             if !pauses {
@@ -227,6 +241,11 @@ impl RestartLimit {
                 return Err(SpecError::value("limit.max_pause", &longest, expected));
             }
             not_zero("limit.max_pause", longest)?;
+            if self.said_pause().is_some_and(|pause| pause > longest) {
+                let longest = format_args!("{longest:?}");
+                let expected = "a duration not below the pause";
+                return Err(SpecError::value("limit.max_pause", &longest, expected));
+            }
         }
         Ok(())
     }

@@ -219,10 +219,15 @@ impl Command {
             Ready::Start => Readiness::OnStart,
             _ => Readiness::Explicit,
         };
-        ServiceSpec::new_async(name, move |context| {
+        let refused = self.ready().validate().err();
+        let spec = ServiceSpec::new_async(name, move |context| {
             ProcessActor::begin(self.clone(), context)
-        })
-        .readiness(readiness)
+        });
+        let mut spec = spec.readiness(readiness);
+        if let Some(refused) = refused {
+            spec.refuse(refused);
+        }
+        spec
     }
 }
 

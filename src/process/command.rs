@@ -156,7 +156,7 @@ impl Command {
 
     /// Makes the service ready when `address`, as in `127.0.0.1:5432`, accepts a TCP connection. Tried every 50 ms.
     ///
-    /// It cannot tell who accepts: see that nothing else has the port.
+    /// It cannot tell who accepts: see that nothing else has the port. What is not a host and a port is refused when the service is added.
     pub fn ready_on_port(mut self, address: impl Into<Arc<str>>) -> Self {
         self.ready = Ready::Port(address.into());
         self
@@ -165,7 +165,8 @@ impl Command {
     /// Makes the service ready when a GET of `path` from `address`, as in `127.0.0.1:8080`, is answered with a status of 200 to 399. Tried
     /// every 50 ms.
     ///
-    /// Plain HTTP/1.1. An attempt is given up after a second.
+    /// Plain HTTP/1.1. An attempt is given up after a second. An address that is not a host and a port, or a path that does not begin with
+    /// `/`, is refused when the service is added.
     pub fn ready_on_http(
         mut self,
         address: impl Into<Arc<str>>,

@@ -8,6 +8,8 @@ use tokio::{
     time,
 };
 
+use crate::policy::SpecError;
+
 /// When a process counts as ready.
 #[derive(Clone)]
 pub(super) enum Ready {
@@ -19,6 +21,36 @@ pub(super) enum Ready {
     Port(Arc<str>),
     /// As soon as it is started.
     Start,
+}
+
+impl Ready {
+    /// Refuses what could never be: such a process would be waited for in vain.
+    pub(super) fn validate(&self) -> Result<(), SpecError> {
+        let (field, address) = match self {
+            Self::Http { address, .. } => ("ready_on_http", address),
+            Self::Port(address) => ("ready_on_port", address),
+            Self::Match(_) | Self::Start => return Ok(()),
+        };
+        // As `ToSocketAddrs` takes it apart.
+        let port = address
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty());
+        let port = port.and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none_or(|port| port == 0) {
+            let expected = "a host and a port above zero, as in `127.0.0.1:8080`";
+            return Err(SpecError::value(field, address, expected));
+        }
+        // Both are written into the lines of a request.
+        if let Self::Http { address, path } = self {
+            let odd =
+                |text: &str| text.contains(|letter: char| letter.is_control() || letter == ' ');
+            if odd(address) || odd(path) || !path.starts_with('/') {
+                let expected = "a path that begins with `/`, without spaces and control characters";
+                return Err(SpecError::value(field, path, expected));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Waits until `address` accepts a connection.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     policy::{
         Backoff, Directive, Failure, IntoServiceError, Readiness, RestartLimit, RestartType,
-        Shutdown, WhileDown,
+        Shutdown, SpecError, WhileDown,
     },
     state::{Announces, Decide, Naming, ServiceRules, Significance},
     user_value::UserValue,
@@ -401,7 +401,8 @@ impl<A: Actor> ServiceSpec<A> {
         self
     }
 
-    /// Sets how many messages [`Addr::send`] and [`Addr::try_send`] may queue, 16 by default, as in actix; 0 is unbounded.
+    /// Sets how many messages [`Addr::send`] and [`Addr::try_send`] may queue, 16 by default, as in actix; 0 is unbounded. Refused from a
+    /// quarter of what a `usize` holds on, which actix cannot count.
     ///
     /// [`Addr::do_send`] ignores the capacity. While the service is down the queue fills and is kept, as
     /// [`while_down`](Self::while_down) says. The mailbox of a supervisor is
@@ -423,20 +424,31 @@ impl<A: Actor> ServiceSpec<A> {
         self
     }
 
+    /// Has it refused when it is added, because of what the service is made of.
+    pub(crate) fn refuse(&mut self, error: SpecError) {
+        self.rules.rare().refused.get_or_insert(error);
+    }
+
     pub(crate) fn into_factory(self) -> UserFactory<A> {
         self.factory
     }
 
     /// Opens the mailbox.
     pub(crate) fn open(self, kind: ServiceKind) -> Opened<A> {
+        let mut rules = self.rules;
+        rules.kind = kind;
         let capacity = match kind {
+            ServiceKind::Actor if self.capacity > LARGEST_CAPACITY => {
+                let expected = "less than a quarter of what a `usize` holds, or 0 for no bound";
+                let error = SpecError::value("mailbox_capacity", &self.capacity, expected);
+                rules.rare().refused.get_or_insert(error);
+                UNBOUNDED
+            }
             ServiceKind::Actor => self.capacity,
             // What does not fit in waits in the hands of the caller, and goes away with it.
             ServiceKind::Supervisor => UNBOUNDED,
         };
         let (address, seed) = Seed::new(capacity, self.factory, self.grow);
-        let mut rules = self.rules;
-        rules.kind = kind;
         Opened {
             rules,
             placement: self.placement,
@@ -498,6 +510,9 @@ pub enum Placement {
 
 /// How many messages a mailbox takes unless told otherwise: actix's own number.
 const DEFAULT_CAPACITY: usize = 16;
+
+/// Over that actix panics, as its channel counts messages and senders in one number.
+const LARGEST_CAPACITY: usize = (usize::MAX >> 2) - 1;
 
 /// The capacity of a mailbox that takes any number of messages, as actix says it.
 const UNBOUNDED: usize = 0;

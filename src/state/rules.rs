@@ -65,7 +65,15 @@ impl SupervisorRules {
             return Err(SpecError::value("max_services", &0, "a number above zero"));
         }
         self.each_service.validate()?;
-        self.limit.validate(LimitOf::Supervisor)
+        self.limit.validate(LimitOf::Supervisor)?;
+        if !self.resume_spacing.is_zero() && !self.limit.pauses() {
+            return Err(SpecError::value(
+                "resume_spacing",
+                &format_args!("{:?}", self.resume_spacing),
+                "none, because only a limit that pauses needs it",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -29,8 +29,8 @@ impl ServiceSpec<SupervisorActor> {
         let mut spec = Self::with_factory(name, Box::new(factory))
             .readiness(Readiness::Explicit)
             .shutdown(Shutdown::Infinity);
-        if refused.is_some() {
-            spec.rules.rare().refused = refused;
+        if let Some(refused) = refused {
+            spec.refuse(refused);
         }
         spec
     }

@@ -119,7 +119,8 @@ impl SupervisorSpec {
         self
     }
 
-    /// Sets how long to wait between two starts when a pause ends. Zero by default: all start at once.
+    /// Sets how long to wait between two starts when a pause of all restarts ends. Zero by default: all start at once. Refused with a
+    /// [limit](Self::limit) that does not pause.
     pub fn resume_spacing(mut self, spacing: Duration) -> Self {
         self.rules.resume_spacing = spacing;
         self

@@ -3,7 +3,7 @@
 use std::{io::Read, io::Write, net::TcpListener, thread, time::Duration};
 
 use resurgam::{
-    ExitReason, KillCause, ServiceState, StartError,
+    AddError, ExitReason, KillCause, ServiceState, SpecError, StartError,
     process::{Command, ExitError},
 };
 
@@ -143,4 +143,44 @@ async fn process_that_is_not_ready_in_time_is_killed_with_its_group() {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// Such a process would be started, and waited for in vain.
+#[actix::test]
+async fn address_or_path_that_could_never_answer_is_refused() {
+    let root = root().await;
+    let sleep = || Command::new("sleep").arg("60");
+    let local = "127.0.0.1:8080";
+    let mut refused = Vec::new();
+    for address in ["", "8080", ":8080", "localhost", "localhost:", "a:0"] {
+        refused.push(("ready_on_port", address, sleep().ready_on_port(address)));
+        let http = sleep().ready_on_http(address, "/");
+        refused.push(("ready_on_http", address, http));
+    }
+    for address in ["a:http", "a:65536", "a:-1"] {
+        refused.push(("ready_on_port", address, sleep().ready_on_port(address)));
+    }
+    for path in ["", "health", "/a b", "/\r\nX: y"] {
+        let http = sleep().ready_on_http(local, path);
+        refused.push(("ready_on_http", path, http));
+    }
+    for (field, value, command) in refused {
+        let error = root.add(command.service("sleeper")).await.unwrap_err();
+        let AddError::Spec(SpecError::InvalidValue {
+            field: named,
+            value: given,
+            ..
+        }) = &error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!((*named, &**given), (field, value), "{error}");
+    }
+    for address in ["[::1]:8080", "localhost:1", local] {
+        let command = sleep()
+            .ready_on_port(address)
+            .service(address.replace(':', "-"));
+        root.add(command).await.unwrap();
+    }
+    root.shutdown().await.unwrap();
 }

@@ -48,7 +48,7 @@ pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
     } else {
         random_limit(random)
     };
-    SupervisorRules {
+    let rules = SupervisorRules {
         strategy: random.pick(&[
             Strategy::OneForOne,
             Strategy::OneForAll,
@@ -79,7 +79,16 @@ pub(super) fn random_rules(random: &mut Random) -> SupervisorRules {
             Binding::Loose
         },
         ..SupervisorRules::default()
+    };
+    accepted(rules)
+}
+
+/// Without what would be refused by a supervisor that is reconfigured.
+fn accepted(mut rules: SupervisorRules) -> SupervisorRules {
+    if !rules.limit.pauses() {
+        rules.resume_spacing = Duration::ZERO;
     }
+    rules
 }
 
 pub(super) fn random_service(random: &mut Random) -> ServiceRules {
@@ -138,12 +147,12 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
 
 /// Rules under which a supervisor hardly ever ends by itself, so that there is time for much to happen.
 pub(super) fn lasting_rules(random: &mut Random) -> SupervisorRules {
-    SupervisorRules {
+    accepted(SupervisorRules {
         limit: random_limit(random),
         auto_shutdown: AutoShutdown::Never,
         binding: Binding::Loose,
         ..random_rules(random)
-    }
+    })
 }
 
 /// A service that requires others, mostly such that come before it in the alphabet, and has a delay.
