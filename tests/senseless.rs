@@ -1,5 +1,6 @@
 //! Every setting that makes no sense, alone or beside another one, is refused with its field and its value, wherever it is given. In paused
 //! time.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ fn quiet(name: &str) -> ServiceSpec<Quiet> {
 const ZERO: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+const MAX: Duration = Duration::MAX;
 
 /// The field and the value that an error names, and what is refused with it.
 type Senseless<T> = (&'static str, &'static str, T);
@@ -296,7 +298,6 @@ async fn senseless_supervisor_is_refused_wherever_it_is_given() {
 #[actix::test]
 async fn largest_values_mean_for_ever() {
     time::pause();
-    const MAX: Duration = Duration::MAX;
     let wild = || {
         let backoff = Backoff::exponential(Duration::from_nanos(1), MAX);
         backoff.factor(f64::MAX).jitter(f64::MAX).reset_after(MAX)
@@ -341,7 +342,9 @@ async fn largest_values_mean_for_ever() {
             .unwrap();
         let root = root.start().await.unwrap();
         for _ in 0..3 {
-            services.iter().for_each(|service| service.do_send(Fail));
+            for service in &services {
+                service.do_send(Fail);
+            }
             time::sleep(MINUTE).await;
         }
         let _prints = root.report().await.unwrap().to_string();
