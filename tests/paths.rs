@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use resurgam::{
     Blocked, EventKind, ServiceRef, ServiceSpec, ServiceState, StartContext, StartError,
-    SupervisorActor, SupervisorRef,
+    StartOrder, SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time::{self, Instant};
 
@@ -75,6 +75,25 @@ async fn store_comes_before_pollers_in_subtrees_whatever_is_added_first() {
         }
         root.shutdown().await.unwrap();
     }
+}
+
+/// What requires one that waits does not wait for anybody else.
+#[actix::test]
+async fn one_behind_a_sibling_that_waits_elsewhere_holds_up_nobody() {
+    time::pause();
+    let mut site = SupervisorActor::with_defaults("site");
+    site.add(poller("first")).unwrap();
+    site.add(store("reader").requires("first")).unwrap();
+    let mut root = SupervisorActor::with_defaults("root");
+    root.add(ServiceSpec::supervisor(site)).unwrap();
+    let after = store("after").requires("site");
+    root.add(after).unwrap();
+    root.add(store("store")).unwrap();
+    let begun = Instant::now();
+    let root = root.start().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(all_are(&root, ServiceState::Ready).await);
+    root.shutdown().await.unwrap();
 }
 
 #[actix::test]
@@ -193,6 +212,51 @@ async fn ring_through_the_tree_is_named_at_once() {
     let mut root = pair("root/west/one", "root/store");
     root.add(store("store")).unwrap();
     root.start().await.unwrap().shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn ring_through_siblings_is_named_at_once() {
+    time::pause();
+    for order in [StartOrder::Sequential, StartOrder::Parallel] {
+        let root = || SupervisorActor::new("root", SupervisorSpec::default().start_order(order));
+        // A service before which a sibling is, which waits for it elsewhere.
+        let mut through_services = root();
+        let mut east = SupervisorActor::with_defaults("east");
+        east.add(store("first").requires("root/west/one")).unwrap();
+        east.add(store("second").requires("first")).unwrap();
+        through_services.add(ServiceSpec::supervisor(east)).unwrap();
+        let mut west = SupervisorActor::with_defaults("west");
+        west.add(store("one").requires("root/east/second")).unwrap();
+        through_services.add(ServiceSpec::supervisor(west)).unwrap();
+        // A supervisor that is not even begun to start.
+        let mut through_supervisors = root();
+        let mut east = SupervisorActor::with_defaults("east");
+        east.add(store("one").requires("root/west/one")).unwrap();
+        through_supervisors
+            .add(ServiceSpec::supervisor(east))
+            .unwrap();
+        let mut west = SupervisorActor::with_defaults("west");
+        west.add(store("one")).unwrap();
+        let west = ServiceSpec::supervisor(west).requires("east");
+        through_supervisors.add(west).unwrap();
+        // One sibling by its name, and one by its path.
+        let mut through_one = root();
+        through_one.add(store("a").requires("root/b")).unwrap();
+        through_one.add(store("b").requires("a")).unwrap();
+
+        let wanted = [
+            (through_services, "root/east/second -> root/east/first"),
+            (through_supervisors, "root/east/one -> root/west/one"),
+            (through_one, "root/a -> root/b -> root/a"),
+        ];
+        for (root, ring) in wanted {
+            let begun = Instant::now();
+            let error = root.start().await.unwrap_err();
+            let text = causes(&error);
+            assert!(text.contains(ring), "{order:?} {text}");
+            assert!(begun.elapsed() < Duration::from_secs(1), "{text}");
+        }
+    }
 }
 
 #[actix::test]

@@ -1,8 +1,11 @@
 //! What references and tokens are good for beside messages: in collections, as text, and where an address is wanted.
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
-    reason = "clippy takes only functions with #[test] for tests, and not what they call"
+    reason = "a service that panics, and helpers of tests"
 )]
+
+mod leaf;
 
 use std::{collections::HashSet, sync::mpsc};
 
@@ -12,23 +15,7 @@ use resurgam::{
     StartError, SupervisorActor, SupervisorRef,
 };
 
-#[derive(Default)]
-struct Leaf;
-
-impl Actor for Leaf {
-    type Context = ServiceContext<Self>;
-}
-
-#[derive(Message)]
-#[rtype(result = "u64")]
-struct Generation;
-
-impl Handler<Generation> for Leaf {
-    type Result = u64;
-    fn handle(&mut self, _: Generation, ctx: &mut Self::Context) -> u64 {
-        ctx.generation()
-    }
-}
+use self::leaf::{Crash, Generation, Leaf};
 
 async fn root() -> SupervisorRef {
     SupervisorActor::with_defaults("root")
@@ -67,7 +54,8 @@ async fn reference_becomes_an_address_and_a_recipient() {
     assert_eq!(leaf.as_ref(), &address);
     root.restart(&leaf).await.unwrap();
     assert_eq!(recipient.send(Generation).await.unwrap(), 1);
-    assert_eq!(address.send(Generation).await.unwrap(), 1);
+    assert!(leaf.send(Crash).await.is_err());
+    assert_eq!(address.send(Generation).await.unwrap(), 2);
     root.shutdown().await.unwrap();
 }
 

@@ -106,43 +106,82 @@ impl Finding {
     }
 
     /// Says so if a service waits for one that waits for it, directly or not; for one above it, or for a supervisor that does not start
-    /// without one that does.
-    pub(super) fn tell_ring(&self, token: ServiceToken, is_there: impl Fn(&str) -> bool) {
-        // Of no other one does a start depend on it.
-        let Some(find) = self.needed(token) else {
+    /// without one that does. Likewise of those that are among them, if the start of its supervisor does not depend on this one.
+    pub(super) fn tell_ring(&self, token: ServiceToken, held: impl Fn(&str) -> Held) {
+        let Some(Waiting { find, .. }) = self.waiting.get(&token) else {
             return;
         };
-        // Each with the one that waits for it.
-        let mut seen = BTreeMap::from([(token, None)]);
-        let mut asked = BTreeSet::new();
-        let mut work = vec![token];
-        while let Some(last) = work.pop() {
-            let Some(waiting) = self.waiting.get(&last) else {
-                continue;
-            };
-            for path in waiting.find.paths.iter().filter(|path| !is_there(path)) {
-                if is_at_or_above(path, &find.path) {
-                    let before = |token: &ServiceToken| seen.get(token).copied().flatten();
-                    let way = iter::successors(Some(last), before);
-                    let members = way.filter_map(|token| self.waiting.get(&token));
-                    let members = members.map(|waiting| Arc::clone(&waiting.find.path));
-                    let mut members: Vec<_> = members.collect();
-                    members.reverse();
-                    let ticket = find.ticket;
-                    return find.tell(NoticeKind::Ring { ticket, members });
+        if find.needed {
+            self.tell_if_ring(find, &held);
+            return;
+        }
+        // Of no other one does a start depend on it.
+        let reached = self.walk(find, &held).before;
+        let askers = reached
+            .keys()
+            .filter_map(|path| self.by_own_path.get(path))
+            .flatten()
+            .filter_map(|token| self.needed(*token));
+        for asker in askers {
+            self.tell_if_ring(asker, &held);
+        }
+    }
+
+    fn tell_if_ring(&self, find: &Find, held: &impl Fn(&str) -> Held) {
+        let Walk { before, ring } = self.walk(find, held);
+        let Some(last) = ring else {
+            return;
+        };
+        let way = iter::successors(Some(&last), |path| before.get(*path)?.as_ref());
+        let mut members: Vec<_> = way.map(Arc::clone).collect();
+        members.reverse();
+        let ticket = find.ticket;
+        find.tell(NoticeKind::Ring { ticket, members });
+    }
+
+    /// Goes from a service that waits to all without which it cannot go on.
+    fn walk(&self, find: &Find, held: &impl Fn(&str) -> Held) -> Walk {
+        let start = &find.path;
+        // Each with the one that cannot go on without it.
+        let mut before = BTreeMap::from([(Arc::clone(start), None)]);
+        let mut work = vec![Arc::clone(start)];
+        while let Some(path) = work.pop() {
+            for next in self.without(&path, path == *start, held) {
+                if is_at_or_above(&next, start) {
+                    let ring = Some(path);
+                    return Walk { before, ring };
                 }
                 // Thousands may wait for one.
-                if !asked.insert(path) {
-                    continue;
-                }
-                for next in self.holding_up(path) {
-                    if let Entry::Vacant(new) = seen.entry(next) {
-                        new.insert(Some(last));
-                        work.push(next);
-                    }
+                if let Entry::Vacant(new) = before.entry(Arc::clone(&next)) {
+                    new.insert(Some(Arc::clone(&path)));
+                    work.push(next);
                 }
             }
         }
+        Walk { before, ring: None }
+    }
+
+    /// Whom the service with this path, which is not there, cannot do without: what it waits for elsewhere, siblings that it or a supervisor
+    /// above it requires before it is started, and what is below it without which it is not ready.
+    fn without(&self, path: &str, asks: bool, held: &impl Fn(&str) -> Held) -> Vec<Arc<str>> {
+        let own = self.by_own_path.get(path).into_iter().flatten();
+        let own = own.filter_map(|token| self.waiting.get(token));
+        let paths = own.flat_map(|waiting| waiting.find.paths.iter());
+        let mut all: Vec<_> = paths
+            .filter(|path| !matches!(held(path), Held::There))
+            .map(Arc::clone)
+            .collect();
+        // One that asks has its siblings, and so have those above it.
+        if !asks {
+            for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+                if let Held::Waits { required } = held(&path[..end]) {
+                    let missing = |path: &Arc<str>| !matches!(held(path), Held::There);
+                    all.extend(required.into_iter().filter(missing));
+                }
+            }
+        }
+        all.extend(self.needed_below(path));
+        all
     }
 
     /// The question of a service that the start of its supervisor needs.
@@ -151,16 +190,36 @@ impl Finding {
         find.needed.then_some(find)
     }
 
-    /// Who waits, and is the service with this path or one without which that does not start.
-    fn holding_up(&self, path: &str) -> impl Iterator<Item = ServiceToken> {
-        let itself = self.by_own_path.get(path).into_iter().flatten().copied();
+    /// Those below the supervisor with this path that wait, and without which it does not start.
+    fn needed_below(&self, path: &str) -> impl Iterator<Item = Arc<str>> {
         // All paths below one begin with it and a `/`, whose successor is `0`.
         let (from, to) = (format!("{path}/"), format!("{path}0"));
         let bounds = (Bound::Included(&*from), Bound::Excluded(&*to));
         let within = self.by_own_path.range::<str, _>(bounds);
-        let within = within.flat_map(|(_, same_path)| same_path.iter().copied());
-        itself.chain(within.filter(|token| self.needed(*token).is_some()))
+        let needed = within.filter(|(_, tokens)| {
+            let mut tokens = tokens.iter();
+            tokens.any(|token| self.needed(*token).is_some())
+        });
+        needed.map(|(path, _)| Arc::clone(path))
     }
+}
+
+/// What keeps a service from being required, as the registry sees it.
+pub(super) enum Held {
+    /// Nothing.
+    There,
+    /// Its start, for which all of these siblings have to be ready, by their paths.
+    Waits { required: Vec<Arc<str>> },
+    /// Anything else.
+    Otherwise,
+}
+
+/// What was found on the way from a service that waits.
+struct Walk {
+    /// Each path with the one that cannot go on without it.
+    before: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    /// The last of a ring, which cannot go on without the first.
+    ring: Option<Arc<str>>,
 }
 
 /// Reports whether a path is that of a service, or of a supervisor above it.

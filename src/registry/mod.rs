@@ -37,7 +37,7 @@ pub(crate) use self::message::{
 };
 pub use self::message::{LookupError, ServiceSummary};
 use self::{
-    finding::Finding,
+    finding::{Finding, Held},
     request::{Awaited, Lookup, Services, ServicesOf, WhenReady},
     waiters::Waiters,
 };
@@ -257,10 +257,11 @@ impl RegistryActor {
         let token = find.token;
         self.finding.insert(find);
         self.look(token);
+        self.paths();
         let Self { finding, paths, .. } = self;
         finding.tell_ring(token, |path| {
             let link = paths.as_ref().and_then(|paths| paths.get(path));
-            link.is_some_and(|ByPath(link)| is_there(&**link))
+            link.map_or(Held::Otherwise, |ByPath(link)| held(&**link))
         });
     }
 
@@ -367,6 +368,22 @@ impl RegistryActor {
 fn is_there(link: &dyn AnyLink) -> bool {
     let core = link.core();
     core.state() == ServiceState::Ready || core.has_completed()
+}
+
+/// What keeps a service from being required.
+fn held(link: &dyn AnyLink) -> Held {
+    let core = link.core();
+    if is_there(link) {
+        return Held::There;
+    }
+    // Only before a start: one that is being started has had them.
+    if core.state() != ServiceState::Waiting {
+        return Held::Otherwise;
+    }
+    let above = core.path().rsplit_once('/').map_or("", |(above, _)| above);
+    let path_of = |name: &Arc<str>| Arc::from(format!("{above}/{name}"));
+    let required = core.required().iter().map(path_of).collect();
+    Held::Waits { required }
 }
 
 /// What those are told who wait for a service that has ended for good.

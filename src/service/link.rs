@@ -62,6 +62,8 @@ pub(crate) struct LinkCore {
 struct Rare {
     /// The path in the tree, if that differs from the one when the service was added.
     moved: OnceLock<Arc<str>>,
+    /// The names of the siblings that it requires.
+    required: OnceLock<Box<[Arc<str>]>>,
     // Written by the supervisor and the registry before a start, read by the factory after it: nobody waits for the lock.
     handed: Mutex<Handed>,
     /// When the present incarnation is dropped, if it was asked to stop and does not, as far as it is to know that.
@@ -237,6 +239,17 @@ impl LinkCore {
     /// Asks for news of changes of the state, from now until the service is forgotten.
     pub(crate) fn watch(&self) {
         self.watched.store(true, Ordering::SeqCst);
+    }
+
+    /// Says which siblings the service requires, by name, before it is registered or started.
+    pub(crate) fn set_required(&self, names: Box<[Arc<str>]>) {
+        let _first_call_counts = self.rare().required.set(names);
+    }
+
+    /// The names of the siblings that the service requires.
+    pub(crate) fn required(&self) -> &[Arc<str>] {
+        let required = self.rare.get().and_then(|rare| rare.required.get());
+        required.map_or(&[], |names| names)
     }
 
     /// Leaves the services that the next incarnation may look up by name.
@@ -454,6 +467,7 @@ impl Rare {
     fn new() -> Self {
         Self {
             moved: OnceLock::new(),
+            required: OnceLock::new(),
             handed: Mutex::default(),
             stop_by: Mutex::default(),
             later_waker: LaterWaker::new(),

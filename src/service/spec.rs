@@ -357,10 +357,10 @@ impl<A: Actor> ServiceSpec<A> {
     ///
     /// # Paths
     ///
-    /// A service that waits for another one elsewhere holds up nobody: those behind it are started, and if it is all that the start of its
-    /// supervisor still waits for, so are those behind that, with which may come what it waits for. In the first start of its supervisor it
+    /// A service that waits for another one elsewhere holds up nobody but those that require it: those behind it are started, and if it is, with
+    /// those, all that the start of its supervisor still waits for, so are those behind that, with which may come what it waits for. In the first start of its supervisor it
     /// waits as long as its [`start_timeout`](Self::start_timeout), 30 s without one, and then that start fails; at once if what it
-    /// requires waits itself for this service, or for a supervisor above it, which the error names. Later it waits without a limit. Each start
+    /// requires waits itself for this service, or for a supervisor above it, be it through others or their siblings, which the error names. Later it waits without a limit. Each start
     /// waits anew for the service that has the path then; [`StartContext::get`](crate::StartContext::get) takes the path.
     ///
     /// In which order supervisors stop is not changed by that: each stops its services in its own reverse start order. Place what others

@@ -122,6 +122,20 @@ fn has_all(state: &SupervisorState, slot: u32) -> bool {
     state.services[slot].has_all_required(ready)
 }
 
+/// Reports whether all that keep a service waiting, of those that it requires, are such.
+pub(super) fn waits_for_all_of(
+    state: &SupervisorState,
+    slot: u32,
+    such: impl Fn(u32) -> bool,
+) -> bool {
+    let ready_or_such = |name: &Arc<str>| {
+        let required = state.services.named(name);
+        required
+            .is_some_and(|required| such(required) || obstacle_to(state, slot, required).is_none())
+    };
+    state.services[slot].required().iter().all(ready_or_such)
+}
+
 /// Why a service is not yet what another one requires of it.
 fn obstacle_to(state: &SupervisorState, slot: u32, required: u32) -> Option<Obstacle> {
     #[cfg(test)]

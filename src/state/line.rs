@@ -25,6 +25,10 @@ pub(super) struct Line {
     pending: BTreeSet<u32>,
     /// Those of them that wait themselves for nothing but for what is elsewhere in the tree.
     elsewhere: BTreeSet<u32>,
+    /// Those of them that wait for siblings which do so, directly or not, and for nothing else.
+    behind: BTreeSet<u32>,
+    /// Those of whom it is new that they wait for what is elsewhere: those that require them are to be looked at.
+    fresh: Vec<u32>,
     /// Whether it was told that nobody is waited for but for what is elsewhere.
     told: bool,
     /// How many are still being stopped for a group restart, for which the line waits.
@@ -94,17 +98,43 @@ impl Line {
         }
         self.pending.remove(&slot);
         self.elsewhere.remove(&slot);
+        self.behind.remove(&slot);
     }
 
     /// One that has its turn waits for nothing but for what is elsewhere: nobody behind it waits for it.
     pub(super) fn await_elsewhere(&mut self, slot: u32) {
+        self.hold_up_nobody(slot);
+        if self.pending.contains(&slot) && self.elsewhere.insert(slot) {
+            self.fresh.push(slot);
+        }
+    }
+
+    /// One that has its turn waits for siblings that wait for nothing but for what is elsewhere: nobody behind it waits for it, either.
+    pub(super) fn await_behind(&mut self, slot: u32) {
+        self.hold_up_nobody(slot);
+        self.behind.insert(slot);
+    }
+
+    fn hold_up_nobody(&mut self, slot: u32) {
         if self.current == Some(slot) {
             self.current = None;
             self.pending.insert(slot);
         }
-        if self.pending.contains(&slot) {
-            self.elsewhere.insert(slot);
-        }
+    }
+
+    /// One that had waited for siblings does so no more.
+    pub(super) fn has_siblings(&mut self, slot: u32) {
+        self.behind.remove(&slot);
+    }
+
+    /// Reports whether one that had its turn waits for nothing but for what is elsewhere, itself or through its siblings.
+    pub(super) fn waits_elsewhere(&self, slot: u32) -> bool {
+        self.elsewhere.contains(&slot) || self.behind.contains(&slot)
+    }
+
+    /// Those of whom it is new that they wait for what is elsewhere.
+    pub(super) fn take_fresh(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.fresh)
     }
 
     /// One that had waited for what is elsewhere does so no more.
@@ -114,7 +144,9 @@ impl Line {
 
     /// Reports whether nobody is waited for but for what is elsewhere. Asked after every turn: counted, not looked for.
     pub(super) fn is_only_elsewhere(&self) -> bool {
-        let awaited = !self.elsewhere.is_empty() && self.elsewhere.len() == self.pending.len();
+        // One whose siblings have found what they wait for is behind them still: they are no longer `elsewhere`.
+        let waiting = self.elsewhere.len() + self.behind.len();
+        let awaited = !self.elsewhere.is_empty() && waiting == self.pending.len();
         awaited && self.queue.is_empty() && self.current.is_none()
     }
 
@@ -156,6 +188,8 @@ impl Line {
         self.current = None;
         self.pending.clear();
         self.elsewhere.clear();
+        self.behind.clear();
+        self.fresh.clear();
         self.told = false;
     }
 

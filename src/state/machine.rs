@@ -185,6 +185,9 @@ impl SupervisorState {
         if matches!(before, Phase::Gated(_)) && phase.is_over() {
             self.line.let_go(slot);
         }
+        if before == Phase::Gated(Gate::Sibling) && phase != before {
+            self.line.has_siblings(slot);
+        }
         let elsewhere = |phase| matches!(phase, Phase::Gated(Gate::Elsewhere { .. }));
         if elsewhere(before) && !elsewhere(phase) {
             let token = self.services.token(slot);

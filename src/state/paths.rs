@@ -70,6 +70,32 @@ pub(super) fn timed_out(state: &SupervisorState, slot: u32) -> Next {
     fatal::start_failed(state, slot, Exit::from(reason))
 }
 
+/// Reports whether a service that waits for siblings does so for nothing but for such as wait for what is elsewhere.
+pub(super) fn is_behind(state: &SupervisorState, slot: u32) -> bool {
+    let gated = state.services[slot].phase() == Phase::Gated(Gate::Sibling);
+    gated
+        && dependencies::waits_for_all_of(state, slot, |required| {
+            state.line.waits_elsewhere(required)
+        })
+}
+
+/// Those that wait for siblings of which it is new that they wait for what is elsewhere: they hold up nobody, either.
+pub(super) fn follow(state: &mut SupervisorState) {
+    let mut work = state.line.take_fresh();
+    while let Some(slot) = work.pop() {
+        let Some(service) = state.services.get(slot) else {
+            continue;
+        };
+        for dependent in state.services.dependents(service.name()) {
+            let had_turn = state.line.awaits(dependent) && !state.line.waits_elsewhere(dependent);
+            if had_turn && is_behind(state, dependent) {
+                state.line.await_behind(dependent);
+                work.push(dependent);
+            }
+        }
+    }
+}
+
 /// Reports whether the start of the supervisor waits for nothing but for what is elsewhere.
 pub(super) fn only_elsewhere(state: &SupervisorState) -> bool {
     state.status == Status::Starting && state.line.is_only_elsewhere()

@@ -332,6 +332,7 @@ pub(super) fn advance(state: &mut SupervisorState, now: Instant) -> Option<Next>
         return Some(failed);
     }
     let_go(state);
+    paths::follow(state);
     while is_turn(state) {
         let Some(slot) = state.line.first() else {
             // Only a supervisor that starts comes here with an empty line, and nobody is awaited.
@@ -403,6 +404,8 @@ fn had_turn(state: &mut SupervisorState, slot: u32, begun: Begun) -> Option<Next
                 Phase::Gated(Gate::Elsewhere { .. })
             ) {
                 state.line.await_elsewhere(slot);
+            } else if paths::is_behind(state, slot) {
+                state.line.await_behind(slot);
             }
         }
         // In a group restart nobody waits for one that cannot be started: those behind it are started all the same.

@@ -31,8 +31,6 @@ pub(super) struct Cells {
     /// `None` until the supervisor is started for the first time.
     place: Option<Place>,
     entries: Vec<Option<Entry>>,
-    /// The names that a service requires, for those that require any.
-    requirements: BTreeMap<u32, Vec<Arc<str>>>,
     /// Where services run, for those that do not run on the supervisor's arbiter.
     elsewhere: BTreeMap<u32, Elsewhere>,
     /// Where services run that do not say so.
@@ -54,7 +52,6 @@ impl Cells {
             parent: Arc::new(parent),
             place: None,
             entries: Vec::new(),
-            requirements: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             placement,
             supervisor_type,
@@ -102,14 +99,11 @@ impl Cells {
             (_, ServiceKind::Supervisor) => OnBlocked::Fail,
         };
         let readiness = rules.readiness;
-        let requirements: Vec<_> = rules.required().cloned().collect();
+        let required: Box<[_]> = rules.required().cloned().collect();
         // A service that is refused is dropped here: `address` and `seed` with its mailbox and its factory.
         let token = state.add(rules, now)?;
         let path = state.service_path(token);
         let path = Arc::clone(path.expect("the service was added above"));
-        if !requirements.is_empty() {
-            self.requirements.insert(token.slot(), requirements);
-        }
         // Kept apart from the entries, and for few: with a hundred thousand services every word of an entry counts.
         if !matches!(placement, Placement::Inherit) {
             self.elsewhere
@@ -123,6 +117,9 @@ impl Cells {
             readiness,
             kind,
         ));
+        if !required.is_empty() {
+            link.core().set_required(required);
+        }
         seed.tie(Arc::clone(&link));
         self.supervisors += usize::from(kind == ServiceKind::Supervisor);
         let untyped = Arc::clone(&link) as Arc<dyn AnyLink>;
@@ -217,9 +214,10 @@ impl Cells {
         let Some(link) = self.link(token) else {
             return;
         };
-        if let Some(names) = self.requirements.get(&token.slot()) {
+        let required = link.core().required();
+        if !required.is_empty() {
             // Looked up for each start: a requirement that was removed and added again is another service with the same name.
-            let found = names.iter().filter_map(|name| {
+            let found = required.iter().filter_map(|name| {
                 let required = self.link(state.named(name)?)?;
                 Some((Arc::clone(name), Arc::clone(required)))
             });
@@ -422,7 +420,6 @@ impl Cells {
             }
             tree.registry.do_send(Forget(token));
         }
-        self.requirements.remove(&slot);
         if let Some(elsewhere) = self.elsewhere.remove(&slot) {
             elsewhere.release();
         }

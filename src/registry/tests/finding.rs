@@ -160,3 +160,92 @@ fn ring_is_told_to_the_last_one_that_closes_it_and_only_if_nobody_can_go_on() {
         assert_eq!(ring, expected, "{services:?}: {told:?}");
     }
 }
+
+/// Services that ask for nothing, each with the siblings that it requires.
+fn siblings(registry: &mut RegistryActor, all: &[(&str, &[&str])]) -> Vec<Arc<dyn AnyLink>> {
+    let of = |(path, required): &(&str, &[&str])| {
+        let service = link(SupervisorId::issue(), 0, path);
+        let required = required.iter().map(|name| Arc::from(*name));
+        service.core().set_required(required.collect());
+        registry.register(token(&service), [Arc::clone(&service)]);
+        service
+    };
+    all.iter().map(of).collect()
+}
+
+#[test]
+fn ring_goes_through_siblings_that_wait_for_each_other_and_names_them() {
+    // Which siblings there are, who asks, and the ring.
+    type Case = (
+        &'static [(&'static str, &'static [&'static str])],
+        &'static [Asked],
+        &'static str,
+    );
+    let cases: [Case; 5] = [
+        (
+            &[("root/x/c", &["a"]), ("root/x/b", &["c"])],
+            &[
+                ("root/x/a", "root/y/p", true),
+                ("root/y/p", "root/x/b", true),
+            ],
+            "ring root/y/p root/x/b root/x/c root/x/a",
+        ),
+        // Under one supervisor, the one by its name and the other by its path.
+        (
+            &[("root/b", &["a"])],
+            &[("root/a", "root/b", true)],
+            "ring root/a root/b",
+        ),
+        // The supervisor above has not begun to start, and what is below it may not even be registered.
+        (
+            &[("root/y", &["x"])],
+            &[("root/x/a", "root/y/p", true)],
+            "ring root/x/a root/y/p",
+        ),
+        (
+            &[("root/y", &["z"]), ("root/z", &["x"])],
+            &[("root/x/a", "root/y", true)],
+            "ring root/x/a root/y root/z",
+        ),
+        // The last one is none on which a start depends: the first is told.
+        (
+            &[],
+            &[
+                ("root/x/a", "root/y/p", true),
+                ("root/y/p", "root/x/a", false),
+            ],
+            "ring root/x/a root/y/p",
+        ),
+    ];
+    for (services, asks, ring) in cases {
+        let mut registry = RegistryActor::new();
+        let _registered = siblings(&mut registry, services);
+        let mut askers: Vec<_> = asks
+            .iter()
+            .map(|(path, _, _)| Asker::new(&mut registry, path))
+            .collect();
+        for (asker, (_, required, needed)) in askers.iter_mut().zip(asks) {
+            asker.ask(&mut registry, &[required], *needed);
+        }
+        let told = askers.iter_mut().flat_map(Asker::told);
+        let rings: Vec<_> = told.filter(|told| told.starts_with("ring")).collect();
+        assert_eq!(rings, [ring]);
+    }
+}
+
+#[test]
+fn sibling_that_is_there_or_is_being_started_is_no_part_of_a_ring() {
+    for state in [ServiceState::Ready, ServiceState::Starting] {
+        // It had what it requires when it was begun.
+        let mut registry = RegistryActor::new();
+        let registered = siblings(&mut registry, &[("root/b", &["a"])]);
+        set(&registered[0], state);
+        let mut asker = Asker::new(&mut registry, "root/a");
+        asker.ask(&mut registry, &["root/b"], true);
+        let told = asker.told();
+        assert!(
+            !told.iter().any(|told| told.starts_with("ring")),
+            "{told:?}"
+        );
+    }
+}

@@ -248,3 +248,76 @@ fn service_that_misses_what_is_elsewhere_looks_for_it_again() {
         assert!(bench.state.failure_count(bench.now).abs() < f64::EPSILON);
     }
 }
+
+/// A reader requires the writer, which waits for what may come behind both.
+#[test]
+fn one_that_waits_for_a_sibling_that_waits_elsewhere_holds_up_nobody_either() {
+    for order in [StartOrder::Sequential, StartOrder::Parallel] {
+        let rules = SupervisorRules {
+            start_order: order,
+            ..unlimited()
+        };
+        let all = vec![
+            writer(),
+            requiring("reader", &["writer"]),
+            requiring("last", &["reader"]),
+            named("other"),
+        ];
+        let mut bench = Bench::new(rules);
+        for service in all {
+            bench.add(service).unwrap();
+        }
+        bench.state.start(bench.now);
+        bench.run();
+        assert_eq!(bench.actions(), ["find writer", "start other 0"]);
+        bench.ready("other");
+        assert_eq!(bench.actions(), ["awaits elsewhere"]);
+        bench.found("writer");
+        bench.ready("writer");
+        bench.ready("reader");
+        assert_eq!(bench.state.status(), SupervisorStatus::Starting);
+        bench.ready("last");
+        assert_eq!(bench.state.status(), SupervisorStatus::Running);
+    }
+}
+
+/// It was not known of the first one when the second one had its turn.
+#[test]
+fn one_whose_sibling_comes_to_wait_elsewhere_later_holds_up_nobody_from_then_on() {
+    let mut migrate = named("migrate");
+    migrate.restart = RestartType::Transient;
+    let mut writer = writer();
+    writer.rare().requires_completed = vec![Arc::from("migrate")];
+    let rules = SupervisorRules {
+        start_order: StartOrder::Parallel,
+        ..unlimited()
+    };
+    let mut bench = Bench::new(rules);
+    for service in [
+        migrate,
+        writer,
+        requiring("reader", &["writer"]),
+        requiring("last", &["reader"]),
+    ] {
+        bench.add(service).unwrap();
+    }
+    bench.state.start(bench.now);
+    bench.run();
+    bench.ready("migrate");
+    assert_eq!(bench.actions(), ["start migrate 0"]);
+    bench.exit("migrate", ExitReason::Normal);
+    assert_eq!(bench.actions(), ["find writer", "awaits elsewhere"]);
+    // One that it still waits for is not elsewhere.
+    let mut slow = Bench::start_with(vec![
+        writer_of("slow"),
+        named("slow"),
+        requiring("both", &["writer", "slow"]),
+    ]);
+    assert_eq!(slow.actions(), ["start slow 0"]);
+    slow.ready("slow");
+    assert_eq!(slow.actions(), ["find writer", "awaits elsewhere"]);
+}
+
+fn writer_of(sibling: &str) -> ServiceRules {
+    requiring("writer", &[sibling, "root/store"])
+}
