@@ -169,6 +169,27 @@ async fn first_start_fails_if_nobody_comes() {
     );
 }
 
+#[actix::test]
+async fn path_of_another_root_is_refused_at_once() {
+    time::pause();
+    let begun = Instant::now();
+    let mut root = SupervisorActor::with_defaults("gateway");
+    root.add(ServiceSpec::supervisor(site("site"))).unwrap();
+    let text = causes(&root.start().await.unwrap_err());
+    assert!(text.contains("gateway/site/first"), "{text}");
+    let refused = "name `root/store` is refused: a path begins with the name of the root";
+    assert!(text.contains(refused), "{text}");
+    // Also below one that was made before it was part of a tree, and later.
+    let root = SupervisorActor::with_defaults("gateway");
+    let root = root.start().await.unwrap();
+    let site = root.add_supervisor(SupervisorActor::with_defaults("site"));
+    let site = site.await.unwrap();
+    let error = site.add_and_wait(poller("late")).await.unwrap_err();
+    assert!(error.to_string().contains(refused), "{error}");
+    root.shutdown().await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
 /// An error with its sources.
 fn causes(error: &StartError) -> String {
     let mut text = error.to_string();

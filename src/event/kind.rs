@@ -378,6 +378,9 @@ pub enum Blocked {
         /// How long that still takes.
         after: Duration,
     },
+    /// It is [permanent](crate::RestartType::Permanent), and has been started again after a normal end: it never completes, which is what is
+    /// [required](crate::ServiceSpec::requires_completed). Make it transient.
+    Recurring,
     /// It has said with [`Verdict::Missing`](crate::Verdict::Missing) that something is missing, and waits until one that it requires becomes
     /// ready anew.
     Parked,
@@ -394,6 +397,7 @@ impl fmt::Display for Blocked {
             Self::NotReady => f.write_str("is not ready"),
             Self::NotCompleted => f.write_str("has not completed"),
             Self::Delayed { after } => write!(f, "starts again in {after:?}"),
+            Self::Recurring => f.write_str("is permanent, and starts again instead of completing"),
             Self::Parked => f.write_str("misses something that it requires"),
             Self::Stopped => f.write_str("is stopped"),
             Self::Failed => f.write_str("has failed"),

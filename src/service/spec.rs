@@ -359,7 +359,8 @@ impl<A: Actor> ServiceSpec<A> {
     ///
     /// A service that waits for another one elsewhere holds up nobody but those that require it: those behind it are started, and if it is, with
     /// those, all that the start of its supervisor still waits for, so are those behind that, with which may come what it waits for. In the first start of its supervisor it
-    /// waits as long as its [`start_timeout`](Self::start_timeout), 30 s without one, and then that start fails; at once if what it
+    /// waits as long as its [`start_timeout`](Self::start_timeout), 30 s without one, and then that start fails; at once if the path does not
+    /// begin with the name of the root, and if what it
     /// requires waits itself for this service, or for a supervisor above it, be it through others or their siblings, which the error names. Later it waits without a limit. Each start
     /// waits anew for the service that has the path then; [`StartContext::get`](crate::StartContext::get) takes the path.
     ///
@@ -374,7 +375,8 @@ impl<A: Actor> ServiceSpec<A> {
     /// a warm-up.
     ///
     /// The sibling ends for good by its restart type, as a [`Transient`](RestartType::Transient) one does that ends normally; one that fails is
-    /// restarted as ever, and waited for. While others require it, it is kept as stopped, also if it was added later; and whoever only
+    /// restarted as ever, and waited for. A [`Permanent`](RestartType::Permanent) one, which is the default, never completes: once it has been
+    /// started again after a normal end, whoever requires its end waits in vain, which is an error like any other of a requirement. While others require it, it is kept as stopped, also if it was added later; and whoever only
     /// `requires` it has it as well. A supervisor that starts with both waits for that end; if the sibling gives up, or has ended with an
     /// error for good, the start fails.
     pub fn requires_completed(mut self, name: impl Into<Arc<str>>) -> Self {

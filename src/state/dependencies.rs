@@ -150,6 +150,9 @@ fn obstacle_to(state: &SupervisorState, slot: u32, required: u32) -> Option<Obst
     if service.has_completed() {
         return None;
     }
+    if service.recurs() {
+        return Some(Obstacle::Recurring);
+    }
     match obstacle(state, required) {
         None | Some(Obstacle::NotReady) => Some(Obstacle::NotCompleted),
         // It has ended for good, and not without an error.
@@ -328,6 +331,18 @@ pub(super) fn became_unavailable(state: &mut SupervisorState, slot: u32, now: In
         let name = Arc::from(state.services[slot].name());
         block_dependents(state, name, now);
     }
+}
+
+/// A service has ended without an error, and is to be started again all the same: those that wait for such an end wait in vain.
+pub(super) fn recurs(state: &mut SupervisorState, slot: u32, now: Instant) {
+    let name = state.services[slot].name();
+    let dependents = state.services.dependents(name);
+    let awaited = |slot: &u32| state.services[*slot].requires_end_of(name);
+    if !dependents.iter().any(awaited) {
+        return;
+    }
+    state.services[slot].note_recurs();
+    became_unavailable(state, slot, now);
 }
 
 /// A service without an incarnation is forgotten: tells everybody who waits for it.

@@ -255,10 +255,12 @@ pub(crate) enum Unaddressed {
 
 /// What a service ends with that the first start of its supervisor needs, and that requires one elsewhere which does not become ready in time.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("required service `{on}` was not ready in time")]
+#[error("required service `{on}` was not ready in time{}", if *missing { ": it does not exist" } else { "" })]
 pub(crate) struct NotReadyError {
     /// The path that is required.
     pub(crate) on: Arc<str>,
+    /// Whether there was none with this path at the end.
+    pub(crate) missing: bool,
 }
 
 /// What a service ends with that requires one elsewhere which waits for this one.

@@ -56,7 +56,11 @@ const fn weight(why: Obstacle) -> u8 {
         Obstacle::NotReady | Obstacle::NotCompleted => 0,
         // Each delay is told by whoever waits for it.
         Obstacle::Delayed(_) => 1,
-        Obstacle::Missing | Obstacle::Parked | Obstacle::Stopped | Obstacle::Failed => 2,
+        Obstacle::Missing
+        | Obstacle::Recurring
+        | Obstacle::Parked
+        | Obstacle::Stopped
+        | Obstacle::Failed => 2,
     }
 }
 

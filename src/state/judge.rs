@@ -192,6 +192,14 @@ fn completes(state: &SupervisorState, slot: u32, end: &End) -> bool {
 /// Judges an end that nobody asked for, reports it, and says what follows.
 pub(super) fn follow(state: &mut SupervisorState, slot: u32, end: End, now: Instant) -> Next {
     let judgement = judge(state, slot, &end, now);
+    let restarts = matches!(
+        judgement,
+        Judgement::Restart(_) | Judgement::Queue | Judgement::Pause(_) | Judgement::Rest(_)
+    );
+    // Not after a bounce, which is not to be the last word: only what restarts it by rule does so whenever it has ended like this.
+    if restarts && end.exit.verdict().is_none() && end.exit.reason == ExitReason::Normal {
+        dependencies::recurs(state, slot, now);
+    }
     conclude(state, slot, judgement, end, now)
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Obstacle {
     Delayed(Option<Instant>),
     /// It does not exist.
     Missing,
+    /// It is started again whenever it has ended without an error, and its end is what is waited for.
+    Recurring,
     /// It has said that something is missing, and all that it requires is ready: nothing wakes it by itself.
     Parked,
     /// It has ended for good, or was stopped on request.
@@ -38,6 +40,7 @@ impl Obstacle {
                 after: until.map_or(Duration::MAX, |at| at.saturating_duration_since(now)),
             },
             Self::Missing => Blocked::Missing,
+            Self::Recurring => Blocked::Recurring,
             Self::Parked => Blocked::Parked,
             Self::Stopped => Blocked::Stopped,
             Self::Failed => Blocked::Failed,
@@ -49,6 +52,7 @@ impl Obstacle {
         // Without a time in it, which would be of no use to them.
         match self {
             Self::Missing => Blocked::Missing,
+            Self::Recurring => Blocked::Recurring,
             Self::Parked => Blocked::Parked,
             Self::Stopped => Blocked::Stopped,
             Self::Failed => Blocked::Failed,

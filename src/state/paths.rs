@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     event::EventKind,
-    policy::{ExitReason, ServiceError},
+    policy::{ExitReason, ServiceError, SpecError},
     token::ServiceToken,
 };
 
@@ -49,6 +49,24 @@ pub(super) fn wait(state: &mut SupervisorState, slot: u32, now: Instant) -> Aske
     Asked::Elsewhere
 }
 
+/// Refuses paths of another tree: they begin with another name than that of the root, and nobody could ever have them.
+pub(super) fn check_root<'a>(
+    state: &SupervisorState,
+    mut paths: impl Iterator<Item = &'a Arc<str>>,
+) -> Result<(), SpecError> {
+    let foreign = paths.find(|path| root_of(path) != root_of(&state.path));
+    foreign.map_or(Ok(()), |path| {
+        Err(SpecError::name(
+            path,
+            "a path begins with the name of the root",
+        ))
+    })
+}
+
+fn root_of(path: &str) -> &str {
+    path.split_once('/').map_or(path, |(root, _)| root)
+}
+
 /// Whether a service waits for one elsewhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Asked {
@@ -61,11 +79,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time is over in which what is elsewhere had to be ready.
 pub(super) fn timed_out(state: &SupervisorState, slot: u32) -> Next {
-    let on = match state.services[slot].awaited_path() {
-        Some((on, _)) => Arc::clone(on),
-        None => Arc::clone(&state.services[slot].paths()[0]),
+    let (on, missing) = match state.services[slot].awaited_path() {
+        Some((on, why)) => (Arc::clone(on), *why == Obstacle::Missing),
+        None => (Arc::clone(&state.services[slot].paths()[0]), false),
     };
-    let reason = ExitReason::Failed(ServiceError::new(NotReadyError { on }));
+    let reason = ExitReason::Failed(ServiceError::new(NotReadyError { on, missing }));
     // It has such a time only if the start of its supervisor needs it.
     fatal::start_failed(state, slot, Exit::from(reason))
 }

@@ -361,6 +361,8 @@ pub(super) struct Extras {
     /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
     requirement_ready: bool,
     pub(super) while_down: WhileDown,
+    /// Whether others wait for its end, and it was started again after one without an error: it never completes.
+    recurs: bool,
 }
 
 /// A limit of one service.
@@ -463,6 +465,16 @@ impl Service {
         if let Some(extras) = &mut self.extras {
             extras.requirement_ready = ready;
         }
+    }
+
+    /// Notes that it was started again after an end without an error, for which others wait.
+    pub(super) fn note_recurs(&mut self) {
+        self.extras.get_or_insert_default().recurs = true;
+    }
+
+    /// Reports whether it is known that it never completes.
+    pub(super) fn recurs(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.recurs)
     }
 
     /// Reports whether it is restarted with the service of this name.
@@ -657,6 +669,7 @@ impl Extras {
             in_vain: false,
             requirement_ready: false,
             while_down: rules.while_down,
+            recurs: false,
         }
     }
 }

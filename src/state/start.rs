@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     event::EventKind,
-    policy::{ExitReason, RestartType, StartOrder, Strategy, check_name},
+    policy::{ExitReason, RestartType, ServiceError, StartOrder, Strategy, check_name},
     token::ServiceToken,
 };
 
@@ -49,6 +49,10 @@ pub(super) fn add(
         rules.restart = RestartType::Temporary;
     }
     rules.validate(state.rules.auto_shutdown)?;
+    // Before its first start a supervisor may not be part of a tree.
+    if state.status != Status::Idle {
+        paths::check_root(state, rules.rare.iter().flat_map(|rare| rare.paths()))?;
+    }
     if rules.naming == Naming::Numbered {
         rules.name = state.services.next_name(&rules.name);
         // The number may have made it too long.
@@ -115,10 +119,21 @@ pub(super) fn start(state: &mut SupervisorState, now: Instant) -> Next {
             let on = dependencies::missing_requirement(state, *slot)?;
             Some((*slot, on))
         });
+    let foreign = registered
+        .iter()
+        .filter(|slot| state.must_start(**slot))
+        .find_map(|slot| {
+            let refused = paths::check_root(state, state.services[*slot].paths().iter());
+            Some((*slot, refused.err()?))
+        });
     if state.starts > 1 {
         registered.retain(|slot| resume(state, *slot, now) == Resumed::No);
     }
     state.line_up(&registered);
+    if let Some((slot, refused)) = foreign {
+        let reason = ExitReason::Failed(ServiceError::new(refused));
+        return fatal::start_failed(state, slot, Exit::from(reason));
+    }
     let Some((slot, on)) = missing else {
         return Next::Settle;
     };

@@ -250,3 +250,61 @@ fn supervisor_that_is_removed_forgets_one_that_was_kept_for_another_one_once() {
     assert_eq!(bench.actions(), ["release server", "release job"]);
     assert_eq!(bench.state.counts().services, 0);
 }
+
+/// What people type: a migration is permanent, unless it says otherwise, and would run for ever.
+#[test]
+fn permanent_service_never_completes_and_whoever_requires_that_is_told_at_its_first_end() {
+    let permanent = || job("migrate", RestartType::Permanent);
+    let mut bench = start(
+        unlimited(),
+        vec![permanent(), after("server", &["migrate"])],
+    );
+    bench.ready("migrate");
+    bench.exit("migrate", ExitReason::Normal);
+    bench.get_stopped();
+    let Some(Cause::StartFailed { path, reason }) = bench.cause() else {
+        panic!("{:?}", bench.cause());
+    };
+    assert_eq!(&**path, "root/server");
+    assert_eq!(
+        reason.to_string(),
+        "failed: required service `migrate` is permanent, and starts again instead of completing"
+    );
+
+    // Later it is an answer to whoever waits, and an event.
+    let mut bench = Bench::running(unlimited(), vec![permanent()]);
+    bench.ready("migrate");
+    bench.add(after("server", &["migrate"])).unwrap();
+    bench.forget();
+    bench.exit("migrate", ExitReason::Normal);
+    let expected = ("server".into(), "migrate".into(), Blocked::Recurring);
+    assert_eq!(blocked_on(&bench), [expected]);
+    assert_eq!(bench.actions(), ["start migrate 1"]);
+    // It is ready for those that require no more than that.
+    bench.ready("migrate");
+    bench.add(requiring("other", &["migrate"])).unwrap();
+    assert_eq!(bench.state_of("other"), ServiceState::Starting);
+    assert_eq!(bench.state_of("server"), ServiceState::Waiting);
+    // Unless it says itself that it is done.
+    bench.exit_with("migrate", Verdict::DoNotRestart);
+    assert_eq!(bench.state_of("server"), ServiceState::Starting);
+}
+
+#[test]
+fn permanent_service_that_bounces_or_says_that_it_is_done_may_complete() {
+    let services = vec![
+        job("migrate", RestartType::Permanent),
+        after("server", &["migrate"]),
+    ];
+    let mut bench = start(unlimited(), services);
+    bench.ready("migrate");
+    bench.exit_with("migrate", Verdict::Bounce);
+    bench.pass(millis(10));
+    bench.ready("migrate");
+    bench.exit("migrate", failed());
+    bench.ready("migrate");
+    assert_eq!(bench.state.status(), SupervisorStatus::Starting);
+    bench.exit_with("migrate", Verdict::DoNotRestart);
+    bench.ready("server");
+    assert_eq!(bench.state.status(), SupervisorStatus::Running);
+}

@@ -321,3 +321,46 @@ fn one_whose_sibling_comes_to_wait_elsewhere_later_holds_up_nobody_from_then_on(
 fn writer_of(sibling: &str) -> ServiceRules {
     requiring("writer", &[sibling, "root/store"])
 }
+
+#[test]
+fn error_of_a_first_start_says_whether_there_is_nobody_with_the_path() {
+    for (why, text) in [
+        (
+            Obstacle::Missing,
+            "failed: required service `root/store` was not ready in time: it does not exist",
+        ),
+        (
+            Obstacle::NotReady,
+            "failed: required service `root/store` was not ready in time",
+        ),
+    ] {
+        let mut bench = Bench::start_with(vec![writer()]);
+        bench.not_found("writer", "root/store", why);
+        bench.pass(seconds(30));
+        let Some(Cause::StartFailed { reason, .. }) = bench.cause() else {
+            panic!("{:?}", bench.cause());
+        };
+        assert_eq!(reason.to_string(), text);
+    }
+}
+
+/// The root has another name than whoever wrote the path has thought.
+#[test]
+fn path_of_another_tree_is_refused_and_waited_for_by_nobody() {
+    let foreign = || requiring("writer", &["gateway/store"]);
+    let text = "name `gateway/store` is refused: a path begins with the name of the root";
+    let mut bench = Bench::start_with(vec![named("a"), foreign()]);
+    let Some(Cause::StartFailed { path, reason }) = bench.cause() else {
+        panic!("{:?}", bench.cause());
+    };
+    assert_eq!(&**path, "root/writer");
+    assert_eq!(reason.to_string(), format!("failed: {text}"));
+    // Before anybody is started.
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    let mut bench = Bench::running(unlimited(), vec![]);
+    let refused = bench.add(foreign()).unwrap_err();
+    assert_eq!(refused.to_string(), text);
+    // Names are whole, and the root itself may be named.
+    assert!(bench.add(requiring("like", &["roots/a"])).is_err());
+    bench.add(requiring("own", &["root/x/y"])).unwrap();
+}
