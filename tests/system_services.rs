@@ -5,13 +5,21 @@
     reason = "services that panic, and helpers of tests"
 )]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix::{
     prelude::*,
     registry::{Registry, SystemRegistry},
 };
-use resurgam::{ServiceSpec, SupervisorActor, SupervisorRef};
+use actix_broker::{Broker, BrokerIssue, BrokerSubscribe, SystemBroker};
+use resurgam::{
+    ServiceContext, ServiceSpec, Strategy, SupervisorActor, SupervisorRef, SupervisorSpec,
+};
+use tokio::time;
 
 /// Says how often it was asked; `service_started` makes it begin with 10.
 #[derive(Default)]
@@ -172,5 +180,92 @@ async fn arbiter_service_is_set_on_the_thread_whose_callers_are_meant() {
             .await,
         Ok(1)
     );
+    root.shutdown().await.unwrap();
+}
+
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+struct News(&'static str);
+
+/// What each listener has heard.
+type Heard = Arc<Mutex<Vec<(&'static str, &'static str)>>>;
+
+/// Listens to news, in a context of actix's own or in one of ours; panics at bad ones.
+struct Plain(Heard);
+struct Ours(Heard);
+
+macro_rules! listens {
+    ($actor:ident, $context:ident, $name:literal) => {
+        impl Actor for $actor {
+            type Context = $context<Self>;
+            fn started(&mut self, ctx: &mut Self::Context) {
+                self.subscribe_system_async::<News>(ctx);
+            }
+        }
+
+        impl Handler<News> for $actor {
+            type Result = ();
+            fn handle(&mut self, News(text): News, _: &mut Self::Context) {
+                self.0.lock().unwrap().push(($name, text));
+                assert!(text != $name, "news about itself");
+            }
+        }
+    };
+}
+
+listens!(Plain, Context, "plain");
+listens!(Ours, ServiceContext, "ours");
+
+/// Issues news in its `started`.
+struct Writer;
+
+impl Actor for Writer {
+    type Context = ServiceContext<Self>;
+    fn started(&mut self, _: &mut Self::Context) {
+        self.issue_system_async(News("first"));
+    }
+}
+
+/// The broker with its listeners, as the page on system services has it.
+#[actix::test]
+async fn broker_is_restarted_with_its_listeners_and_everybody_hears_everything_once() {
+    time::pause();
+    let heard = Heard::default();
+    let spec = SupervisorSpec::default().strategy(Strategy::OneForAll);
+    let mut news = SupervisorActor::new("news", spec);
+    let broker = ServiceSpec::actor("broker", Broker::<SystemBroker>::default);
+    let broker = news.add(broker).unwrap();
+    SystemRegistry::set(broker.addr().clone());
+    let to = Arc::clone(&heard);
+    let plain = ServiceSpec::actor("plain", move || Plain(Arc::clone(&to)));
+    news.add(plain).unwrap();
+    let to = Arc::clone(&heard);
+    let ours = ServiceSpec::new("ours", move || Ours(Arc::clone(&to)));
+    news.add(ours).unwrap();
+    let mut root = SupervisorActor::with_defaults("root");
+    root.add(ServiceSpec::supervisor(news)).unwrap();
+    root.add(ServiceSpec::new("writer", || Writer)).unwrap();
+    let root = root.start().await.unwrap();
+
+    let settle = async || {
+        // In paused time: over when nobody has anything left to do.
+        time::sleep(Duration::from_secs(1)).await;
+        std::mem::take(&mut *heard.lock().unwrap())
+    };
+    let mut first = settle().await;
+    first.sort_unstable();
+    assert_eq!(first, [("ours", "first"), ("plain", "first")]);
+    for bad in ["plain", "ours"] {
+        Broker::<SystemBroker>::issue_async(News(bad));
+        let told = settle().await;
+        assert!(told.contains(&(bad, bad)), "{told:?}");
+        // The same broker by its type, the same addresses, and one subscription for each.
+        Broker::<SystemBroker>::issue_async(News("again"));
+        let mut again = settle().await;
+        again.sort_unstable();
+        assert_eq!(again, [("ours", "again"), ("plain", "again")]);
+    }
+    let found = Broker::<SystemBroker>::from_registry();
+    assert_eq!(&found, broker.addr());
     root.shutdown().await.unwrap();
 }
