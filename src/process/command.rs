@@ -18,6 +18,7 @@ use super::{
     readiness::Ready,
     signal::Signal,
 };
+use crate::user_value::quietly;
 
 /// A program to run, with arguments, environment, directory and input.
 ///
@@ -215,7 +216,8 @@ impl Command {
     pub(super) fn publish(&self, line: Line) {
         line.trace();
         // An error means that nobody has subscribed.
-        let _subscriptions = self.lines.send(line);
+        // Nor is the waker of one our business.
+        let _subscriptions = quietly(|| self.lines.send(line).is_ok());
     }
 
     /// Starts the process, and listens for its end.

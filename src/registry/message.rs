@@ -3,10 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use actix::{Actor, Message};
-use tokio::sync::oneshot;
 
 use crate::{
-    service::{AnyLink, Parent, ServiceRef, downcast},
+    service::{AnyLink, Parent, Reply, ServiceRef, downcast},
     state::{EndedAs, ServiceState},
     token::{ServiceKey, ServiceToken},
 };
@@ -268,7 +267,7 @@ impl From<ServiceToken> for Sought {
 /// Answers once the service is ready.
 pub(crate) struct Await {
     pub(crate) sought: Sought,
-    pub(crate) waiter: oneshot::Sender<Result<Located, LookupError>>,
+    pub(crate) waiter: Reply<Result<Located, LookupError>>,
 }
 
 impl Message for Await {
@@ -278,7 +277,7 @@ impl Message for Await {
 /// Answers once nobody will start the service any more: it, or a supervisor above it, has ended for good or is forgotten.
 pub(crate) struct WhenEnded {
     pub(crate) token: ServiceToken,
-    pub(crate) waiter: oneshot::Sender<()>,
+    pub(crate) waiter: Reply<()>,
 }
 
 impl Message for WhenEnded {

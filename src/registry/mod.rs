@@ -38,11 +38,11 @@ pub(crate) use self::message::{
 pub use self::message::{LookupError, ServiceSummary};
 use self::{
     finding::{Finding, Held},
-    request::{Awaited, Lookup, Services, ServicesOf, WhenReady},
+    request::{Awaited, Known, Lookup, Services, ServicesOf, WhenReady},
     waiters::Waiters,
 };
 use crate::{
-    service::{AnyLink, ServiceKind, ServiceRef},
+    service::{AnyLink, Reply, ServiceKind, ServiceRef},
     state::{Obstacle, ServiceState},
     token::{Key, ServiceToken, SupervisorId},
 };
@@ -208,6 +208,21 @@ impl RegistryActor {
             .collect()
     }
 
+    /// The services of any supervisor of the tree, in start order.
+    fn services_of(&mut self, sought: &Sought) -> Result<Vec<ServiceSummary>, LookupError> {
+        let link = self.find(sought)?;
+        let core = link.core();
+        if core.kind() != ServiceKind::Supervisor {
+            return Err(LookupError::WrongType {
+                path: Arc::clone(core.path()),
+                expected: "SupervisorActor",
+                found: link.type_name(),
+            });
+        }
+        let supervisor = core.token();
+        Ok(self.services(supervisor))
+    }
+
     fn changed(&mut self, token: ServiceToken) {
         self.answer_if_ready(token);
         self.answer_if_ended(token);
@@ -265,15 +280,11 @@ impl RegistryActor {
         });
     }
 
-    fn when_ready(
-        &mut self,
-        sought: &Sought,
-        waiter: oneshot::Sender<Result<Located, LookupError>>,
-    ) {
+    fn when_ready(&mut self, sought: &Sought, waiter: Reply<Result<Located, LookupError>>) {
         let token = match self.find(sought) {
             Ok(link) => link.core().token(),
             Err(unknown) => {
-                let _caller_gone = waiter.send(Err(unknown));
+                waiter.give(Err(unknown));
                 return;
             }
         };
@@ -288,7 +299,7 @@ impl RegistryActor {
         }
     }
 
-    fn when_ended(&mut self, token: ServiceToken, waiter: oneshot::Sender<()>) {
+    fn when_ended(&mut self, token: ServiceToken, waiter: Reply<()>) {
         self.watch(token);
         let over = match self.by_token(token) {
             Some(_) => self
@@ -297,7 +308,7 @@ impl RegistryActor {
             None => true,
         };
         if over {
-            let _caller_gone = waiter.send(());
+            waiter.give(());
         } else {
             self.outliving.entry(token).or_default().push(waiter);
         }
@@ -458,11 +469,11 @@ impl Handler<Close> for RegistryActor {
 }
 
 impl<A: Actor> Handler<Lookup<A>> for RegistryActor {
-    type Result = Result<ServiceRef<A>, LookupError>;
+    type Result = Known<Result<ServiceRef<A>, LookupError>>;
 
     fn handle(&mut self, msg: Lookup<A>, _: &mut Context<Self>) -> Self::Result {
-        let link = Arc::clone(self.find(&msg.sought)?);
-        Located(link).typed()
+        let found = self.find(&msg.sought).cloned();
+        Known(found.and_then(|link| Located(link).typed()))
     }
 }
 
@@ -471,34 +482,24 @@ impl<A: Actor> Handler<WhenReady<A>> for RegistryActor {
 
     fn handle(&mut self, msg: WhenReady<A>, _: &mut Context<Self>) -> Self::Result {
         let (waiter, ready) = oneshot::channel();
-        self.when_ready(&msg.sought, waiter);
+        self.when_ready(&msg.sought, Reply::new(waiter));
         Awaited(ready)
     }
 }
 
 impl Handler<Services> for RegistryActor {
-    type Result = Vec<ServiceSummary>;
+    type Result = Known<Vec<ServiceSummary>>;
 
     fn handle(&mut self, _: Services, _: &mut Context<Self>) -> Self::Result {
-        self.root.map_or_else(Vec::new, |root| self.services(root))
+        Known(self.root.map_or_else(Vec::new, |root| self.services(root)))
     }
 }
 
 impl Handler<ServicesOf> for RegistryActor {
-    type Result = Result<Vec<ServiceSummary>, LookupError>;
+    type Result = Known<Result<Vec<ServiceSummary>, LookupError>>;
 
     fn handle(&mut self, msg: ServicesOf, _: &mut Context<Self>) -> Self::Result {
-        let link = self.find(&msg.0)?;
-        let core = link.core();
-        if core.kind() != ServiceKind::Supervisor {
-            return Err(LookupError::WrongType {
-                path: Arc::clone(core.path()),
-                expected: "SupervisorActor",
-                found: link.type_name(),
-            });
-        }
-        let supervisor = core.token();
-        Ok(self.services(supervisor))
+        Known(self.services_of(&msg.0))
     }
 }
 
@@ -519,10 +520,10 @@ impl Handler<WhenEnded> for RegistryActor {
 }
 
 impl Handler<Siblings> for RegistryActor {
-    type Result = Vec<ServiceSummary>;
+    type Result = Known<Vec<ServiceSummary>>;
 
     fn handle(&mut self, msg: Siblings, _: &mut Context<Self>) -> Self::Result {
-        self.services(msg.0)
+        Known(self.services(msg.0))
     }
 }
 

@@ -10,7 +10,10 @@ use futures::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::message::{Located, LookupError, ServiceSummary, Sought};
-use crate::{service::ServiceRef, token::ServiceKey};
+use crate::{
+    service::{Reply, ServiceRef},
+    token::ServiceKey,
+};
 
 macro_rules! look_up {
     ($(#[$doc:meta])* $name:ident) => {
@@ -111,17 +114,38 @@ where
         _: &mut R::Context,
         tx: Option<OneshotSender<Result<ServiceRef<A>, LookupError>>>,
     ) {
-        let Some(mut tx) = tx else {
+        let Some(mut reply) = tx.map(Reply::new) else {
             return;
         };
         actix_rt::spawn(async move {
             // A caller that leaves takes its place in the registry with it: whoever asks for ever must not fill it.
-            let ready = match select(self.0, pin!(tx.closed())).await {
+            let ready = match select(self.0, pin!(reply.unwanted())).await {
                 Either::Left((ready, _)) => ready,
                 Either::Right(_) => return,
             };
             let answer = ready.unwrap_or(Err(LookupError::SupervisorGone));
-            let _caller_gone = tx.send(answer.and_then(Located::typed));
+            reply.give(answer.and_then(Located::typed));
         });
+    }
+}
+
+/// An answer that is known at once.
+#[expect(
+    unnameable_types,
+    reason = "the result of handlers, with which users can do nothing"
+)]
+#[derive(Debug)]
+pub struct Known<T>(pub(super) T);
+
+impl<R, M> MessageResponse<R, M> for Known<M::Result>
+where
+    R: Actor,
+    M: Message,
+{
+    fn handle(self, _: &mut R::Context, tx: Option<OneshotSender<M::Result>>) {
+        // Not by actix, whose answer would let the waker of a caller panic on the registry's turn.
+        if let Some(reply) = tx.map(Reply::new) {
+            reply.give(self.0);
+        }
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::{
     policy::Readiness,
-    service::{Link, NoticeKind, Parent, ServiceKind},
+    service::{Link, NoticeKind, Parent, Reply, ServiceKind},
     state::{EndedAs, Mirrored, Senders},
 };
 
@@ -43,7 +43,7 @@ type Answer = oneshot::Receiver<Result<Located, LookupError>>;
 /// Asks as `when_ready` does.
 fn wait_for(registry: &mut RegistryActor, token: ServiceToken) -> Answer {
     let (waiter, answer) = oneshot::channel();
-    registry.when_ready(&token.into(), waiter);
+    registry.when_ready(&token.into(), Reply::new(waiter));
     answer
 }
 
@@ -57,7 +57,7 @@ fn waiters_are_looked_at_a_constant_number_of_times() {
     let kept: Vec<_> = (0..10_000)
         .map(|_| {
             let (waiter, answer) = oneshot::channel();
-            waiters.push(waiter);
+            waiters.push(Reply::new(waiter));
             answer
         })
         .collect();

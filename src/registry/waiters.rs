@@ -1,11 +1,11 @@
 //! Those who wait for the same news of one service.
 
-use tokio::sync::oneshot;
+use crate::service::Reply;
 
 /// Senders of answers. Those whose callers have left are dropped whenever the number has doubled: so each costs a constant number of steps,
 /// however many there are, and at most as many have left as wait.
 pub(super) struct Waiters<T> {
-    senders: Vec<oneshot::Sender<T>>,
+    senders: Vec<Reply<T>>,
     /// At which number of senders those are looked for that nobody waits for.
     full: usize,
     /// How many senders were looked at.
@@ -14,13 +14,13 @@ pub(super) struct Waiters<T> {
 }
 
 impl<T> Waiters<T> {
-    pub(super) fn push(&mut self, sender: oneshot::Sender<T>) {
+    pub(super) fn push(&mut self, sender: Reply<T>) {
         if self.senders.len() >= self.full {
             #[cfg(test)]
             {
                 self.looked_at += self.senders.len();
             }
-            self.senders.retain(|sender| !sender.is_closed());
+            self.senders.retain(Reply::is_wanted);
             self.senders.shrink_to(self.full);
             self.full = FEWEST.max(2 * self.senders.len());
         }
@@ -30,7 +30,7 @@ impl<T> Waiters<T> {
     /// Answers all of them.
     pub(super) fn answer(self, answer: impl Fn() -> T) {
         for sender in self.senders {
-            let _caller_gone = sender.send(answer());
+            sender.give(answer());
         }
     }
 

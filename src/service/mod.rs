@@ -28,6 +28,7 @@ mod link;
 mod panic;
 mod parent;
 mod reference;
+mod reply;
 mod seed;
 mod spec;
 mod turn;
@@ -41,6 +42,7 @@ pub(crate) use self::{
     link::{AnyLink, Link, LinkCore, ServiceKind, Watched, downcast},
     panic::{guard, probe},
     parent::{Above, Notice, NoticeKind, Parent},
+    reply::{Published, Reply},
     seed::{AnySeed, AnySlot},
     turn::{Occupied, on_other_threads},
 };

@@ -20,6 +20,7 @@ use actix::{
 use hashbrown::HashMap;
 
 use crate::{
+    service::Reply,
     state::{Answer, Presence, ShutdownReport, SupervisorState, Waiter},
     tree::ShutdownError,
 };
@@ -162,14 +163,14 @@ where
     unnameable_types,
     reason = "the result of handlers, with which users can do nothing"
 )]
-pub struct Deferred<T>(Reply<T>);
+pub struct Deferred<T>(By<T>);
 
 /// Who answers.
-enum Reply<T> {
+enum By<T> {
     /// This supervisor.
-    Here(Arc<Shared<T>>),
+    This(Arc<Shared<T>>),
     /// Another one, which is given the reply channel with the message.
-    Elsewhere(Box<dyn FnOnce(Option<OneshotSender<T>>) + Send>),
+    Another(Box<dyn FnOnce(Option<OneshotSender<T>>) + Send>),
 }
 
 impl<T: Send + 'static> Deferred<T> {
@@ -182,29 +183,29 @@ impl<T: Send + 'static> Deferred<T> {
             slot: Arc::clone(&slot),
             translate,
         };
-        (Self(Reply::Here(slot)), Box::new(caller))
+        (Self(By::This(slot)), Box::new(caller))
     }
 
     /// An answer that is known already.
     pub(super) fn now(value: T) -> Self {
-        Self(Reply::Here(Arc::new(Shared::new(Slot::Answered(value)))))
+        Self(By::This(Arc::new(Shared::new(Slot::Answered(value)))))
     }
 
     /// No answer: the reply channel closes, as that of an actor that is gone.
     pub(super) fn refused() -> Self {
-        Self(Reply::Here(Arc::new(Shared::new(Slot::Unwanted))))
+        Self(By::This(Arc::new(Shared::new(Slot::Unwanted))))
     }
 
     /// The answer of somebody else, who is sent the request with the reply channel.
     pub(super) fn elsewhere(send: impl FnOnce(Option<OneshotSender<T>>) + Send + 'static) -> Self {
-        Self(Reply::Elsewhere(Box::new(send)))
+        Self(By::Another(Box::new(send)))
     }
 
     /// Whether the caller still waits, for the state.
     pub(super) fn presence(&self) -> Presence {
         let slot = match &self.0 {
-            Reply::Here(slot) => Arc::downgrade(slot),
-            Reply::Elsewhere(_) => Weak::new(),
+            By::This(slot) => Arc::downgrade(slot),
+            By::Another(_) => Weak::new(),
         };
         Presence::new(move || slot.upgrade().is_some_and(|slot| slot.is_wanted()))
     }
@@ -224,8 +225,8 @@ impl<T> Deferred<T> {
     /// Says where the answer goes, if anybody wants it.
     fn reply_to(self, tx: Option<OneshotSender<T>>) {
         match self.0 {
-            Reply::Here(slot) => slot.ask(tx),
-            Reply::Elsewhere(send) => send(tx),
+            By::This(slot) => slot.ask(tx.map(Reply::new)),
+            By::Another(send) => send(tx),
         }
     }
 }
@@ -244,7 +245,7 @@ struct Shared<T>(Mutex<Slot<T>>);
 /// What has come first, the answer or the reply channel.
 enum Slot<T> {
     Answered(T),
-    Asked(OneshotSender<T>),
+    Asked(Reply<T>),
     Empty,
     /// Sent with `do_send`: nobody wants the answer, and what was asked is done all the same.
     Unwanted,
@@ -267,7 +268,7 @@ impl<T> Shared<T> {
     fn is_wanted(&self) -> bool {
         match &*self.lock() {
             Slot::Answered(_) | Slot::Empty => true,
-            Slot::Asked(tx) => !tx.is_closed(),
+            Slot::Asked(reply) => reply.is_wanted(),
             Slot::Unwanted => false,
         }
     }
@@ -276,8 +277,10 @@ impl<T> Shared<T> {
     fn answer(&self, value: T) {
         let mut slot = self.lock();
         match mem::replace(&mut *slot, Slot::Unwanted) {
-            Slot::Asked(tx) => {
-                let _caller_gone = tx.send(value);
+            Slot::Asked(reply) => {
+                // Not under the lock, since it wakes the caller.
+                drop(slot);
+                reply.give(value);
             }
             // The handler is still at work, and actix comes with the reply channel after it.
             Slot::Empty | Slot::Answered(_) => *slot = Slot::Answered(value),
@@ -286,13 +289,14 @@ impl<T> Shared<T> {
     }
 
     /// The reply channel has come, if there is one.
-    fn ask(&self, tx: Option<OneshotSender<T>>) {
+    fn ask(&self, reply: Option<Reply<T>>) {
         let mut slot = self.lock();
-        match (mem::replace(&mut *slot, Slot::Unwanted), tx) {
-            (Slot::Answered(value), Some(tx)) => {
-                let _caller_gone = tx.send(value);
+        match (mem::replace(&mut *slot, Slot::Unwanted), reply) {
+            (Slot::Answered(value), Some(reply)) => {
+                drop(slot);
+                reply.give(value);
             }
-            (Slot::Empty | Slot::Asked(_), Some(tx)) => *slot = Slot::Asked(tx),
+            (Slot::Empty | Slot::Asked(_), Some(reply)) => *slot = Slot::Asked(reply),
             // Refused, or nobody asks.
             (_, _) => {}
         }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::error::ScopeError;
 use crate::{
     policy::{ExitReason, ScopeEnding, ServiceError},
-    service::{AnyLink, NoticeKind, Parent, ServiceRef, ServiceSpec},
+    service::{AnyLink, NoticeKind, Parent, Published, ServiceRef, ServiceSpec},
     state::{AddError, Cause, Ended},
     token::ServiceToken,
 };
@@ -27,7 +27,7 @@ pub(crate) struct ScopeRun {
     /// The way to the supervisor, which overtakes its mailbox.
     parent: Arc<Parent>,
     ending: ScopeEnding,
-    state: watch::Sender<ScopeState>,
+    state: Published<ScopeState>,
 }
 
 impl ScopeRun {
@@ -45,7 +45,7 @@ impl ScopeRun {
     }
 
     pub(crate) fn is_ending(&self) -> bool {
-        self.state.borrow().is_ending()
+        self.state.read().is_ending()
     }
 
     pub(crate) fn states(&self) -> watch::Receiver<ScopeState> {
@@ -55,7 +55,7 @@ impl ScopeRun {
     /// How the scope has ended, if it has.
     pub(crate) fn result(&self) -> Option<Result<(), ScopeError>> {
         // The lock of the channel is held meanwhile, and nothing of a user's runs under it: a clone of an error is one of an `Arc`.
-        match &*self.state.borrow() {
+        match &*self.state.read() {
             ScopeState::Over(result) => Some(result.clone()),
             ScopeState::Ending | ScopeState::Running => None,
         }
@@ -72,7 +72,7 @@ impl ScopeRun {
 
     fn begin_to_end(&self) {
         // Once: who waits is woken by the first of a request, a failure and a stop from above. After the end it changes nothing.
-        self.state.send_if_modified(|state| {
+        self.state.modify(|state| {
             let begins = !state.is_ending();
             if begins {
                 *state = ScopeState::Ending;
@@ -83,7 +83,7 @@ impl ScopeRun {
 
     /// Says how the scope has ended.
     pub(super) fn end(&self, result: Result<(), ScopeError>) {
-        self.state.send_replace(ScopeState::Over(result));
+        self.state.replace(ScopeState::Over(result));
     }
 }
 
@@ -125,7 +125,7 @@ impl CurrentRun {
             generation: owner.generation(),
             parent: Arc::clone(parent),
             ending,
-            state: watch::Sender::new(ScopeState::Running),
+            state: Published::new(ScopeState::Running),
         });
         self.0 = Some(Arc::clone(&run));
         run

@@ -12,7 +12,7 @@ use tokio::{runtime::Handle, sync::watch};
 use super::{lineage::Lineage, span::TaskSpan};
 use crate::{
     policy::ExitReason,
-    service::{NoticeKind, StartContext},
+    service::{NoticeKind, Published, StartContext},
     supervisor::{SupervisorActor, Upward},
     user_value::say,
 };
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) span: Arc<TaskSpan>,
     /// The runtime of the service's arbiter, for work that is begun from another thread.
     pub(super) runtime: Handle,
-    state: watch::Sender<TaskState>,
+    state: Published<TaskState>,
     // Set once, from whichever thread a context is used on. `Relaxed`: whoever sets one first tells the supervisor, and nothing else is
     // read because of it.
     announced: AtomicBool,
@@ -44,7 +44,7 @@ impl Shared {
             lineage: Arc::clone(lineage),
             span: Arc::new(TaskSpan::new(start)),
             runtime: Handle::current(),
-            state: watch::Sender::new(TaskState::Running),
+            state: Published::new(TaskState::Running),
             announced: AtomicBool::new(false),
             acknowledged: AtomicBool::new(false),
             fate: Mutex::new(Fate::Open),
@@ -87,7 +87,7 @@ impl Shared {
     }
 
     pub(super) fn state(&self) -> TaskState {
-        *self.state.borrow()
+        *self.state.read()
     }
 
     pub(super) fn states(&self) -> watch::Receiver<TaskState> {
@@ -96,7 +96,7 @@ impl Shared {
 
     /// Goes on to a later state; does nothing if that is reached.
     pub(super) fn advance(&self, to: TaskState) {
-        self.state.send_if_modified(|state| {
+        self.state.modify(|state| {
             let is_later = to > *state;
             *state = to.max(*state);
             is_later

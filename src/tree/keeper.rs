@@ -8,7 +8,7 @@ use super::{Tree, TreeHandle, error::start_error};
 use crate::{
     policy::ExitReason,
     registry::Changed,
-    service::{AnyLink, Notice, NoticeKind, StartError, Watched},
+    service::{AnyLink, Notice, NoticeKind, Published, Reply, StartError, Watched},
     state::{Ended, Exit, ServiceState},
 };
 
@@ -16,9 +16,9 @@ use crate::{
 pub(crate) struct Keeper {
     link: Arc<dyn AnyLink>,
     tree: Arc<Tree>,
-    publish: watch::Sender<Option<Arc<Ended>>>,
+    publish: Published<Option<Arc<Ended>>>,
     /// Who started the tree, until the start has succeeded or failed.
-    starter: Option<oneshot::Sender<Result<(), StartError>>>,
+    starter: Option<Reply<Result<(), StartError>>>,
 }
 
 impl Keeper {
@@ -38,8 +38,8 @@ impl Keeper {
         let keeper = Self {
             link,
             tree,
-            publish,
-            starter: Some(starter),
+            publish: Published::by(publish),
+            starter: Some(Reply::new(starter)),
         };
         // Runs after this turn of the arbiter at the earliest, and the notices that come before are queued.
         actix_rt::spawn(keeper.watch(notices));
@@ -74,7 +74,7 @@ impl Keeper {
         self.mirror(ServiceState::Ready);
         if let Some(starter) = self.starter.take() {
             // A starter that has gone away has dropped its reference, the only one: the tree is being stopped.
-            let _caller_gone = starter.send(Ok(()));
+            starter.give(Ok(()));
         }
     }
 
@@ -93,9 +93,9 @@ impl Keeper {
         self.link.core().release();
         // Still there if the root has never been ready: its end is that of the start.
         if let Some(starter) = self.starter.take() {
-            let _caller_gone = starter.send(Err(start_error(path, &ended)));
+            starter.give(Err(start_error(path, &ended)));
         }
-        self.publish.send_replace(Some(Arc::new(ended)));
+        self.publish.replace(Some(Arc::new(ended)));
         // The tree is closed as the keeper is dropped.
     }
 

@@ -48,7 +48,7 @@ pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
     registry::{Await, Close, Located, LookupError, RegistryActor, Sought, WhenEnded},
-    service::{AnyLink, on_other_threads},
+    service::{AnyLink, Reply, on_other_threads},
     state::{Ended, ShutdownReport, UnstoppedService},
     token::ServiceToken,
 };
@@ -170,6 +170,7 @@ impl Tree {
     /// Waits until a service of the tree is ready.
     pub(crate) async fn when_ready(&self, sought: Sought) -> Result<Located, LookupError> {
         let (waiter, ready) = oneshot::channel();
+        let waiter = Reply::new(waiter);
         // `do_send`, which ignores the capacity of the registry's mailbox. A registry that has ended drops the waiter, which answers.
         self.registry.do_send(Await { sought, waiter });
         ready.await.unwrap_or(Err(LookupError::SupervisorGone))
@@ -178,6 +179,7 @@ impl Tree {
     /// Waits until nobody will start a service of the tree any more, also because the tree is over.
     pub(crate) async fn when_ended(&self, token: ServiceToken) {
         let (waiter, ended) = oneshot::channel();
+        let waiter = Reply::new(waiter);
         self.registry.do_send(WhenEnded { token, waiter });
         let _or_the_tree_is_over = ended.await;
     }

@@ -14,3 +14,4 @@ mod errors_and_drops;
 mod nested;
 mod own_process;
 mod support;
+mod wakers;
