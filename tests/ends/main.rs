@@ -2,6 +2,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod bounds;
+mod code;
 mod killed;
 mod support;
 mod told;
