@@ -190,6 +190,45 @@ async fn path_of_another_root_is_refused_at_once() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
+/// Whoever awaits a start is answered, as of a sibling that does not exist.
+#[actix::test]
+async fn awaited_start_fails_if_nobody_comes_and_one_that_is_added_waits_on() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root");
+    let root = root.start().await.unwrap();
+    let site = empty_site(&root).await;
+    for (timeout, after) in [(None, 30), (Some(Duration::from_secs(5)), 5)] {
+        let begun = Instant::now();
+        let late = poller("late").start_timeout(timeout);
+        let error = site.add_and_wait(late).await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), after);
+        let text = "service `root/site/late` failed to start: failed: required service `root/store` was not ready in time: it does not exist";
+        assert_eq!(error.to_string(), text);
+        // Its name is free, and nobody looks for what it required.
+        assert!(site.services().await.unwrap().is_empty());
+    }
+    // A ring of two that no start of a supervisor depends on.
+    let one = store("one").requires("root/two");
+    site.add(one).await.unwrap();
+    let begun = Instant::now();
+    let two = root.add_and_wait(store("two").requires("root/site/one"));
+    let text = two.await.unwrap_err().to_string();
+    assert!(
+        text.contains("root/two -> root/site/one -> root/two"),
+        "{text}"
+    );
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+
+    // One whose caller leaves is kept.
+    let gone = time::timeout(Duration::from_secs(1), site.add_and_wait(poller("kept"))).await;
+    assert!(gone.is_err());
+    time::sleep(Duration::from_secs(100_000)).await;
+    root.add(store("store")).await.unwrap();
+    let kept: ServiceRef<Leaf> = site.when_ready("kept").await.unwrap();
+    assert_eq!(kept.send(Generation).await, Ok(0));
+    root.shutdown().await.unwrap();
+}
+
 /// An error with its sources.
 fn causes(error: &StartError) -> String {
     let mut text = error.to_string();

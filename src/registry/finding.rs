@@ -106,22 +106,24 @@ impl Finding {
     }
 
     /// Says so if a service waits for one that waits for it, directly or not; for one above it, or for a supervisor that does not start
-    /// without one that does. Likewise of those that are among them, if the start of its supervisor does not depend on this one.
+    /// without one that does. Whether somebody waits for its start, its supervisor knows. If its start is none of that of its supervisor,
+    /// likewise of those on the way whose start is.
     pub(super) fn tell_ring(&self, token: ServiceToken, held: impl Fn(&str) -> Held) {
         let Some(Waiting { find, .. }) = self.waiting.get(&token) else {
             return;
         };
+        self.tell_if_ring(find, &held);
         if find.needed {
-            self.tell_if_ring(find, &held);
             return;
         }
-        // Of no other one does a start depend on it.
+        // They have asked before, when there was no ring.
         let reached = self.walk(find, &held).before;
         let askers = reached
             .keys()
             .filter_map(|path| self.by_own_path.get(path))
             .flatten()
-            .filter_map(|token| self.needed(*token));
+            .filter(|other| **other != token)
+            .filter_map(|other| self.needed(*other));
         for asker in askers {
             self.tell_if_ring(asker, &held);
         }

@@ -361,7 +361,8 @@ impl<A: Actor> ServiceSpec<A> {
     /// those, all that the start of its supervisor still waits for, so are those behind that, with which may come what it waits for. In the first start of its supervisor it
     /// waits as long as its [`start_timeout`](Self::start_timeout), 30 s without one, and then that start fails; at once if the path does not
     /// begin with the name of the root, and if what it
-    /// requires waits itself for this service, or for a supervisor above it, be it through others or their siblings, which the error names. Later it waits without a limit. Each start
+    /// requires waits itself for this service, or for a supervisor above it, be it through others or their siblings, which the error names. So does a first
+    /// start that [`add_and_wait`](crate::SupervisorRef::add_and_wait) waits for. Later it waits without a limit. Each start
     /// waits anew for the service that has the path then; [`StartContext::get`](crate::StartContext::get) takes the path.
     ///
     /// In which order supervisors stop is not changed by that: each stops its services in its own reverse start order. Place what others

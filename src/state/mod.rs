@@ -460,7 +460,7 @@ impl SupervisorState {
             let next = match due {
                 Due::Service(slot) => match self.services[slot].phase() {
                     Phase::BackingOff { .. } => limits::backed_off(self, slot),
-                    Phase::Gated(_) => paths::timed_out(self, slot),
+                    Phase::Gated(_) => paths::timed_out(self, slot, now),
                     Phase::Delayed { .. } => group::delay_is_over(self, slot),
                     Phase::Resting { .. } => limits::rested(self, slot, now),
                     _ => stop::timed_out(self, slot, now),

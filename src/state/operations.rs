@@ -10,6 +10,7 @@ use super::{
     machine::{Status, SupervisorState},
     next::Next,
     output::{Answer, Unready, Waiter},
+    paths,
     rules::SupervisorRules,
     service::{Gate, Phase, Registered, Wanted},
     waiters::{Milestone, Revives, Want},
@@ -186,8 +187,10 @@ pub(super) fn await_ready(
         return Next::Settle;
     }
     state.waiters.push(service.serial, waiter, Want::FirstReady);
+    paths::bound(state, slot, now);
     // One that waits in vain has reported that when it was added.
-    if matches!(service.phase(), Phase::Gated(Gate::Sibling))
+    let phase = state.services[slot].phase();
+    if matches!(phase, Phase::Gated(Gate::Sibling))
         && let Some((on, why)) = blocker(state, slot)
         && !why.resolves_itself()
     {

@@ -19,6 +19,7 @@ use super::{
     output::Effect,
     service::{Gate, Phase},
     transitions::Input,
+    waiters::Want,
 };
 use crate::{
     event::EventKind,
@@ -31,10 +32,8 @@ pub(super) fn wait(state: &mut SupervisorState, slot: u32, now: Instant) -> Aske
     if state.services[slot].paths().is_empty() {
         return Asked::Nothing;
     }
-    // The start of a supervisor is all or nothing, and not for ever; later nobody but the service waits.
+    let until = until(state, slot, now);
     let needed = state.must_start(slot);
-    let patience = state.services[slot].start_timeout().unwrap_or(PATIENCE);
-    let until = needed.then(|| later(now, patience)).flatten();
     state.set_in_vain(slot, false);
     state.set_phase(slot, Phase::Gated(Gate::Elsewhere { until }));
     let ticket = state.services[slot].ask();
@@ -74,18 +73,57 @@ pub(super) enum Asked {
     Elsewhere,
 }
 
-/// How long the first start of a supervisor waits for what is elsewhere, if the service has no start timeout.
+/// Until when a service waits for what is elsewhere. The start of a supervisor is all or nothing, and not for ever, nor does anybody wait for
+/// ever who awaits the first start of the service; otherwise nobody but the service waits.
+fn until(state: &SupervisorState, slot: u32, now: Instant) -> Option<Instant> {
+    let patience = state.services[slot].start_timeout().unwrap_or(PATIENCE);
+    let bounded = state.must_start(slot) || is_awaited(state, slot);
+    bounded.then(|| later(now, patience)).flatten()
+}
+
+/// Reports whether somebody awaits the first start of a service.
+fn is_awaited(state: &SupervisorState, slot: u32) -> bool {
+    let serial = state.services[slot].serial;
+    state.waiters.has(serial, Want::FirstReady)
+}
+
+/// Somebody awaits the first start of a service from now on, which may wait for what is elsewhere.
+pub(super) fn bound(state: &mut SupervisorState, slot: u32, now: Instant) {
+    if matches!(
+        state.services[slot].phase(),
+        Phase::Gated(Gate::Elsewhere { until: None })
+    ) {
+        let until = until(state, slot, now);
+        state.set_phase(slot, Phase::Gated(Gate::Elsewhere { until }));
+    }
+}
+
+/// How long that is if the service has no start timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time is over in which what is elsewhere had to be ready.
-pub(super) fn timed_out(state: &SupervisorState, slot: u32) -> Next {
+pub(super) fn timed_out(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     let (on, missing) = match state.services[slot].awaited_path() {
         Some((on, why)) => (Arc::clone(on), *why == Obstacle::Missing),
         None => (Arc::clone(&state.services[slot].paths()[0]), false),
     };
     let reason = ExitReason::Failed(ServiceError::new(NotReadyError { on, missing }));
-    // It has such a time only if the start of its supervisor needs it.
-    fatal::start_failed(state, slot, Exit::from(reason))
+    if state.must_start(slot) || is_awaited(state, slot) {
+        return in_vain(state, slot, reason, now);
+    }
+    // Whoever awaited its first start has left: it waits like any that was added.
+    let until = None;
+    state.set_phase(slot, Phase::Gated(Gate::Elsewhere { until }));
+    Next::Settle
+}
+
+/// The start of the supervisor has failed, or the first start that somebody awaits.
+fn in_vain(state: &mut SupervisorState, slot: u32, reason: ExitReason, now: Instant) -> Next {
+    if state.must_start(slot) {
+        return fatal::start_failed(state, slot, Exit::from(reason));
+    }
+    dependencies::forget(state, slot, &reason, now);
+    Next::Settle
 }
 
 /// Reports whether a service that waits for siblings does so for nothing but for such as wait for what is elsewhere.
@@ -164,12 +202,12 @@ impl SupervisorState {
         self.set_input(Input::Found, Some(token));
         let Some(slot) = self
             .asking(token, ticket)
-            .filter(|slot| self.must_start(*slot))
+            .filter(|slot| self.must_start(*slot) || is_awaited(self, *slot))
         else {
             return;
         };
         let reason = ExitReason::Failed(ServiceError::new(RingError { members }));
-        let next = fatal::start_failed(self, slot, Exit::from(reason));
+        let next = in_vain(self, slot, reason, now);
         self.carry_on(next, now);
     }
 

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use resurgam::{Readiness, ServiceSpec, Shutdown, SupervisorActor};
+use actix::Arbiter;
+use resurgam::{
+    Placement, Readiness, ServiceSpec, Shutdown, SupervisorActor, SupervisorRef, TaskActor,
+    process::ProcessActor,
+};
 
 use crate::support::{group_is_gone, sh};
 
@@ -24,7 +28,7 @@ async fn program() {
     let command = sh("trap '' TERM; echo $$; while :; do sleep 0.01; done");
     let mut lines = command.lines();
     let stubborn = command.service("stubborn");
-    let stubborn = if role == "starting" {
+    let stubborn = if role == "starting" || role == "blocked below" {
         stubborn.shutdown(Shutdown::BrutalKill)
     } else {
         stubborn
@@ -44,7 +48,7 @@ async fn program() {
             println!("begun");
             cx.shutdown().await;
             println!("asked to stop");
-            if role == "blocked" {
+            if role.starts_with("blocked") {
                 loop {
                     thread::park();
                 }
@@ -52,12 +56,40 @@ async fn program() {
             Ok::<_, std::io::Error>(())
         }
     });
-    root.add(task.readiness(Readiness::Explicit)).unwrap();
+    let task = task.readiness(Readiness::Explicit);
+    let bound = Duration::from_millis(300);
+    if role == "blocked below" {
+        return below(root, task, bound).await;
+    }
+    root.add(task).unwrap();
     let code = match role.as_str() {
-        "blocked" => root.run_within(Duration::from_millis(300)).await,
+        "blocked" => root.run_within(bound).await,
+        "blocked elsewhere" => {
+            let (tell, started) = tokio::sync::oneshot::channel();
+            Arbiter::new().spawn(async move {
+                let _waits = tell.send(root.start().await.unwrap());
+            });
+            started.await.unwrap().run_until_signal_within(bound).await
+        }
         _ => root.run().await,
     };
     println!("code: {code:?}");
+}
+
+/// Makes a program of a supervisor with a thread of its own, and says what has become of the process beside it.
+#[expect(clippy::print_stdout, reason = "a program that speaks")]
+async fn below(root: SupervisorActor, task: ServiceSpec<TaskActor>, bound: Duration) {
+    let root = root.start().await.unwrap();
+    let mut site = SupervisorActor::with_defaults("site");
+    site.add(task).unwrap();
+    let site = ServiceSpec::supervisor(site).placement(Placement::Dedicated);
+    let site = SupervisorRef::try_from(root.add(site).await.unwrap()).unwrap();
+    let code = site.run_until_signal_within(bound).await;
+    println!("code: {code:?}");
+    let process = root.lookup::<ProcessActor>("stubborn").await.unwrap();
+    // It ends when it is asked to, and not before.
+    let ended = root.remove(&process).await.unwrap();
+    println!("the process: {ended}");
 }
 
 struct Program {
@@ -171,7 +203,7 @@ async fn bound_that_has_passed_ends_a_program_whose_own_thread_is_blocked() {
 
 #[actix::test]
 async fn third_signal_leaves_no_process_either() {
-    let mut program = Program::start("stuck");
+    let mut program = Program::start("blocked for good");
     let group = program.is_up();
     // Those of one kind that are not yet handled are one: so there are more than enough.
     while program.process.try_wait().unwrap().is_none() {
@@ -180,4 +212,26 @@ async fn third_signal_leaves_no_process_either() {
     let (ended, errors) = program.wait();
     assert!(ended.code().is_some(), "{errors}");
     group_is_gone(group).await;
+}
+
+/// The program returns, and would leave what nobody stops any more.
+#[actix::test]
+async fn bound_that_has_passed_leaves_no_process_of_a_tree_on_another_thread() {
+    let program = Program::start("blocked elsewhere");
+    let group = program.is_up();
+    program.signal("TERM");
+    program.says("asked to stop");
+    assert!(program.says("code: ").contains('1'));
+    group_is_gone(group).await;
+}
+
+#[actix::test]
+async fn bound_of_a_supervisor_that_has_passed_leaves_the_processes_of_others_alone() {
+    let program = Program::start("blocked below");
+    program.is_up();
+    program.signal("TERM");
+    program.says("asked to stop");
+    assert!(program.says("code: ").contains('1'));
+    // By its supervisor, in the end.
+    assert_eq!(program.says("the process: "), "killed: requested");
 }

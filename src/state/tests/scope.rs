@@ -71,6 +71,17 @@ fn member_that_ends_without_an_error_is_forgotten_whatever_its_restart_type() {
     }
 }
 
+/// A program is not to exit with 1 because of a scope below it that ends with it.
+#[test]
+fn error_of_a_scope_that_ends_already_is_its_reason_and_none_that_is_noted_as_fatal() {
+    let mut bench = running(&["a", "b"]);
+    bench.shutdown();
+    bench.exit("b", error("late"));
+    bench.exit("a", error("later"));
+    assert_eq!(bench.end_of_scope(), "root/b late");
+    assert!(!bench.ended.unwrap().report.has_fatal());
+}
+
 #[test]
 fn member_that_fails_ends_the_scope_in_reverse_order_and_all_are_forgotten() {
     let mut bench = running(&["a", "b", "c"]);
