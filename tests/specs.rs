@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use resurgam::{
     AddError, Backoff, ReconfigureError, RemoveError, ResetError, RestartError, RestartLimit,
-    ServiceContext, ServiceSpec, SpecError, StartError, StopError, SupervisorActor, SupervisorSpec,
+    ServiceContext, ServiceSpec, SpecError, StartContext, StartError, StopError, SupervisorActor,
+    SupervisorSpec,
 };
 use tokio::time;
 
@@ -262,21 +263,74 @@ async fn operation_on_a_supervisor_that_is_gone_is_a_typed_error() {
     assert!(root.join().await.is_ok());
 }
 
+/// Whatever is in a text of a user's, an error that names it is one line, which is read from left to right.
+fn is_one_line(text: &str) -> bool {
+    let turns = ['\u{61c}', '\u{200f}', '\u{202e}', '\u{2067}'];
+    !text.contains(char::is_control)
+        && !text.contains(['\u{2028}', '\u{2029}'])
+        && !text.contains(turns)
+}
+
+/// What is asked for is not checked as a name is: nobody has it.
+#[actix::test]
+async fn errors_of_requests_print_what_was_asked_for_in_one_line() {
+    time::pause();
+    let root = SupervisorActor::with_defaults("root");
+    let root = root.start().await.unwrap();
+    for odd in ["a\nb", "root/a\nb: panicked", "root/\u{202e}a", "\u{2028}"] {
+        let errors = [
+            root.remove(odd).await.unwrap_err().to_string(),
+            root.stop(odd).await.unwrap_err().to_string(),
+            root.restart(odd).await.unwrap_err().to_string(),
+            root.reset(odd).await.unwrap_err().to_string(),
+            root.lookup::<Quiet>(odd).await.unwrap_err().to_string(),
+            root.when_ready::<Quiet>(odd).await.unwrap_err().to_string(),
+        ];
+        for error in errors {
+            assert!(is_one_line(&error) && error.contains('\\'), "{error}");
+        }
+    }
+    let asks = ServiceSpec::try_new("asks", |cx: &StartContext| {
+        cx.get::<Quiet>("a\nb").map(|_| Quiet)
+    });
+    let error = root.add_and_wait(asks).await.unwrap_err();
+    assert!(is_one_line(&error.to_string()), "{error}");
+    root.shutdown().await.unwrap();
+}
+
 /// A line feed in a name would let it write a line of its own into every log that it is printed to.
 #[actix::test]
 async fn name_with_a_control_character_or_of_endless_length_is_refused_wherever_it_is_given() {
     let endless = "x".repeat(256);
-    for name in ["a\nroot/b: panicked", "a\u{7f}", &endless] {
+    let names = [
+        "a\nroot/b: panicked",
+        "a\u{7f}",
+        // Lines as well, and what shows the rest of a line backwards.
+        "a\u{2028}root/b: panicked",
+        "a\u{2029}b",
+        "a\u{202e}b",
+        "a\u{2067}b",
+        "a\u{200f}b",
+        "a\u{61c}b",
+        &endless,
+    ];
+    for name in names {
         let invalid = |error: &AddError| {
             let AddError::Spec(SpecError::InvalidName { name: given, .. }) = error else {
                 panic!("{error:?}");
             };
             assert_eq!(given, name);
-            assert!(!error.to_string().contains(char::is_control), "{error}");
+            assert!(is_one_line(&error.to_string()), "{error}");
         };
         let mut root = SupervisorActor::with_defaults("root");
         invalid(&root.add(quiet(name)).unwrap_err());
         invalid(&root.add(quiet("b").requires(name)).unwrap_err());
+        invalid(&root.add(quiet("b").binds_to(name)).unwrap_err());
+        invalid(&root.add(quiet("b").requires_completed(name)).unwrap_err());
+        invalid(&root.add(quiet(name).numbered()).unwrap_err());
+        let path = format!("root/{name}");
+        let refused = root.add(quiet("b").requires(&*path)).unwrap_err();
+        assert!(is_one_line(&refused.to_string()), "{refused}");
         let refused = SupervisorActor::with_defaults(name).start().await;
         let Err(StartError::Refused(refused)) = refused else {
             panic!("{refused:?}");

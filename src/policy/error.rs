@@ -1,13 +1,15 @@
 //! What is wrong with a specification.
 
+use super::printable::printable;
+
 /// A specification that cannot be followed.
 ///
 /// It is refused as a whole when it is given, before anything has changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// A name is empty, is longer than 255 bytes, or contains a control character or a `/`, which separates the names of a path.
-    /// Choose another name.
+    /// A name is empty, is longer than 255 bytes, or contains a control character, a line separator, a mark of the direction of text, or a `/`,
+    /// which separates the names of a path. Choose another name.
     #[error("name `{}` is refused: {reason}", printable(name))]
     #[non_exhaustive]
     InvalidName {
@@ -17,7 +19,7 @@ pub enum SpecError {
         reason: &'static str,
     },
     /// A field holds a value that has no meaning there. Choose one that is expected.
-    #[error("`{field}` is `{value}`, expected {expected}")]
+    #[error("`{field}` is `{}`, expected {expected}", printable(value))]
     #[non_exhaustive]
     InvalidValue {
         /// The setter that was given the value.
@@ -66,16 +68,6 @@ impl SpecError {
             expected,
         }
     }
-}
-
-/// A name as it may be printed: with its control characters escaped.
-fn printable(name: &str) -> String {
-    let escape = |character: char| {
-        let escaped = character.is_control().then(|| character.escape_default());
-        let plain = (!character.is_control()).then_some(character);
-        escaped.into_iter().flatten().chain(plain)
-    };
-    name.chars().flat_map(escape).collect()
 }
 
 /// Refuses a duration of zero.

@@ -16,6 +16,7 @@ mod into_error;
 mod limit;
 mod name;
 pub(crate) mod order;
+mod printable;
 mod readiness;
 mod restart;
 mod scope;
@@ -48,6 +49,7 @@ pub(crate) use self::{
     limit::{LimitCounter, LimitOf, OnLimit, Tally},
     name::{check_name, check_path, names_below},
     order::Cycle,
+    printable::printable,
     told::{because, with_causes},
     verdict::{find_source, sources},
 };

@@ -1,10 +1,11 @@
 //! What may be a name.
 
-use super::SpecError;
+use super::{SpecError, printable::changes_what_is_seen};
 
 /// Refuses what cannot be a name among siblings.
 ///
-/// Names stand in paths, events and logs: a `/` would be taken for the end of one, and a control character for the end of a line.
+/// Names stand in paths, events and logs: a `/` would be taken for the end of one, a control character or a line separator for the end of a
+/// line, and a mark of direction would show the rest of the line in another order.
 pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
     let reason = if name.is_empty() {
         "it is empty"
@@ -12,6 +13,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), SpecError> {
         "it contains `/`, which separates the names of a path"
     } else if name.contains(char::is_control) {
         "it contains a control character"
+    } else if name.contains(changes_what_is_seen) {
+        "it contains a line separator, or a mark of the direction of text"
     } else if name.len() > LONGEST_NAME {
         "it is longer than 255 bytes"
     } else {

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use actix::{Actor, Message};
 
 use crate::{
+    policy::printable,
     service::{AnyLink, Parent, Reply, ServiceRef, downcast},
     state::{EndedAs, ServiceState},
     token::{ServiceKey, ServiceToken},
@@ -37,7 +38,7 @@ pub enum LookupError {
     SupervisorGone,
     /// No service has this path, or this name among those of the supervisor that was asked, whose path it then begins with. Check the
     /// spelling: a path begins with the name of the root.
-    #[error("no service has the path `{path}`")]
+    #[error("no service has the path `{}`", printable(path))]
     #[non_exhaustive]
     UnknownPath {
         /// The path.

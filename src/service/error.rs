@@ -3,7 +3,7 @@
 use std::{fmt, io, sync::Arc};
 
 use crate::{
-    policy::{ExitReason, Verdict, because},
+    policy::{ExitReason, Verdict, because, printable},
     state::AddError,
 };
 
@@ -39,7 +39,10 @@ pub enum StartError {
     /// A required service is not declared, does not exist, or is gone. Add it first, or declare it with `requires`.
     ///
     /// Returned by a factory, this [parks](Verdict::Missing) the service until one of its requirements changes.
-    #[error("service `{path}` requires `{requirement}`, which is not there")]
+    #[error(
+        "service `{path}` requires `{}`, which is not there",
+        printable(requirement)
+    )]
     #[non_exhaustive]
     MissingRequirement {
         /// The service that was to be started.

@@ -71,8 +71,8 @@ pub struct ServiceSpec<A: Actor> {
 impl<A: Actor<Context = ServiceContext<A>>> ServiceSpec<A> {
     /// A service made by a factory that cannot fail.
     ///
-    /// The name is unique among the services of one supervisor, not empty, at most 255 bytes long, and contains neither a `/` nor a
-    /// control character; a violation is refused by [`add`](crate::SupervisorRef::add).
+    /// The name is unique among the services of one supervisor, not empty, at most 255 bytes long, and contains neither a `/`, nor a
+    /// control character, a line separator or a mark of the direction of text; a violation is refused by [`add`](crate::SupervisorRef::add).
     pub fn new(name: impl Into<Arc<str>>, factory: impl FnMut() -> A + Send + 'static) -> Self {
         Self::with_factory(name.into(), Box::new(Plain(factory)))
     }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    policy::{ExitReason, SpecError, because},
+    policy::{ExitReason, SpecError, because, printable},
     token::ServiceToken,
 };
 
@@ -96,14 +96,14 @@ macro_rules! refusals {
                 token: ServiceToken,
             },
             /// No service of the supervisor has this name. Check the spelling: it may also have been removed.
-            #[error("no service has the name `{name}`")]
+            #[error("no service has the name `{}`", printable(name))]
             #[non_exhaustive]
             UnknownName {
                 /// The name that was given.
                 name: Arc<str>,
             },
             /// No service of the tree has this path. Check the spelling: a path begins with the name of the root.
-            #[error("no service has the path `{path}`")]
+            #[error("no service has the path `{}`", printable(path))]
             #[non_exhaustive]
             UnknownPath {
                 /// The path that was given.
