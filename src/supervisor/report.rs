@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     event::Blocked,
-    policy::ExitReason,
+    policy::{ExitReason, printable},
     state::{ServiceState, ServiceView, SupervisorState},
     token::ServiceToken,
 };
@@ -173,7 +173,8 @@ impl fmt::Display for ServiceReport {
             write!(f, ", waits for `{on}`, which {why}")?;
         }
         if let Some(reason) = &self.last_exit {
-            write!(f, ", last exit: {reason:#}")?;
+            // In one line, whatever the error of a user's says: the next one is another service.
+            write!(f, ", last exit: {}", printable(&format!("{reason:#}")))?;
         }
         Ok(())
     }

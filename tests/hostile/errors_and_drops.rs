@@ -1,16 +1,18 @@
 //! What users give us panics in `Drop`, in `Display` and in `source`, and nothing but their service is harmed.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use actix::prelude::*;
 use resurgam::{
-    AddError, EventKind, Placement, RestartLimit, ServiceRef, ServiceSpec, SupervisorRef,
-    SupervisorSpec,
+    AddError, Directive, EventKind, Placement, RestartLimit, ServiceRef, ServiceSpec,
+    SupervisorActor, SupervisorRef, SupervisorSpec,
 };
 use tokio::time;
 use tracing::{Level, Metadata, Subscriber, field, span};
 
-use crate::support::{Bomb, FailWith, Generation, Plain, SOON, assert_alive, happened, root};
+use crate::support::{
+    Bomb, FailWith, Generation, Plain, SOON, assert_alive, happened, quiet, root,
+};
 
 struct DropError {
     _bomb: Bomb,
@@ -295,4 +297,83 @@ async fn build_function_that_panics_when_a_reconfigure_drops_it_does_not_end_its
 
     assert_eq!(service.send(Generation).await, Ok(0));
     assert_alive(&root).await;
+}
+
+/// Everything of the user's that is in a spec which is refused for whatever reason.
+#[actix::test]
+async fn whatever_is_in_a_refused_spec_may_panic_in_drop() {
+    time::pause();
+    let (root, _plain) = root_and_plain().await;
+    let explosive = |name: &str| {
+        let (factory, decide) = (Bomb::armed(), Bomb::armed());
+        let spec = ServiceSpec::new(name, move || {
+            let _owned = &factory;
+            Plain
+        });
+        spec.decide(move |_| {
+            let _owned = &decide;
+            Directive::Restart
+        })
+    };
+    let nested = |name: &str| {
+        let (fatal, rank, start) = (Bomb::armed(), Bomb::armed(), Bomb::armed());
+        let spec = SupervisorSpec::default()
+            .fatal(move |_| {
+                let _owned = &fatal;
+                false
+            })
+            .more_important(move |_, _| {
+                let _owned = &rank;
+                false
+            })
+            .on_start(move |_| {
+                let _owned = &start;
+                Ok::<_, AddError>(())
+            });
+        let mut nested = SupervisorActor::new(name, spec);
+        nested.add(explosive("below")).unwrap();
+        nested
+    };
+    let long = "x".repeat(253);
+    for spec in [
+        explosive("plain"),
+        explosive("a\nb"),
+        explosive("a").mailbox_capacity(usize::MAX),
+        explosive("a").start_timeout(Duration::ZERO),
+        explosive("a").requires("a"),
+        explosive(&long).numbered(),
+    ] {
+        assert!(root.add(spec).await.is_err());
+    }
+    assert!(root.add_supervisor(nested("plain")).await.is_err());
+    let endless = ServiceSpec::supervisor(nested("sub")).limit(RestartLimit::unlimited().give_up());
+    assert!(root.add(endless).await.is_err());
+    let refused = root.reconfigure(SupervisorSpec::default().max_services(0));
+    assert!(refused.await.is_err());
+    assert_alive(&root).await;
+    // Kept, and removed before it has run.
+    let waits = explosive("waits").requires("missing");
+    let waits = root.add(waits).await.unwrap();
+    root.remove(waits.token()).await.unwrap();
+    let sub = ServiceSpec::supervisor(nested("sub")).requires("missing");
+    let sub = root.add(sub).await.unwrap();
+    root.remove(sub.token()).await.unwrap();
+    let sub = root.add_supervisor(nested("sub")).await.unwrap();
+    quiet().await;
+    root.remove(&sub).await.unwrap();
+    assert_alive(&root).await;
+    root.shutdown().await.unwrap();
+}
+
+/// What an error or a panic says may not look like other services in the report.
+#[actix::test]
+async fn report_has_one_line_for_each_service_whatever_an_error_says() {
+    time::pause();
+    let (root, plain) = root_and_plain().await;
+    plain.do_send(FailWith("boom\n  other [9.9.9] ready\u{2028}more".into()));
+    quiet().await;
+    let report = root.report().await.unwrap().to_string();
+    assert_eq!(report.lines().count(), 2, "{report}");
+    assert!(report.contains("boom\\n") && !report.contains('\u{2028}'));
+    root.shutdown().await.unwrap();
 }
