@@ -445,10 +445,13 @@ fn is_awaited(state: &SupervisorState, slot: u32) -> bool {
     if !waits || !state.is_needed(slot) || dependencies::ended_requirement(state, slot).is_some() {
         return false;
     }
-    let why = dependencies::blocker(state, slot).map(|(_, why)| why);
-    match why {
-        Some(Obstacle::NotCompleted) => true,
-        Some(Obstacle::NotReady) => parallel(state) || state.must_start(slot),
+    match dependencies::blocker(state, slot) {
+        Some((_, Obstacle::NotCompleted)) => true,
+        // In a parallel start the other one may have had its turn and is awaited itself. One that was added later is not.
+        Some((on, Obstacle::NotReady)) => {
+            let on = state.services.named(&on);
+            state.must_start(slot) || on.is_some_and(|on| state.line.awaits(on))
+        }
         _ => state.must_start(slot),
     }
 }

@@ -291,6 +291,27 @@ fn permanent_service_never_completes_and_whoever_requires_that_is_told_at_its_fi
 }
 
 #[test]
+fn end_of_a_permanent_service_is_told_at_once_also_if_a_limit_delays_its_restart() {
+    let limit = || RestartLimit::window(0, seconds(60)).pause(seconds(60));
+    for own in [false, true] {
+        let mut migrate = job("migrate", RestartType::Permanent);
+        let mut rules = unlimited();
+        if own {
+            migrate.rare().limit = Some(limit());
+        } else {
+            rules.limit = limit();
+        }
+        let mut bench = start(rules, vec![migrate, after("server", &["migrate"])]);
+        bench.ready("migrate");
+        bench.exit("migrate", ExitReason::Normal);
+        assert!(
+            matches!(bench.cause(), Some(Cause::StartFailed { .. })),
+            "{own}"
+        );
+    }
+}
+
+#[test]
 fn permanent_service_that_bounces_or_says_that_it_is_done_may_complete() {
     let services = vec![
         job("migrate", RestartType::Permanent),
@@ -305,6 +326,132 @@ fn permanent_service_that_bounces_or_says_that_it_is_done_may_complete() {
     bench.ready("migrate");
     assert_eq!(bench.state.status(), SupervisorStatus::Starting);
     bench.exit_with("migrate", Verdict::DoNotRestart);
+    bench.ready("server");
+    assert_eq!(bench.state.status(), SupervisorStatus::Running);
+}
+
+/// Its readiness is not what is waited for, also while it is not ready.
+#[test]
+fn one_that_is_only_starting_has_not_completed_either() {
+    let rules = SupervisorRules {
+        start_order: StartOrder::Parallel,
+        ..unlimited()
+    };
+    let services = vec![
+        job("migrate", RestartType::Transient),
+        after("server", &["migrate"]),
+    ];
+    let mut bench = start(rules, services);
+    let expected = ("server".into(), "migrate".into(), Blocked::NotCompleted);
+    assert_eq!(blocked_on(&bench), [expected]);
+    bench.forget();
+    // It is news each time the service has to wait: after its own crash, too, if the other one runs again.
+    bench.ready("migrate");
+    bench.exit("migrate", ExitReason::Normal);
+    bench.ready("server");
+    let migrate = bench.token("migrate");
+    bench.state.restart(migrate, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.forget();
+    bench.fail("server");
+    let expected = ("server".into(), "migrate".into(), Blocked::NotCompleted);
+    assert_eq!(blocked_on(&bench), [expected]);
+}
+
+#[test]
+fn one_that_completes_while_others_start_is_there_for_who_only_requires_it() {
+    for restart in [RestartType::Transient, RestartType::Permanent] {
+        let services = vec![
+            job("migrate", restart),
+            named("slow"),
+            requiring("server", &["migrate"]),
+        ];
+        let mut bench = start(unlimited(), services);
+        bench.ready("migrate");
+        match restart {
+            RestartType::Permanent => bench.exit_with("migrate", Verdict::DoNotRestart),
+            _ => bench.exit("migrate", ExitReason::Normal),
+        }
+        bench.ready("slow");
+        bench.ready("server");
+        assert_eq!(bench.state.status(), SupervisorStatus::Running);
+        assert_eq!(bench.state_of("migrate"), ServiceState::Stopped);
+    }
+}
+
+/// As when they start one after the other: what was there at the first start is awaited by every start.
+#[test]
+fn parallel_start_of_a_supervisor_that_is_restarted_waits_for_all_that_requires_others() {
+    let rules = SupervisorRules {
+        start_order: StartOrder::Parallel,
+        ..unlimited()
+    };
+    let mut bench = start(rules, vec![named("db"), requiring("api", &["db"])]);
+    bench.ready("db");
+    bench.ready("api");
+    bench.shutdown();
+    for name in ["api", "db"] {
+        bench.exit(name, ExitReason::Shutdown);
+    }
+    bench.ended = None;
+    bench.state.restart_fresh(bench.now);
+    bench.run();
+    bench.ready("db");
+    assert_eq!(bench.state.status(), SupervisorStatus::Starting);
+    bench.ready("api");
+    assert_eq!(bench.state.status(), SupervisorStatus::Running);
+}
+
+/// A restart is never stricter than the life before: nobody waits for what was added later, nor for what waits for that.
+#[test]
+fn start_of_a_supervisor_that_is_restarted_waits_for_nobody_who_waits_for_what_was_added_later() {
+    for order in [StartOrder::Sequential, StartOrder::Parallel] {
+        let rules = SupervisorRules {
+            start_order: order,
+            ..unlimited()
+        };
+        let mut bench = start(rules, vec![named("db"), requiring("api", &["db"])]);
+        bench.ready("db");
+        bench.ready("api");
+        let db = bench.token("db");
+        bench.state.remove(db, Waiter(1), bench.now).unwrap();
+        bench.run();
+        bench.exit("db", ExitReason::Shutdown);
+        bench.add(named("db")).unwrap();
+        bench.ready("db");
+        bench.shutdown();
+        for name in ["api", "db"] {
+            bench.exit(name, ExitReason::Shutdown);
+        }
+        bench.ended = None;
+        bench.state.restart_fresh(bench.now);
+        bench.run();
+        assert_eq!(bench.state.status(), SupervisorStatus::Running, "{order:?}");
+        assert_eq!(bench.state_of("api"), ServiceState::Waiting);
+        bench.ready("db");
+        assert_eq!(bench.state_of("api"), ServiceState::Starting);
+    }
+}
+
+/// What was there runs again, and nobody who was started after its end is started before it.
+#[test]
+fn supervisor_that_is_restarted_waits_for_who_requires_an_end() {
+    let services = vec![
+        job("migrate", RestartType::Transient),
+        after("server", &["migrate"]),
+    ];
+    let mut bench = start(unlimited(), services);
+    bench.ready("migrate");
+    bench.exit("migrate", ExitReason::Normal);
+    bench.ready("server");
+    bench.shutdown();
+    bench.exit("server", ExitReason::Shutdown);
+    bench.ended = None;
+    bench.state.restart_fresh(bench.now);
+    bench.run();
+    bench.ready("migrate");
+    assert_eq!(bench.state.status(), SupervisorStatus::Starting);
+    bench.exit("migrate", ExitReason::Normal);
     bench.ready("server");
     assert_eq!(bench.state.status(), SupervisorStatus::Running);
 }
