@@ -17,8 +17,9 @@ use actix::prelude::*;
 use futures::future::join_all;
 use resurgam::{
     Backoff, EndedAs, EventKind, Events, ExitReason, Placement, RestartLimit, RestartType,
-    ServiceContext, ServiceRef, ServiceSpec, ServiceState, Shutdown, Strategy, SupervisorActor,
-    SupervisorGone, SupervisorRef, SupervisorSpec, Verdict, WhileDown, WhyClosed, message,
+    ServiceContext, ServiceRef, ServiceSpec, ServiceState, Shutdown, StartOrder, Strategy,
+    SupervisorActor, SupervisorGone, SupervisorRef, SupervisorSpec, Verdict, WhileDown, WhyClosed,
+    message,
 };
 use tokio::time;
 
@@ -433,4 +434,44 @@ async fn supervisor_that_is_down_before_its_first_start_refuses_whoever_asks() {
         assert_eq!(asked.counts().await.unwrap().ready, 1);
         assert!(root.shutdown().await.unwrap().is_clean());
     }
+}
+
+/// In which order services start says nothing of what is down.
+#[actix::test]
+async fn messages_queue_in_a_parallel_start_and_each_spell_after_it_is_counted_and_told_once() {
+    time::pause();
+    let spec = SupervisorSpec::default().start_order(StartOrder::Parallel);
+    let mut root = SupervisorActor::new("root", spec);
+    let slow = ServiceSpec::new_async("slow", |_| async {
+        time::sleep(Duration::from_secs(5)).await;
+        Ok::<_, std::io::Error>(Leaf)
+    });
+    root.add(slow).unwrap();
+    let backoff = Backoff::constant(Duration::from_secs(5));
+    let waits = ServiceSpec::new("waits", Leaf::default)
+        .while_down(WhileDown::Refuse)
+        .backoff(backoff)
+        .requires("slow");
+    let waits = root.add(waits).unwrap();
+    let started = actix::spawn(root.start());
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(waits.send(Generation).await, Ok(0));
+    let root = started.await.unwrap().unwrap();
+    assert_eq!((waits.refused(), waits.why_closed()), (0, None));
+    let mut events = root.events();
+    for spell in 1..=3 {
+        waits.do_send(Act::Panic);
+        until(&root, &waits, ServiceState::BackingOff).await;
+        for _ in 0..70 {
+            assert_eq!(waits.send(Generation).await, Err(MailboxError::Closed));
+            assert_eq!(waits.why_closed(), Some(WhyClosed::Down));
+        }
+        assert_eq!(waits.refused(), 70 * spell);
+        time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(waits.send(Generation).await, Ok(spell));
+        assert_eq!(refusals(&mut events), 1);
+    }
+    assert!(root.shutdown().await.unwrap().is_clean());
 }
