@@ -124,6 +124,10 @@ async fn readiness_is_told_when_it_is_there_or_can_be_no_more() {
     assert!((&mut ready).now_or_never().is_none());
     assert_eq!(ready.await.unwrap().unwrap(), slow);
 
+    let other = message::WhenReady::<Store>::new("slow");
+    let other = world.registry.send(other).await.unwrap();
+    assert!(matches!(other, Err(LookupError::WrongType { .. })));
+
     world.root.stop(&slow).await.unwrap();
     let removed = Box::pin(world.registry.send(request()));
     let (removed, _) = futures::join!(removed, world.root.remove(&slow));

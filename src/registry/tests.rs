@@ -1,6 +1,6 @@
 mod finding;
 
-use actix::dev::channel::channel;
+use actix::dev::{MessageResponse, channel::channel};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -177,4 +177,28 @@ fn end_of_a_supervisor_is_told_to_those_who_wait_for_services_below() {
     set(&leaf, ServiceState::Ready);
     registry.changed(token(&leaf));
     assert!(matches!(again.try_recv(), Ok(Ok(_))));
+}
+
+/// Whoever asks by a message and leaves takes its place along, so that asking for ever does not fill the registry.
+#[actix::test]
+async fn caller_of_a_message_that_leaves_is_not_kept() {
+    let (waiter, ready) = oneshot::channel();
+    let (tx, rx) = oneshot::channel();
+    let ctx = &mut Context::<Leaf>::new();
+    let mut handle = |awaited: Awaited, reply| {
+        MessageResponse::<Leaf, WhenReady<Leaf>>::handle(awaited, ctx, Some(reply));
+    };
+    handle(Awaited(ready), tx);
+    tokio::task::yield_now().await;
+    assert!(!waiter.is_closed());
+    drop(rx);
+    tokio::task::yield_now().await;
+    assert!(waiter.is_closed());
+
+    // One that stays is told that the tree has ended, and the registry with it.
+    let (waiter, ready) = oneshot::channel();
+    let (tx, rx) = oneshot::channel();
+    handle(Awaited(ready), tx);
+    drop(waiter);
+    assert_eq!(rx.await.unwrap(), Err(LookupError::SupervisorGone));
 }

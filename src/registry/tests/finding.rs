@@ -249,3 +249,37 @@ fn sibling_that_is_there_or_is_being_started_is_no_part_of_a_ring() {
         );
     }
 }
+
+#[test]
+fn what_is_there_leads_no_further() {
+    let no_ring = |services: &[(&str, &[&str])], ready: &[&str], asks: &[(&str, &[&str])]| {
+        let mut registry = RegistryActor::new();
+        for service in siblings(&mut registry, services) {
+            if ready.contains(&&**service.core().path()) {
+                set(&service, ServiceState::Ready);
+            }
+        }
+        for (path, required) in asks {
+            let mut asker = Asker::new(&mut registry, path);
+            asker.ask(&mut registry, required, true);
+            let told = asker.told();
+            assert!(
+                !told.iter().any(|told| told.starts_with("ring")),
+                "{told:?}"
+            );
+        }
+    };
+    no_ring(
+        &[("root/x", &[])],
+        &["root/x"],
+        &[
+            ("root/y/p", &["root/none", "root/x"]),
+            ("root/x/a", &["root/y/p"]),
+        ],
+    );
+    no_ring(
+        &[("root/x", &[]), ("root/b", &["x"])],
+        &["root/x"],
+        &[("root/x/a", &["root/b"])],
+    );
+}

@@ -468,3 +468,14 @@ fn restart_by_hand_that_fails_leaves_a_stopped_service_stopped_whatever_is_decid
     bench.fail("a");
     assert_eq!(bench.state_of("a"), ServiceState::Stopped);
 }
+
+#[test]
+fn what_misses_something_that_it_requires_has_decided_itself() {
+    let (mut rules, asked) = decided("api", Directive::Fatal);
+    rules.rare().requires = vec![Arc::from("db")];
+    let mut bench = Bench::running(unlimited(), vec![named("db"), rules]);
+    bench.exit("api", said(Verdict::Missing));
+    assert_eq!(times(&asked), 0);
+    assert_eq!(bench.state_of("api"), ServiceState::Waiting);
+    assert_eq!(bench.ended, None);
+}

@@ -364,3 +364,32 @@ fn path_of_another_tree_is_refused_and_waited_for_by_nobody() {
     assert!(bench.add(requiring("like", &["roots/a"])).is_err());
     bench.add(requiring("own", &["root/x/y"])).unwrap();
 }
+
+/// It is not told too early that nobody else is waited for.
+#[test]
+fn one_whose_sibling_has_found_what_it_waited_for_is_waited_for_again() {
+    let rules = SupervisorRules {
+        start_order: StartOrder::Parallel,
+        ..unlimited()
+    };
+    let mut bench = Bench::new(rules);
+    for service in [
+        writer(),
+        requiring("other", &["root/x"]),
+        requiring("reader", &["writer"]),
+        named("slow"),
+    ] {
+        bench.add(service).unwrap();
+    }
+    bench.state.start(bench.now);
+    bench.run();
+    // While it starts, a path of another tree is refused as well.
+    assert!(bench.add(requiring("late", &["gateway/x"])).is_err());
+    bench.found("writer");
+    bench.ready("writer");
+    bench.forget();
+    bench.ready("slow");
+    assert_eq!(bench.actions(), Vec::<String>::new());
+    bench.ready("reader");
+    assert_eq!(bench.actions(), ["awaits elsewhere"]);
+}
