@@ -89,8 +89,9 @@ async fn below(root: SupervisorActor, task: ServiceSpec<TaskActor>, bound: Durat
     tokio::time::sleep(Duration::from_millis(200)).await;
     let services = root.services().await.unwrap();
     let (state, generation) = (services[0].state(), services[0].generation());
-    println!("the process: {state} {generation}");
+    // Said last: the test ends the program then, and what still ran would be left behind.
     root.remove("stubborn").await.unwrap();
+    println!("the process: {state} {generation}");
 }
 
 struct Program {
