@@ -180,6 +180,7 @@
 
 pub mod docs;
 mod event;
+pub mod keyed;
 mod observe;
 mod policy;
 #[cfg(all(unix, feature = "process"))]
@@ -190,6 +191,7 @@ pub mod scope;
 mod service;
 mod state;
 mod supervisor;
+pub mod table;
 mod task;
 mod token;
 mod tree;

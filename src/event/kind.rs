@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::policy::{ExitReason, Strategy};
+use crate::policy::{ExitReason, ServiceError, Strategy};
 
 /// What has happened.
 ///
@@ -175,6 +175,41 @@ pub enum EventKind {
     },
     /// A supervisor follows other rules from now on.
     Reconfigured,
+    /// The table of a [keyed](crate::keyed) supervisor cannot be read. What runs runs on. Told once, until it can be again.
+    #[non_exhaustive]
+    TableUnreachable {
+        /// Why not.
+        error: ServiceError,
+    },
+    /// The table of a keyed supervisor can be read again.
+    #[non_exhaustive]
+    TableRecovered {
+        /// How long it could not be.
+        after: Duration,
+    },
+    /// A row of the table of a keyed supervisor is passed over. Told once, until something else is wrong with it.
+    #[non_exhaustive]
+    RowRejected {
+        /// Of which key, if that is known.
+        key: Option<Arc<str>>,
+        /// What is wrong.
+        error: ServiceError,
+    },
+    /// A row of the table of a keyed supervisor is gone, and its service is removed for that.
+    #[non_exhaustive]
+    RowVanished {
+        /// The name of the service.
+        key: Arc<str>,
+    },
+    /// So many rows were gone from the table of a keyed supervisor that nothing is stopped for that, unless the next look at the table says the
+    /// same.
+    #[non_exhaustive]
+    ScanRefused {
+        /// How many services would have been removed.
+        missing: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// A subscriber was too slow: events are missing here.
     #[non_exhaustive]
     EventsLost {
@@ -198,6 +233,9 @@ impl EventKind {
                 | Self::LimitExceeded { .. }
                 | Self::SupervisorStartFailed { .. }
                 | Self::SupervisorEscalated { .. }
+                | Self::TableUnreachable { .. }
+                | Self::RowRejected { .. }
+                | Self::ScanRefused { .. }
         )
     }
 
@@ -318,6 +356,27 @@ impl EventKind {
             Self::SupervisorEscalated { reason } => write!(f, "supervisor gave up: {reason:#}"),
             Self::Reconfigured => f.write_str("reconfigured"),
             Self::EventsLost { count } => write!(f, "{count} events lost"),
+            other => other.fmt_table(f),
+        }
+    }
+}
+
+impl EventKind {
+    /// Prints the kinds that are about a table.
+    fn fmt_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TableUnreachable { error } => write!(f, "table unreachable: {error:#}"),
+            Self::TableRecovered { after } => write!(f, "table reachable again after {after:?}"),
+            Self::RowRejected {
+                key: Some(key),
+                error,
+            } => write!(f, "row `{key}` rejected: {error:#}"),
+            Self::RowRejected { key: None, error } => write!(f, "row rejected: {error:#}"),
+            Self::RowVanished { key } => write!(f, "row `{key}` vanished"),
+            Self::ScanRefused { missing, of } => write!(
+                f,
+                "{missing} of {of} rows are missing from the table: nothing is stopped, unless the next scan says the same"
+            ),
             _ => Ok(()),
         }
     }

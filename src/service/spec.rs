@@ -432,6 +432,22 @@ impl<A: Actor> ServiceSpec<A> {
         self.rules.rare().refused.get_or_insert(error);
     }
 
+    /// Calls the service differently: it is named by whoever adds it.
+    pub(crate) fn rename(&mut self, name: Arc<str>) {
+        self.rules.name = name;
+        self.rules.naming = Naming::default();
+    }
+
+    /// Has the steward of the supervisor be asked before the service is started again.
+    pub(crate) fn consult(&mut self) {
+        self.rules.rare().consults = true;
+    }
+
+    /// What says how to treat the service, and what makes it.
+    pub(crate) fn into_parts(self) -> (ServiceRules, UserFactory<A>) {
+        (self.rules, self.factory)
+    }
+
     pub(crate) fn into_factory(self) -> UserFactory<A> {
         self.factory
     }

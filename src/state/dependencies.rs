@@ -14,9 +14,10 @@ use super::{
     next::Next,
     obstacle::Obstacle,
     output::Effect,
+    phase::{Finish, Gate, Phase},
     report::ShutdownReport,
     rules::Significance,
-    service::{Finish, Gate, Origin, Phase, Service, Wanted},
+    service::{Origin, Service, Wanted},
     waiters::{Milestone, Want},
 };
 use crate::{

@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     bounds::StopBy,
+    phase::{Finish, FinishedBy, Ran},
     report::ShutdownReport,
-    service::{Finish, FinishedBy, Ran, Wanted},
+    service::Wanted,
 };
 use crate::{
     event::EventKind,
@@ -334,3 +335,11 @@ pub(super) enum Limited {
 
 /// With what everything ends that is dropped with its supervisor.
 pub(super) const DROPPED: ExitReason = ExitReason::Killed(KillCause::Requested);
+
+/// An end that is judged when it is known whether the service is to go on.
+#[derive(Debug)]
+pub(super) struct Consulted {
+    pub(super) token: ServiceToken,
+    pub(super) ticket: u64,
+    pub(super) end: End,
+}

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use hashbrown::HashMap;
 
-use super::{obstacle::Obstacle, service::Phase};
+use super::{obstacle::Obstacle, phase::Phase};
 
 /// What was found out about the requirements of services, by slot.
 ///

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::{
     machine::{Status, SupervisorState, later},
     next::Next,
-    service::{Phase, Wanted},
+    phase::Phase,
+    service::Wanted,
 };
 use crate::{event::EventKind, policy::Strategy};
 

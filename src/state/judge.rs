@@ -19,16 +19,17 @@ use std::{
 };
 
 use super::{
-    dependencies,
+    consult, dependencies,
     end::{Asked, Cause, End, Ended, Exit, Loss, Lost},
     fatal,
     limits::{self, Exceeded},
     machine::{Status, SupervisorState},
     next::Next,
     outlook,
+    phase::{Finish, FinishedBy, Phase, Ran},
     report::ShutdownReport,
     rules::OnBlocked,
-    service::{Finish, FinishedBy, Phase, Ran, Wanted},
+    service::Wanted,
     waiters::{Milestone, Revives, Want},
 };
 use crate::{
@@ -120,6 +121,9 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
     // become ready. So is one that the start does not need: it was added later, or was down in the life before.
     // And one whose completion others wait for in the start.
     let judged = !state.is_needed(slot) || fatal || (in_line && spared);
+    if judged && !fatal && consult::concerns(state, slot, &end) {
+        return consult::ask(state, slot, end);
+    }
     if judged || completes(state, slot, &end) {
         return Next::Judge { slot, end };
     }

@@ -9,7 +9,7 @@ use super::{
     end::End,
     machine::{Pause, SupervisorState, later},
     next::Next,
-    service::Phase,
+    phase::Phase,
 };
 use crate::{
     event::EventKind,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::service::{Waits, Wanted};
+use super::{phase::Waits, service::Wanted};
 use crate::policy::StartOrder;
 
 /// Services that are started one after the other, in start order, each when the one before is ready.
 ///
-/// Who is in it, and what it waits for there, says its phase ([`Phase::waits_in_line`](super::service::Phase::waits_in_line)); nobody else
+/// Who is in it, and what it waits for there, says its phase ([`Phase::waits_in_line`](super::phase::Phase::waits_in_line)); nobody else
 /// is.
 #[derive(Debug, Default)]
 pub(super) struct Line {

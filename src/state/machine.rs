@@ -12,13 +12,14 @@ use std::{
 
 use super::{
     dropped::Dropped,
-    end::{Asked, End, Ending, Exit},
+    end::{Asked, Consulted, End, Ending, Exit},
     line::Line,
     mirror::Mirrored,
     output::{Effect, Output},
+    phase::{Gate, Phase},
     rules::{OnBlocked, SupervisorRules},
     sequence::Sequence,
-    service::{Gate, Origin, Phase, Wanted},
+    service::{Origin, Wanted},
     table::Table,
     transitions::Input,
     waiters::{Milestone, Waiters},
@@ -69,6 +70,8 @@ pub(crate) struct SupervisorState {
 
     /// What has ended while the supervisor was starting, to be judged when it has started.
     pub(super) deferred: Vec<(ServiceToken, End)>,
+    /// What has ended and is judged when it is known whether it is to go on.
+    pub(super) consulted: Vec<Consulted>,
     /// Who waits in vain for what it requires, so that the start of the supervisor has failed, and with what.
     pub(super) blocked_start: Option<(ServiceToken, ExitReason)>,
     /// Why the supervisor ends, while it does.
@@ -130,6 +133,7 @@ impl SupervisorState {
             queue: VecDeque::new(),
             next_resume: None,
             deferred: Vec::new(),
+            consulted: Vec::new(),
             blocked_start: None,
             ending: None,
             path_text: String::new(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{senders::Senders, service::Phase, service_state::ServiceState};
+use super::{phase::Phase, senders::Senders, service_state::ServiceState};
 
 /// What is mirrored of a service's phase: more than users see of its state, and less than decisions need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -55,10 +55,12 @@
 
 mod address;
 mod bounds;
+mod consult;
 mod dependencies;
 mod dropped;
 mod end;
 mod error;
+mod extras;
 mod fatal;
 mod findings;
 mod group;
@@ -74,6 +76,7 @@ mod operations;
 mod outlook;
 mod output;
 mod paths;
+mod phase;
 mod picture;
 mod places;
 mod report;
@@ -82,6 +85,7 @@ mod senders;
 mod sequence;
 mod service;
 mod service_state;
+mod standing;
 mod start;
 
 mod stop;
@@ -99,6 +103,7 @@ use std::{
 pub(crate) use self::{
     address::Route,
     bounds::StopBy,
+    consult::Goes,
     end::{Cause, Ended, Exit},
     error::Unaddressed,
     machine::SupervisorState,
@@ -109,11 +114,13 @@ pub(crate) use self::{
         Announces, Binding, Decide, DefaultRules, Naming, OnBlocked, ServiceKind, ServiceRules,
         Significance, SupervisorRules,
     },
+    standing::Standing,
 };
 use self::{
     end::{DROPPED, Lost},
     next::Next,
-    service::{Origin, Phase, Registered},
+    phase::{Phase, Registered},
+    service::Origin,
     transitions::Input,
 };
 pub use self::{

@@ -11,8 +11,9 @@ use super::{
     next::Next,
     output::{Answer, Unready, Waiter},
     paths,
+    phase::{Gate, Phase, Registered},
     rules::SupervisorRules,
-    service::{Gate, Phase, Registered, Wanted},
+    service::Wanted,
     waiters::{Milestone, Revives, Want},
 };
 use crate::{

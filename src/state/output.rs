@@ -37,6 +37,15 @@ pub(crate) enum Effect {
         paths: Box<[Arc<str>]>,
         /// Whether the supervisor does not start without this service.
         needed: bool,
+        /// Whether it is to be found out first if the service is to go on.
+        consults: bool,
+    },
+    /// Find out whether a service is to go on whose incarnation has ended, and say so.
+    Consult {
+        /// Which service.
+        token: ServiceToken,
+        /// The number of the question.
+        ticket: u64,
     },
     /// Nobody waits for the answer to that any more.
     Withdraw {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    dependencies,
+    consult, dependencies,
     end::Exit,
     error::{NotReadyError, RingError},
     fatal,
@@ -17,7 +17,7 @@ use super::{
     next::Next,
     obstacle::Obstacle,
     output::Effect,
-    service::{Gate, Phase},
+    phase::{Gate, Phase},
     transitions::Input,
     waiters::Want,
 };
@@ -29,10 +29,13 @@ use crate::{
 
 /// Has a service wait for what it requires elsewhere, if it does.
 pub(super) fn wait(state: &mut SupervisorState, slot: u32, now: Instant) -> Asked {
-    if state.services[slot].paths().is_empty() {
+    let anywhere = !state.services[slot].paths().is_empty();
+    let consults = consult::is_due(state, slot, now);
+    if !anywhere && !consults {
         return Asked::Nothing;
     }
-    let until = until(state, slot, now);
+    // Whoever is asked answers within a bound of its own.
+    let until = anywhere.then(|| until(state, slot, now)).flatten();
     let needed = state.must_start(slot);
     state.set_in_vain(slot, false);
     state.set_phase(slot, Phase::Gated(Gate::Elsewhere { until }));
@@ -44,6 +47,7 @@ pub(super) fn wait(state: &mut SupervisorState, slot: u32, now: Instant) -> Aske
         ticket,
         paths,
         needed,
+        consults,
     });
     Asked::Elsewhere
 }

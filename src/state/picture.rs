@@ -10,7 +10,8 @@ use super::{
     obstacle::Obstacle,
     output::{Counts, ServiceView},
     paths,
-    service::{Gate, Phase, Service},
+    phase::{Gate, Phase},
+    service::Service,
     service_state::ServiceState,
 };
 use crate::{

@@ -170,6 +170,8 @@ pub(crate) struct RareRules {
     pub(crate) refused: Option<SpecError>,
     /// What becomes of messages while it is down.
     pub(crate) while_down: WhileDown,
+    /// Whether the steward of the supervisor is asked before it is started again.
+    pub(crate) consults: bool,
 }
 
 /// What a service has said that it is not to have, though its supervisor may say so for each.

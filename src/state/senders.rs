@@ -1,8 +1,9 @@
 //! What becomes of messages to a service that is down.
 
 use super::{
+    phase::{Phase, Registered},
     rules::ServiceKind,
-    service::{Phase, Registered, Service},
+    service::Service,
 };
 use crate::policy::WhileDown;
 

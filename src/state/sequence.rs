@@ -13,7 +13,8 @@ use std::{
 };
 
 use super::{
-    service::{Member, Phase, Stage},
+    phase::{Phase, Stage},
+    service::Member,
     table::{Leaving, Table},
 };
 use crate::policy::Strategy;

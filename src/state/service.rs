@@ -1,257 +1,19 @@
 //! One service, as its supervisor sees it.
 
 use std::{
-    cell::Cell,
-    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
+    extras::{Extras, OwnLimit, is_among},
     last_exit::LastExit,
     obstacle::Obstacle,
-    rules::{Decide, OnBlocked, RareRules, ServiceKind, ServiceRules, Significance, name_of},
-    service_state::ServiceState,
-    transitions::{self, Input, Kind},
+    phase::{Finish, FinishedBy, Phase, Ran, Registered},
+    rules::{Decide, OnBlocked, ServiceKind, ServiceRules, Significance, name_of},
+    transitions::{self, Input},
 };
-use crate::policy::{
-    Backoff, ExitReason, LimitCounter, RestartLimit, RestartType, Shutdown, WhileDown,
-};
-
-/// Where a service is in its life, as finely as decisions need it, with what only that phase knows.
-///
-/// Which phase may follow which, and by what input, is in [`transitions`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Phase {
-    // Without an incarnation, to be started without a request:
-    /// Added before its supervisor was started.
-    Registered(Registered),
-    /// It waits until what it requires is ready.
-    Gated(Gate),
-    /// It said that something is missing, and waits until one that it requires becomes ready.
-    Parked,
-    /// It waits for its turn in the line.
-    InLine,
-    /// It is passed over in the line until the end of its backoff, after which it waits for its turn.
-    Delayed { until: Option<Instant> },
-    /// It waits in the line behind one whose backoff is not over.
-    Held,
-    /// Its incarnation has ended, and what follows is not decided yet: for the rest of the turn, or until its supervisor has started.
-    Undecided,
-    /// It waits for the end of its backoff.
-    BackingOff { until: Option<Instant> },
-    /// It rests: it waits because it was over its own limit.
-    Resting { until: Option<Instant> },
-    /// It waits for the end of its supervisor's pause.
-    Queued,
-
-    // With an incarnation:
-    /// An incarnation was begun and is not ready yet. It is dropped if it is not ready in time.
-    Starting { until: Option<Instant> },
-    /// It was not ready in time and is being dropped. It is abandoned if that takes too long.
-    Overdue { until: Option<Instant> },
-    /// It runs.
-    Ready,
-    /// It was asked to stop or is being dropped. If that takes too long, the next stage follows.
-    Stopping {
-        stage: Stage,
-        until: Option<Instant>,
-    },
-
-    // Without an incarnation, until somebody asks for a start:
-    /// It was stopped on request.
-    Stopped,
-    /// It has ended for good.
-    Finished(Finish),
-    /// It gave up.
-    Failed,
-    /// Its cell is gone, or out of reach on a blocked thread: it cannot be started, for ever or until that thread is back.
-    Lost,
-}
-
-/// What a service waits for that it requires.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Gate {
-    /// Its siblings.
-    Sibling,
-    /// Services elsewhere in the tree; until then, if the start of its supervisor waits for it.
-    Elsewhere { until: Option<Instant> },
-}
-
-/// In which way a service has ended for good that did not give up.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Finish {
-    /// Who has decided that it is over.
-    pub(super) by: FinishedBy,
-    /// Whether it was ready before.
-    pub(super) ran: Ran,
-}
-
-/// Whether a service that has ended for good runs again with its group, or with one that it is bound to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum FinishedBy {
-    /// It had ended for good before, and a start by hand has failed: it runs again as one that was stopped does.
-    FailedStart,
-    /// Its restart type: a one-shot service runs again then.
-    Rule,
-    /// The service itself has said that it is not to be restarted.
-    Service,
-}
-
-/// Whether a service that has ended for good was ready before.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Ran {
-    /// It has declined its start.
-    No,
-    Yes,
-}
-
-/// For what a service waits in the line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Waits {
-    /// For its turn.
-    Turn,
-    /// For the end of its delay.
-    Delay,
-    /// For one that comes before it and waits for the end of its delay.
-    Held,
-}
-
-/// Since when a service waits for the start of its supervisor.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Registered {
-    /// Since it was added, or since somebody has asked for it.
-    New,
-    /// Since its supervisor has ended, with which it was stopped.
-    Before,
-    /// Likewise, and that has ended for good: nothing but a request, or what is above, starts it.
-    ForGood,
-}
-
-/// How far the stopping of an incarnation has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stage {
-    /// It was asked.
-    Asked,
-    /// It was asked, and said that it has work to finish.
-    Acknowledged,
-    /// It is being dropped.
-    Killed,
-}
-
-impl Phase {
-    /// The phase without its data.
-    pub(super) const fn kind(self) -> Kind {
-        match self {
-            Self::Registered(_) => Kind::Registered,
-            Self::Gated(_) => Kind::Gated,
-            Self::Parked => Kind::Parked,
-            Self::InLine => Kind::InLine,
-            Self::Delayed { .. } => Kind::Delayed,
-            Self::Held => Kind::Held,
-            Self::Undecided => Kind::Undecided,
-            Self::BackingOff { .. } => Kind::BackingOff,
-            Self::Resting { .. } => Kind::Resting,
-            Self::Queued => Kind::Queued,
-            Self::Starting { .. } => Kind::Starting,
-            Self::Overdue { .. } => Kind::Overdue,
-            Self::Ready => Kind::Ready,
-            Self::Stopping { .. } => Kind::Stopping,
-            Self::Stopped => Kind::Stopped,
-            Self::Finished(_) => Kind::Finished,
-            Self::Failed => Kind::Failed,
-            Self::Lost => Kind::Lost,
-        }
-    }
-
-    /// Reports whether there is an incarnation.
-    pub(super) const fn is_live(self) -> bool {
-        matches!(
-            self,
-            Self::Starting { .. } | Self::Overdue { .. } | Self::Ready | Self::Stopping { .. }
-        )
-    }
-
-    /// Reports whether the incarnation is being dropped.
-    pub(super) const fn is_killed(self) -> bool {
-        matches!(
-            self,
-            Self::Overdue { .. }
-                | Self::Stopping {
-                    stage: Stage::Killed,
-                    ..
-                }
-        )
-    }
-
-    /// Reports whether nothing but a request starts it again.
-    pub(super) const fn is_over(self) -> bool {
-        matches!(
-            self,
-            Self::Stopped | Self::Finished(_) | Self::Failed | Self::Lost
-        )
-    }
-
-    /// Reports whether it waits to be started without a request, whatever for.
-    pub(super) const fn waits(self) -> bool {
-        matches!(
-            self,
-            Self::Gated(_)
-                | Self::Parked
-                | Self::InLine
-                | Self::Delayed { .. }
-                | Self::Held
-                | Self::BackingOff { .. }
-                | Self::Resting { .. }
-                | Self::Queued
-        )
-    }
-
-    /// For what it waits in the line, if it has a place there.
-    pub(super) const fn waits_in_line(self) -> Option<Waits> {
-        match self {
-            Self::InLine => Some(Waits::Turn),
-            Self::Delayed { .. } => Some(Waits::Delay),
-            Self::Held => Some(Waits::Held),
-            _ => None,
-        }
-    }
-
-    /// When something must happen to it; what, says the phase.
-    pub(super) const fn deadline(self) -> Option<Instant> {
-        match self {
-            Self::Gated(Gate::Elsewhere { until })
-            | Self::BackingOff { until }
-            | Self::Delayed { until }
-            | Self::Resting { until }
-            | Self::Starting { until }
-            | Self::Overdue { until }
-            | Self::Stopping { until, .. } => until,
-            _ => None,
-        }
-    }
-
-    /// What users see of it.
-    pub(super) const fn public(self) -> ServiceState {
-        match self {
-            Self::Registered(Registered::New)
-            | Self::Gated(_)
-            | Self::Parked
-            | Self::InLine
-            | Self::Held
-            | Self::Undecided => ServiceState::Waiting,
-            Self::Starting { .. } | Self::Overdue { .. } => ServiceState::Starting,
-            Self::Ready => ServiceState::Ready,
-            Self::Stopping { .. } => ServiceState::Stopping,
-            Self::BackingOff { .. } | Self::Delayed { .. } => ServiceState::BackingOff,
-            Self::Queued | Self::Resting { .. } => ServiceState::Paused,
-            Self::Stopped
-            | Self::Finished(_)
-            | Self::Registered(Registered::Before | Registered::ForGood) => ServiceState::Stopped,
-            Self::Failed | Self::Lost => ServiceState::Failed,
-        }
-    }
-}
+use crate::policy::{ExitReason, RestartType, Shutdown};
 
 /// What is to become of a service once its present incarnation has ended. Says nothing while there is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -329,47 +91,6 @@ pub(super) struct Service {
 pub(super) enum StartReport {
     Due,
     Made,
-}
-
-/// What few services have.
-// Apart: with a hundred thousand services, every word of a `Service` counts.
-#[derive(Debug, Default)]
-pub(super) struct Extras {
-    pub(super) start_timeout: Option<Duration>,
-    pub(super) backoff: Backoff,
-    /// Failures in a row, for the backoff.
-    pub(super) failures: u32,
-    pub(super) limit: Option<OwnLimit>,
-    pub(super) decide: Option<Decide>,
-    /// What it waits for when its supervisor is started again, if it has waited for the end of a delay or a pause of its own.
-    pub(super) resumes: Option<Phase>,
-    pub(super) requires: Box<[Arc<str>]>,
-    /// Which of `requires` was not ready when somebody looked: the first to be looked at the next time.
-    unready: Cell<u32>,
-    /// Those of `requires` with which it is restarted, sorted.
-    binds_to: Box<[Arc<str>]>,
-    /// The paths of services elsewhere that must be ready before it is started.
-    pub(super) paths: Box<[Arc<str>]>,
-    /// How often it was asked whether they are.
-    ticket: u64,
-    /// Which of them is not, as far as is known.
-    awaited: Option<(Arc<str>, Obstacle)>,
-    /// Whether it was told that it waits for what will not be ready by itself, since it waits.
-    pub(super) in_vain: bool,
-    /// Those of `requires` that must have ended without an error, sorted.
-    completed: Box<[Arc<str>]>,
-    /// Whether one that it requires has become ready since the present incarnation began: what that one has seen may be out of date.
-    requirement_ready: bool,
-    pub(super) while_down: WhileDown,
-    /// Whether others wait for its end, and it was started again after one without an error: it never completes.
-    recurs: bool,
-}
-
-/// A limit of one service.
-#[derive(Debug)]
-pub(super) struct OwnLimit {
-    pub(super) limit: RestartLimit,
-    pub(super) counter: LimitCounter,
 }
 
 impl Service {
@@ -496,6 +217,22 @@ impl Service {
         extras.ticket += 1;
         extras.awaited = None;
         extras.ticket
+    }
+
+    /// Reports whether somebody is asked before it is started again.
+    pub(super) fn consults(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.consults)
+    }
+
+    /// When somebody was asked the last time, and said that it goes on.
+    pub(super) fn consulted_at(&self) -> Option<Instant> {
+        self.extras.as_ref()?.consulted_at
+    }
+
+    pub(super) fn set_consulted_at(&mut self, now: Instant) {
+        if let Some(extras) = &mut self.extras {
+            extras.consulted_at = Some(now);
+        }
     }
 
     /// The number of the latest question.
@@ -632,6 +369,29 @@ impl Service {
         self.extras.as_ref()?.start_timeout
     }
 
+    /// Follows other rules from now on, but for what says where it runs and what it requires. What was counted stays counted.
+    pub(super) fn renew(&mut self, rules: ServiceRules) {
+        self.shutdown = rules.shutdown;
+        self.restart = rules.restart;
+        let rare = rules.rare.map(|rare| *rare);
+        if rare.is_none() && self.extras.is_none() {
+            return;
+        }
+        let rare = rare.unwrap_or_default();
+        let extras = self.extras.get_or_insert_default();
+        extras.start_timeout = rare.start_timeout;
+        extras.backoff = rare.backoff.unwrap_or_default();
+        extras.limit = rare.limit.map(|limit| {
+            let counted = extras.limit.take();
+            OwnLimit {
+                limit,
+                counter: counted.map(|own| own.counter).unwrap_or_default(),
+            }
+        });
+        extras.decide = rare.decide;
+        extras.while_down = rare.while_down;
+    }
+
     /// Keeps why it ended.
     pub(super) fn remember_exit(&mut self, reason: &ExitReason) {
         self.last_exit = LastExit::from(reason);
@@ -641,45 +401,4 @@ impl Service {
     pub(super) fn last_exit(&self) -> ExitReason {
         self.last_exit.get().unwrap_or(ExitReason::Normal)
     }
-}
-
-impl Extras {
-    fn new(rules: RareRules) -> Self {
-        let paths: Vec<_> = rules.paths().cloned().collect();
-        let mut seen = HashSet::new();
-        let requires = rules.required().filter(|name| seen.insert(&***name));
-        let requires: Box<[_]> = requires.cloned().collect();
-        Self {
-            start_timeout: rules.start_timeout,
-            backoff: rules.backoff.unwrap_or_default(),
-            failures: 0,
-            limit: rules.limit.map(|limit| OwnLimit {
-                limit,
-                counter: LimitCounter::default(),
-            }),
-            decide: rules.decide,
-            resumes: None,
-            requires,
-            unready: Cell::new(0),
-            binds_to: sorted(rules.binds_to),
-            completed: sorted(rules.requires_completed),
-            paths: paths.into_boxed_slice(),
-            ticket: 0,
-            awaited: None,
-            in_vain: false,
-            requirement_ready: false,
-            while_down: rules.while_down,
-            recurs: false,
-        }
-    }
-}
-
-fn sorted(mut names: Vec<Arc<str>>) -> Box<[Arc<str>]> {
-    names.sort_unstable();
-    names.into_boxed_slice()
-}
-
-/// Reports whether a name is one of these, which are sorted.
-fn is_among(sorted: &[Arc<str>], name: &str) -> bool {
-    sorted.binary_search_by(|known| (**known).cmp(name)).is_ok()
 }

@@ -13,8 +13,9 @@ use super::{
     obstacle::Obstacle,
     output::Effect,
     paths::{self, Asked},
+    phase::{Gate, Phase, Registered},
     rules::{Naming, OnBlocked, ServiceRules},
-    service::{Gate, Origin, Phase, Registered, Service, StartReport, Wanted},
+    service::{Origin, Service, StartReport, Wanted},
     waiters::Milestone,
 };
 use crate::{
@@ -182,6 +183,7 @@ pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
     state.next_resume = None;
     state.queue.clear();
     state.deferred.clear();
+    state.consulted.clear();
     state.blocked_start = None;
     state.ending = None;
     state.status = Status::Idle;

@@ -11,8 +11,9 @@ use super::{
     next::Next,
     outlook,
     output::Effect,
+    phase::{Phase, Stage},
     rules::{OnBlocked, ServiceKind},
-    service::{Phase, Stage, Wanted},
+    service::Wanted,
     waiters::{Milestone, Want},
 };
 use crate::{
@@ -436,7 +437,10 @@ pub(super) fn end(state: &mut SupervisorState, ended: Ended) {
     state.pause = None;
     state.next_resume = None;
     state.queue.clear();
-    for (_, mut end) in std::mem::take(&mut state.deferred) {
+    let consulted = std::mem::take(&mut state.consulted);
+    let deferred = std::mem::take(&mut state.deferred);
+    let ends = deferred.into_iter().map(|(_, end)| end);
+    for mut end in ends.chain(consulted.into_iter().map(|known| known.end)) {
         // Not judged any more, but what went wrong below is told all the same.
         let report = end.exit.take_report();
         if let Some(ending) = &mut state.ending {

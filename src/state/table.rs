@@ -19,9 +19,10 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
     findings::{Findings, look_alike},
+    phase::Phase,
     places::Places,
     rules::Significance,
-    service::{Phase, Service, Wanted},
+    service::{Service, Wanted},
     service_state::ServiceState,
     transitions::{self, Input, Kind},
 };

@@ -4,6 +4,7 @@ mod again;
 mod blocked;
 mod bounds;
 mod completed;
+mod consult;
 mod decide;
 mod dependencies;
 mod failures;
@@ -34,12 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    machine::Status,
-    rules::name_of,
-    service::{Phase, Service},
-    *,
-};
+use super::{machine::Status, phase::Phase, rules::name_of, service::Service, *};
 use crate::{
     event::{Blocked, Event, EventKind, Restarting},
     policy::{
@@ -114,6 +110,8 @@ struct Bench {
     answers: Vec<(Waiter, Answer)>,
     /// The questions for services elsewhere.
     asked: Vec<(ServiceToken, u64)>,
+    /// Likewise, whether services are to go on whose incarnations have ended.
+    consulted: Vec<(ServiceToken, u64)>,
     /// Who no longer waits for an answer.
     withdrawn: Vec<ServiceToken>,
     ended: Option<Ended>,
@@ -184,6 +182,7 @@ impl Bench {
             events: Vec::new(),
             answers: Vec::new(),
             asked: Vec::new(),
+            consulted: Vec::new(),
             withdrawn: Vec::new(),
             ended: None,
             started: 0,
@@ -374,6 +373,10 @@ impl Bench {
             Effect::Await { token, ticket, .. } => {
                 self.actions.push(format!("find {}", self.name(token)));
                 self.asked.push((token, ticket));
+            }
+            Effect::Consult { token, ticket } => {
+                self.actions.push(format!("consult {}", self.name(token)));
+                self.consulted.push((token, ticket));
             }
             Effect::Start { token, generation } => {
                 self.actions

@@ -5,7 +5,7 @@
 //!
 #![doc = include_str!("transitions.md")]
 
-/// A [`Phase`](super::service::Phase) without its data, or that a service is there no more.
+/// A [`Phase`](super::phase::Phase) without its data, or that a service is there no more.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Kind {
     Registered,

@@ -21,6 +21,7 @@ use super::{
     report::Report,
     scope_run::CurrentRun,
     spec::SupervisorSpec,
+    steward::{Awaited, News, Stewarded},
 };
 use crate::{
     event::Event,
@@ -83,6 +84,13 @@ impl SupervisorActor {
         Self::new(name, SupervisorSpec::default())
     }
 
+    /// A supervisor that is refused when it is started.
+    pub(crate) fn refused(name: Arc<str>, error: SpecError) -> Self {
+        let mut refused = Self::with_defaults(name);
+        refused.core.refused = Some(error);
+        refused
+    }
+
     /// The name of the supervisor.
     pub fn name(&self) -> &str {
         self.core.name()
@@ -132,6 +140,7 @@ pub(super) struct Core {
     pub(super) driver: Driver,
     pub(super) ending: Ending,
     pub(super) scope: CurrentRun,
+    pub(super) stewarded: Stewarded,
     /// What becomes of what is asked.
     pub(super) requests: Requests,
     /// Whether the supervisor has ended for good, as far as its services were told.
@@ -162,6 +171,7 @@ impl Core {
             driver: Driver::new(notices),
             ending: Ending::new(),
             scope: CurrentRun::default(),
+            stewarded: Stewarded::default(),
             requests: Requests::Served,
             rests_for_good: false,
             name,
@@ -231,7 +241,10 @@ impl Core {
             ..
         } = self;
         match starter.call(state, cells, scope, now) {
-            Ok(()) => state.start(now),
+            Ok(()) => {
+                state.start(now);
+                self.stewarded.begin(now);
+            }
             // Services that the start function had added before it failed are not started, and clean-ups that it had given are called.
             Err(reason) => state.refuse_start(reason, now),
         }
@@ -242,6 +255,7 @@ impl Core {
     /// In the last two cases the services still run: they are killed, and nobody waits for their ends.
     pub(super) fn end_incarnation(&mut self) {
         self.driver.disarm();
+        self.stewarded.end();
         self.listen();
         if !self.state.has_ended() {
             self.state.drop_all(now());
@@ -367,7 +381,18 @@ impl Core {
                     ticket,
                     paths,
                     needed,
-                } => self.cells.find(token, ticket, paths, needed),
+                    consults,
+                } => {
+                    let sought = Awaited { paths, needed };
+                    if consults {
+                        self.stewarded.note(token, News::Starts { ticket, sought });
+                    } else {
+                        self.cells.find(token, ticket, sought);
+                    }
+                }
+                Effect::Consult { token, ticket } => {
+                    self.stewarded.note(token, News::Ended { ticket });
+                }
                 Effect::Withdraw { token } => self.cells.stop_finding(token),
                 Effect::AwaitsElsewhere => {
                     if let Some(ctx) = &ctx {
@@ -377,13 +402,19 @@ impl Core {
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Moved { token, place } => self.cells.set_position(token, place),
                 Effect::Abandon { token } => self.cells.abandon(token),
-                Effect::Release { token } => self.cells.release(token),
+                Effect::Release { token } => {
+                    self.cells.release(token);
+                    self.stewarded.note(token, News::Released);
+                }
                 Effect::Mirror { token, state } => self.mirror(token, state),
                 Effect::Event(event) => self.tell(&event),
                 Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
                 // In its place among the effects: the readiness of the services is told before that of the supervisor.
                 Effect::Started => {
-                    if let Some(ctx) = &mut ctx {
+                    self.stewarded.note_started();
+                    if let Some(ctx) = &mut ctx
+                        && !self.stewarded.says_when_ready()
+                    {
                         ctx.ready();
                     }
                 }
@@ -445,6 +476,7 @@ impl Core {
     }
 
     fn mirror(&mut self, token: ServiceToken, state: Mirrored) {
+        self.stewarded.note(token, News::State(state.state));
         // At the last end a service that is down is released at once. One that stops later may still send to it, and would otherwise wait
         // for an answer until its own time is up.
         if self.ending.is_last() && !state.state.is_live() {

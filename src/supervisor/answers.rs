@@ -223,7 +223,7 @@ where
 
 impl<T> Deferred<T> {
     /// Says where the answer goes, if anybody wants it.
-    fn reply_to(self, tx: Option<OneshotSender<T>>) {
+    pub(super) fn reply_to(self, tx: Option<OneshotSender<T>>) {
         match self.0 {
             By::This(slot) => slot.ask(tx.map(Reply::new)),
             By::Another(send) => send(tx),

@@ -11,7 +11,10 @@ use actix::Actor;
 use actix_rt::ArbiterHandle;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::elsewhere::{Abandoned, Elsewhere};
+use super::{
+    elsewhere::{Abandoned, Elsewhere},
+    steward::Awaited,
+};
 use crate::{
     policy::{ExitReason, KillCause, ServiceError},
     registry::{Changed, Find, Forget, Register, RegisterAll, StopFinding},
@@ -280,8 +283,7 @@ impl Cells {
         &self,
         token: ServiceToken,
         ticket: u64,
-        paths: Box<[Arc<str>]>,
-        needed: bool,
+        Awaited { paths, needed }: Awaited,
     ) {
         let (Some(link), Some(tree)) = (self.link(token), self.tree()) else {
             return;

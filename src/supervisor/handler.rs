@@ -149,7 +149,7 @@ impl<A: Actor> Handler<AddMember<A>> for SupervisorActor {
 
 impl Core {
     /// Waits for the first start of a service that was added just now.
-    fn await_ready<A: Actor>(
+    pub(super) fn await_ready<A: Actor>(
         &mut self,
         service: ServiceRef<A>,
     ) -> Deferred<Result<ServiceRef<A>, StartError>> {

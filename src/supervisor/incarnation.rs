@@ -150,6 +150,8 @@ impl ActorFuture<SupervisorActor> for Drive {
         // After the notices: a service that has stopped in time, and whose notice is there, is not to be taken for one that is late.
         // A deadline that passes while the timer is being set is due at once. Each round handles at least one, so this ends.
         loop {
+            // After each turn: it is to hear what that has led to, and its own turns set timers.
+            actor.poll_steward(ctx, cx);
             let core = &mut *actor.core;
             if !core.driver.is_due(core.state.next_timeout(), cx) {
                 return Poll::Pending;

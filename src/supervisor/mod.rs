@@ -32,6 +32,7 @@ mod ending;
 mod error;
 mod from_within;
 mod handler;
+mod hands;
 mod idle;
 mod incarnation;
 pub mod message;
@@ -44,6 +45,7 @@ mod report;
 mod root;
 mod scope_run;
 mod spec;
+mod steward;
 mod upward;
 
 pub use self::{
@@ -56,6 +58,9 @@ pub use self::{
     spec::SupervisorSpec,
 };
 pub(crate) use self::{
+    clock::now,
+    hands::{Awaiting, Hands, Receiver, Steward},
     scope_run::{AddMember, ScopeRun, ScopeState},
+    steward::{Awaited, News},
     upward::Upward,
 };

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     observe::{Events, Subtree},
-    policy::ExitReason,
+    policy::{ExitReason, Readiness},
     registry::{Located, LookupError, RegistryActor, ServiceSummary, Siblings, Sought},
-    service::{AnyLink, Link, ServiceRef, ServiceSpec, StartError},
+    service::{AnyLink, Link, Parent, ServiceKind, ServiceRef, ServiceSpec, StartError},
     state::{
         AddError, Cause, Counts, Ended, RemoveError, ResetError, RestartError, ShutdownReport,
         StopBy, StopError,
     },
-    token::{ServiceKey, ServiceToken},
+    token::{ServiceKey, ServiceToken, SupervisorId},
     tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle, result},
 };
 
@@ -89,6 +89,24 @@ impl SupervisorRef {
             tree,
             handle,
         }
+    }
+
+    /// What stands for a supervisor that is not part of a tree: it refuses everything as gone.
+    pub(crate) fn nobody(name: Arc<str>) -> Self {
+        let address: Addr<SupervisorActor> = closed();
+        let (parent, _notices) = Parent::new();
+        let token = ServiceToken::issue(SupervisorId::issue(), 0);
+        let weak = address.downgrade();
+        let kind = ServiceKind::Supervisor;
+        let link = Link::new(
+            token,
+            name,
+            Arc::new(parent),
+            weak,
+            Readiness::Explicit,
+            kind,
+        );
+        Self::new(address, Arc::new(link), Arc::new(Tree::over(closed())))
     }
 
     /// The address of the supervisor, for the messages of [`message`].

@@ -102,6 +102,11 @@ impl SupervisorSpec {
         self
     }
 
+    /// Reports whether each service is given a limit of its own.
+    pub(crate) fn limits_each_service(&self) -> bool {
+        self.rules.each_service.limit.is_some()
+    }
+
     /// Sets how many services the supervisor may have, at least one. By default any number.
     ///
     /// All that it keeps are counted, also those that are stopped, have failed, wait, or are being removed, and what services spawn; but not

@@ -76,8 +76,12 @@ impl Tree {
     /// A tree whose registry runs on this thread's arbiter, and what its outcome is published with.
     pub(crate) fn new() -> (Self, watch::Sender<Option<Arc<Ended>>>) {
         let (publish, published) = watch::channel(None);
-        let tree = Self {
-            registry: RegistryActor::new().start(),
+        (Self::with(RegistryActor::new().start(), published), publish)
+    }
+
+    fn with(registry: Addr<RegistryActor>, published: watch::Receiver<Option<Arc<Ended>>>) -> Self {
+        Self {
+            registry,
             events: EventHub::default(),
             abandoned: AbandonedThreads::default(),
             links: Links::default(),
@@ -86,8 +90,15 @@ impl Tree {
             closing: watch::Sender::new(false),
             pool: OnceLock::new(),
             handle: OnceLock::new(),
-        };
-        (tree, publish)
+        }
+    }
+
+    /// A tree that has ended before it began, whose registry is closed.
+    pub(crate) fn over(registry: Addr<RegistryActor>) -> Self {
+        let (_publish, published) = watch::channel(None);
+        let tree = Self::with(registry, published);
+        tree.events.close();
+        tree
     }
 
     /// What keeps the tree running, as long as a user holds it.

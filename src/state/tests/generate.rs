@@ -132,6 +132,8 @@ pub(super) fn random_service(random: &mut Random) -> ServiceRules {
         rules.significance = Significance::Significant;
     }
     set_while_down(&mut rules);
+    // By the name, too.
+    rules.rare().consults = matches!(&*rules.name, "c" | "f");
     if random.chance(12) {
         let directive = random.pick(&[
             Directive::Restart,
@@ -191,6 +193,7 @@ pub(super) fn entangled_service(random: &mut Random) -> ServiceRules {
         }
     }
     set_while_down(&mut rules);
+    rules.rare().consults = &*rules.name == "d";
     rules
 }
 

@@ -6,7 +6,8 @@ use super::{
     super::{
         dependencies::{blocker, holder},
         fatal::is_bound,
-        service::{Gate, Member, Wanted},
+        phase::Gate,
+        service::{Member, Wanted},
     },
     findings::assert_found_anew,
     generate::{Random, entangled_service, lasting_rules, random_rules, random_service},
@@ -203,7 +204,11 @@ impl World {
                         && (state.pause.is_some() || state.next_resume.is_some()),
                     "{service:?}"
                 ),
-                Phase::Undecided => assert_eq!(state.status, Status::Starting),
+                Phase::Undecided => {
+                    let question = (token, service.ticket());
+                    let asked = self.bench.consulted.contains(&question);
+                    assert!(asked || state.status == Status::Starting, "{service:?}");
+                }
                 _ => {}
             }
         }
@@ -297,36 +302,6 @@ impl World {
             let waiter = self.waiter();
             self.waiting.insert(waiter, token);
             self.state().await_ready(token, waiter, now);
-        }
-    }
-
-    /// The registry answers a question, which may be an old one by now.
-    fn find(&mut self) {
-        let now = self.bench.now;
-        if self.bench.asked.is_empty() {
-            return;
-        }
-        let (token, ticket) = self.random.pick(&self.bench.asked);
-        match self.random.below(6) {
-            0 => {
-                let why = self.random.pick(&[Obstacle::Missing, Obstacle::NotReady]);
-                let on = Arc::from("root/x/y");
-                self.state().not_found(token, ticket, on, why, now);
-            }
-            1 => self
-                .state()
-                .ring(token, ticket, vec![Arc::from("root/a")], now),
-            _ => self.state().found(token, ticket, now),
-        }
-    }
-
-    /// The registry answers all questions.
-    fn find_all(&mut self) {
-        let now = self.bench.now;
-        while let Some((token, ticket)) = self.bench.asked.first().copied() {
-            self.state().found(token, ticket, now);
-            self.bench.asked.remove(0);
-            self.carry_out();
         }
     }
 
@@ -525,7 +500,7 @@ impl World {
     pub(super) fn settle(&mut self, speaks: impl Fn(&SupervisorState, ServiceToken) -> bool) {
         let until = self.bench.now + seconds(1000);
         loop {
-            let mut acted = !self.bench.asked.is_empty();
+            let mut acted = !self.bench.asked.is_empty() || !self.bench.consulted.is_empty();
             self.find_all();
             let tokens: Vec<ServiceToken> = self.cells.keys().copied().collect();
             for token in tokens {

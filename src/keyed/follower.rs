@@ -1,0 +1,606 @@
+//! Follows a table: carries out on the supervisor's turn what the [`Plan`] decides.
+//!
+//! # Invariants
+//!
+//! 1. A key has at most one service: its name is the service's, and the supervisor refuses a second one until the end of the first was seen.
+//! 2. What is known of a key is forgotten when its service is released, and not before.
+//! 3. Nothing waits for the table: it is read by tasks, and what they have read is handled a bounded number of rows at a time.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use actix::Actor;
+use tokio::sync::mpsc;
+
+use super::{
+    error::{RescanError, StartKeyError},
+    life::Life,
+    name::name_of,
+    plan::{Begun, Do, Plan, Service},
+    read::{self, Reading, Row, Why},
+    settings::Revival,
+    shared::{Entry, Request, Shared},
+};
+use crate::{
+    event::EventKind,
+    policy::{Backoff, RestartType, ServiceError},
+    service::{ServiceRef, ServiceSpec, guard},
+    state::{Goes, ServiceState, Standing},
+    supervisor::{Hands, News, Steward, now},
+    table::{Change, RowError, RowResult, Table},
+    token::ServiceToken,
+    user_value::UserValue,
+};
+
+/// Makes the service of a row.
+pub(super) type Make<K, V, A> = UserValue<Box<dyn FnMut(&K, &V) -> ServiceSpec<A> + Send>>;
+
+/// What a follower goes by, beside its plan.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) ready_within: Duration,
+    pub(super) revival: Revival,
+    pub(super) start_spacing: Duration,
+    pub(super) table_timeout: Duration,
+    pub(super) retry: Backoff,
+}
+
+/// Follows a table, for all lives of its supervisor.
+pub(super) struct Follower<T: Table, A: Actor> {
+    pub(super) table: Arc<T>,
+    pub(super) make: Make<T::Key, T::Value, A>,
+    pub(super) plan: Plan<T::Key, T::Value>,
+    pub(super) settings: Settings,
+    pub(super) shared: Arc<Shared<T::Key, A>>,
+    pub(super) requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
+    /// The key of each service.
+    pub(super) keys: HashMap<ServiceToken, T::Key>,
+    /// What was said of rows that are passed over, by key.
+    pub(super) rejected: HashMap<T::Key, String>,
+    pub(super) life: Option<Life<T, A>>,
+}
+
+/// How many rows are handled in one poll before the supervisor gives way.
+const ROWS: usize = 128;
+
+impl<T: Table, A: Actor> Steward for Follower<T, A> {
+    fn begin(&mut self, now: Instant) {
+        self.plan.begin(now);
+        self.life = Some(Life::new(now + self.settings.ready_within));
+        self.shared.set_running(true);
+    }
+
+    fn poll(&mut self, hands: &mut Hands<'_>, cx: &mut Context<'_>) {
+        if hands.is_ending() {
+            // What is starting is stopped with everything else, and who waits for it is told so.
+            return self.refuse_all();
+        }
+        let Some(mut life) = self.life.take() else {
+            return;
+        };
+        if self.shared.owner.get().is_none()
+            && let Some(owner) = hands.owner()
+            && let Ok(owner) = owner.downcast()
+        {
+            let _first = self.shared.owner.set(owner);
+        }
+        self.hear(hands, &mut life);
+        let mut budget = ROWS;
+        while budget > 0 && self.step(hands, &mut life, cx, &mut budget) == Step::Again {}
+        if budget == 0 {
+            cx.waker().wake_by_ref();
+        }
+        if life
+            .first
+            .is_over(now(), hands.has_started(), life.due.is_empty())
+        {
+            hands.ready();
+        }
+        self.life = Some(life);
+    }
+
+    fn end(&mut self) {
+        self.refuse_all();
+    }
+}
+
+/// Whether there may be more to do at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Again,
+    Done,
+}
+
+impl<T: Table, A: Actor> Follower<T, A> {
+    /// Nobody is served until the next life.
+    fn refuse_all(&mut self) {
+        self.shared.set_running(false);
+        if let Some(life) = self.life.take() {
+            let mut services = self.shared.write();
+            for (key, starter) in life.starts {
+                services.remove(&key);
+                let _caller_gone = starter.send(Err(StartKeyError::NotRunning));
+            }
+        }
+        // Those who wait for a scan are told by what they hold, which is dropped with the life.
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Start(_, caller) => {
+                    let _caller_gone = caller.send(Err(StartKeyError::NotRunning));
+                }
+                Request::Stop(..) | Request::Rescan(_) => {}
+            }
+        }
+    }
+
+    /// Learns what has become of services.
+    fn hear(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>) {
+        for (token, news) in hands.take_news() {
+            match news {
+                News::State(ServiceState::Ready) => life.first.settled(token),
+                News::State(_) => {}
+                News::Ended { ticket } => match self.key_to_read(token) {
+                    Some(key) => life.look_first(key.clone(), Why::End(token, ticket)),
+                    None => hands.answer_end(token, ticket, Goes::On),
+                },
+                News::Starts { ticket, sought } => match self.key_to_read(token) {
+                    Some(key) => {
+                        life.look_first(key.clone(), Why::Restart(token, ticket, sought));
+                    }
+                    None => hands.let_start(token, ticket, sought),
+                },
+                News::Released => {
+                    life.first.settled(token);
+                    if let Some(key) = self.keys.remove(&token) {
+                        self.forget(&key, token);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The key of a service whose row is to be read before a restart: not while the table cannot be.
+    fn key_to_read(&self, token: ServiceToken) -> Option<&T::Key> {
+        let reachable = self.plan.unreachable_since().is_none();
+        self.keys.get(&token).filter(|_| reachable)
+    }
+
+    /// The service of a key is gone.
+    fn forget(&mut self, key: &T::Key, token: ServiceToken) {
+        let mut services = self.shared.write();
+        // Not that of another one that has the key by now.
+        if let Some(Entry::Service(service)) = services.get(key)
+            && service.token() == token
+        {
+            services.remove(key);
+            self.plan.forget(key);
+        }
+    }
+
+    /// Does one thing that is to be done, if there is any.
+    fn step(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        cx: &mut Context<'_>,
+        budget: &mut usize,
+    ) -> Step {
+        let at = now();
+        // Subscribed before the first scan, whose task is polled after this one's.
+        if life.changes.is_none() {
+            let table = Arc::clone(&self.table);
+            life.changes = Some(read::listen(table, self.settings.retry.clone()));
+        }
+        if let Poll::Ready(Some(request)) = self.requests.poll_recv(cx) {
+            *budget -= 1;
+            self.serve(hands, life, request);
+            return Step::Again;
+        }
+        if let Poll::Ready(Some(row)) = life.rows.1.poll_recv(cx) {
+            *budget -= 1;
+            life.looking -= usize::from(!row.goes_on);
+            self.looked(hands, life, row);
+            return Step::Again;
+        }
+        if let Some((key, why)) = life.next_look() {
+            let read = (why, self.plan.begin_read());
+            let table = Arc::clone(&self.table);
+            let tx = life.rows.0.clone();
+            read::look(table, key, read, self.settings.table_timeout, tx);
+            return Step::Again;
+        }
+        if let Some((_, changes)) = &mut life.changes
+            && let Poll::Ready(Some(change)) = changes.poll_recv(cx)
+        {
+            *budget -= 1;
+            match change {
+                Change::Row(key) => life.look(key, Why::Change),
+                Change::Any => self.plan.look_again(at),
+            }
+            return Step::Again;
+        }
+        if let Some((_, readings)) = &mut life.scan
+            && let Poll::Ready(reading) = readings.poll_recv(cx)
+        {
+            self.take(hands, life, reading, budget);
+            return Step::Again;
+        }
+        if self.plan.begin_scan(at) {
+            let table = Arc::clone(&self.table);
+            life.scan = Some(read::scan(table, self.settings.table_timeout));
+            life.rescanning.append(&mut life.rescans);
+            return Step::Again;
+        }
+        if life.next_start.is_none_or(|next| next <= at)
+            && let Some(key) = life.due.pop_front()
+        {
+            *budget -= 1;
+            life.due_once.remove(&key);
+            self.start_due(hands, life, &key);
+            return Step::Again;
+        }
+        let waits = (!life.due.is_empty()).then_some(life.next_start).flatten();
+        let deadlines = [self.plan.next_scan(), waits, life.first.deadline()];
+        if life.is_due(deadlines.into_iter().flatten().min(), cx) {
+            // The clock has moved since.
+            return if now() > at { Step::Again } else { Step::Done };
+        }
+        Step::Done
+    }
+
+    /// Takes what a scan has read.
+    fn take(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        reading: Option<Reading<T>>,
+        budget: &mut usize,
+    ) {
+        match reading {
+            Some(Reading::Rows(rows)) => {
+                *budget = budget.saturating_sub(rows.len());
+                for row in rows {
+                    self.scanned(hands, life, row);
+                }
+            }
+            Some(Reading::End(Ok(()))) => self.scan_ended(hands, life),
+            Some(Reading::End(Err(error))) => self.scan_failed(hands, life, error),
+            None => {
+                let error = ServiceError::new(Interrupted);
+                self.scan_failed(hands, life, error);
+            }
+        }
+    }
+
+    /// One row of a scan.
+    fn scanned(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, row: RowResult<T>) {
+        match row {
+            Ok((key, value)) => self.compare(hands, life, key, value, None),
+            Err(RowError::Row { key, error }) => {
+                self.plan.bad_row(key.as_ref());
+                self.reject(hands, key.as_ref(), ServiceError::new(error));
+            }
+            // Cut off by whoever reads.
+            Err(RowError::Scan { .. }) => {}
+        }
+    }
+
+    fn scan_ended(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>) {
+        life.scan = None;
+        life.first.scanned();
+        let now = now();
+        let ended = self.plan.scan_ended(now);
+        if let Some(since) = ended.recovered {
+            let after = now.saturating_duration_since(since);
+            hands.tell(EventKind::TableRecovered { after });
+        }
+        if let Some((missing, of)) = ended.refused {
+            hands.tell(EventKind::ScanRefused { missing, of });
+        }
+        life.suspects += ended.suspects.len();
+        for key in ended.suspects {
+            life.look(key, Why::Suspect);
+        }
+        life.tell_rescanned();
+    }
+
+    fn scan_failed(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, error: ServiceError) {
+        life.scan = None;
+        life.first.scanned();
+        for caller in life.rescanning.drain(..) {
+            let error = error.clone();
+            let _caller_gone = caller.send(Err(RescanError::Table { error }));
+        }
+        if self.plan.scan_failed(now()) {
+            hands.tell(EventKind::TableUnreachable { error });
+        }
+    }
+
+    /// Compares a row with what runs, and has it so. Without `begun` it is one of the present scan.
+    fn compare(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        key: T::Key,
+        value: T::Value,
+        begun: Option<Begun>,
+    ) {
+        // Whoever starts the key gets it, and the row is compared with the next scan.
+        if life.starts.contains_key(&key) {
+            return;
+        }
+        let name = match name_of(&key) {
+            Ok(name) => name,
+            Err(error) => return self.reject(hands, Some(&key), ServiceError::new(error)),
+        };
+        let known = self.service(&key);
+        let token = known.as_ref().map(ServiceRef::token);
+        let holder = token.or_else(|| hands.named(&name));
+        let service = match holder.and_then(|token| hands.standing(token)) {
+            None => Service::None,
+            Some(Standing::Kept) => Service::Kept,
+            Some(Standing::HeldDown) => Service::HeldDown,
+            Some(Standing::GivenUp | Standing::Finished) => Service::Ended,
+            Some(Standing::Leaving) => Service::Leaving,
+        };
+        if let Some(token) = token {
+            life.first.seen(token, hands.state_of(token));
+        }
+        let what = match begun {
+            None => self.plan.scanned(&key, value, service),
+            Some(begun) => self.plan.row(&key, value, service, begun),
+        };
+        match (what, known) {
+            (Do::Refuse, _) => {
+                let error = ServiceError::new(NameTaken { name });
+                self.reject(hands, Some(&key), error);
+            }
+            (Do::Look, _) => life.look(key, Why::Change),
+            (Do::Start(value), _) => {
+                if self.settings.start_spacing.is_zero() {
+                    self.add(hands, life, &key, &value);
+                } else {
+                    life.put_off(key);
+                }
+            }
+            (Do::Renew(value), Some(service)) => {
+                let _told = self.renew(hands, &key, &value, &service);
+            }
+            (Do::Restart(value), Some(service)) => {
+                if self.renew(hands, &key, &value, &service) == Renewed::Yes {
+                    hands.restart(service.token());
+                }
+            }
+            (Do::Reset(value), Some(service)) => {
+                if let Some(value) = value {
+                    let _or_the_old_one = self.renew(hands, &key, &value, &service);
+                }
+                let token = service.token();
+                match hands.standing(token) {
+                    Some(Standing::GivenUp) => hands.reset(token),
+                    _ => hands.restart(token),
+                }
+            }
+            (Do::Nothing | Do::Renew(_) | Do::Restart(_) | Do::Reset(_), _) => {}
+        }
+    }
+
+    /// The service of a key.
+    pub(super) fn service(&self, key: &T::Key) -> Option<ServiceRef<A>> {
+        match self.shared.read().get(key) {
+            Some(Entry::Service(service)) => Some(service.clone()),
+            Some(Entry::Reserved) | None => None,
+        }
+    }
+
+    /// The spec of the service of a row, as this follower treats services.
+    pub(super) fn spec(
+        &mut self,
+        key: &T::Key,
+        value: &T::Value,
+    ) -> Result<ServiceSpec<A>, ServiceError> {
+        let name = name_of(key).map_err(ServiceError::new)?;
+        let make = &mut self.make;
+        let mut spec = guard(|| make(key, value)).map_err(ServiceError::new)?;
+        spec.rename(name);
+        match self.settings.revival {
+            Revival::AtNextScan => spec = spec.restart(RestartType::Temporary),
+            Revival::ByPolicy => spec.consult(),
+        }
+        Ok(spec)
+    }
+
+    /// Adds the service of a row whose turn has come.
+    fn start_due(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, key: &T::Key) {
+        // Gone, changed or started by somebody since.
+        let Some(value) = self.plan.value(key).cloned() else {
+            return;
+        };
+        if self.service(key).is_some() || life.starts.contains_key(key) {
+            return;
+        }
+        let now = now();
+        life.next_start = now.checked_add(self.settings.start_spacing);
+        self.add(hands, life, key, &value);
+    }
+
+    /// Adds the service of a row.
+    fn add(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        key: &T::Key,
+        value: &T::Value,
+    ) {
+        let added = self
+            .spec(key, value)
+            .and_then(|spec| hands.add(spec).map_err(ServiceError::new));
+        match added {
+            Ok(service) => {
+                self.rejected.remove(key);
+                life.first
+                    .started(service.token(), now(), self.settings.ready_within);
+                self.keep(key, service);
+            }
+            Err(error) => {
+                self.plan.forget(key);
+                self.reject(hands, Some(key), error);
+            }
+        }
+    }
+
+    pub(super) fn keep(&mut self, key: &T::Key, service: ServiceRef<A>) {
+        self.keys.insert(service.token(), key.clone());
+        let mut services = self.shared.write();
+        services.insert(key.clone(), Entry::Service(service));
+    }
+
+    /// Has the next start of a service be with another value.
+    fn renew(
+        &mut self,
+        hands: &mut Hands<'_>,
+        key: &T::Key,
+        value: &T::Value,
+        service: &ServiceRef<A>,
+    ) -> Renewed {
+        match self.spec(key, value) {
+            Ok(spec) => {
+                hands.renew(service, spec);
+                self.rejected.remove(key);
+                Renewed::Yes
+            }
+            Err(error) => {
+                self.reject(hands, Some(key), error);
+                Renewed::No
+            }
+        }
+    }
+
+    /// Tells that a row is passed over, once until something else is wrong with it.
+    fn reject(&mut self, hands: &mut Hands<'_>, key: Option<&T::Key>, error: ServiceError) {
+        let Some(key) = key else {
+            hands.tell(EventKind::RowRejected { key: None, error });
+            return;
+        };
+        let text = error.to_string();
+        if self.rejected.get(key) == Some(&text) {
+            return;
+        }
+        self.rejected.insert(key.clone(), text);
+        let key = name_of(key).ok();
+        hands.tell(EventKind::RowRejected { key, error });
+    }
+
+    /// The row of one key was read.
+    fn looked(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, row: Row<T>) {
+        let Row {
+            key,
+            why,
+            begun,
+            value,
+            ..
+        } = row;
+        match why {
+            Why::End(token, ticket) => {
+                let goes = self.reread(hands, &key, token, value);
+                hands.answer_end(token, ticket, goes);
+            }
+            Why::Restart(token, ticket, sought) => match self.reread(hands, &key, token, value) {
+                Goes::On => hands.let_start(token, ticket, sought),
+                Goes::Away => {
+                    let _nobody_waits = hands.remove(token);
+                }
+            },
+            Why::Late => match value {
+                Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
+                Ok(None) => self.plan.missed(&key, begun, now()),
+                Err(_) => {}
+            },
+            Why::Start => self.start_read(hands, life, &key, value),
+            Why::Change => match value {
+                Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
+                Ok(None) => self.plan.missed(&key, begun, now()),
+                // Whoever can say that it has changed is asked again with the next scan.
+                Err(error) => self.reject(hands, Some(&key), error),
+            },
+            Why::Suspect => {
+                match value {
+                    Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
+                    Ok(None) => self.vanish(hands, &key, begun),
+                    Err(error) => self.reject(hands, Some(&key), error),
+                }
+                life.suspects -= 1;
+                life.tell_rescanned();
+            }
+        }
+    }
+
+    /// The row was read of a service that is to be started again: says whether it is, and has that be with the latest value.
+    fn reread(
+        &mut self,
+        hands: &mut Hands<'_>,
+        key: &T::Key,
+        token: ServiceToken,
+        value: Result<Option<T::Value>, ServiceError>,
+    ) -> Goes {
+        // Removed, and perhaps added again, while its row was read.
+        let service = self.service(key).filter(|service| service.token() == token);
+        let Some(service) = service else {
+            return Goes::On;
+        };
+        match value {
+            Ok(Some(value)) => {
+                if let Some(value) = self.plan.revived(key, value) {
+                    let _told = self.renew(hands, key, &value, &service);
+                }
+                Goes::On
+            }
+            Ok(None) => {
+                self.plan.forget(key);
+                if let Ok(key) = name_of(key) {
+                    hands.tell(EventKind::RowVanished { key });
+                }
+                Goes::Away
+            }
+            // With the last one.
+            Err(_) => Goes::On,
+        }
+    }
+
+    /// A row is gone.
+    fn vanish(&mut self, hands: &mut Hands<'_>, key: &T::Key, begun: Begun) {
+        if !self.plan.vanished(key, begun) {
+            return;
+        }
+        self.rejected.remove(key);
+        if let Ok(key) = name_of(key) {
+            hands.tell(EventKind::RowVanished { key });
+        }
+        if let Some(service) = self.service(key) {
+            let _nobody_waits = hands.remove(service.token());
+        }
+    }
+}
+
+/// Whether a service got another factory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Renewed {
+    No,
+    Yes,
+}
+
+/// The task that was to read the table has ended without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the table was interrupted")]
+struct Interrupted;
+
+/// Another service has the name of a key.
+#[derive(Debug, thiserror::Error)]
+#[error("another service has the name `{name}`")]
+struct NameTaken {
+    name: Arc<str>,
+}

@@ -1,0 +1,405 @@
+//! What a table says, compared with what runs: nothing but decisions.
+//!
+//! A [`Plan`] is told of rows and of what has become of services, and says what to do. It reads no table and starts nothing, and knows of a
+//! service only what it is told in the same call. `now` is always an argument.
+//!
+//! # What counts as vanished
+//!
+//! 1. A scan that has ended without any error has not shown the row, and
+//! 2. not too many others were missing as well, or the scan before has missed the same ones, or somebody has asked for this scan, and
+//! 3. the row is not there either when it is asked for by its key.
+//!
+//! Everything else stops nothing: a table that is wrong must not stop the fleet.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+use super::settings::{OnChanged, OnVanished};
+use crate::policy::Backoff;
+
+/// What is known of the rows of a table, and when it is read again.
+#[derive(Debug)]
+pub(super) struct Plan<K, V> {
+    rules: Rules,
+    rows: HashMap<K, Known<V>>,
+    /// The number of the latest scan, counted from 1.
+    scans: u64,
+    /// The scan that is going on.
+    scan: Option<Scan>,
+    /// The keys that a scan would have stopped, which was refused.
+    refused: Option<HashSet<K>>,
+    /// When the next scan begins, if none is going on.
+    next: Option<Instant>,
+    /// Whether somebody has asked for a scan since the latest one began.
+    asked: Asked,
+    /// Since when the table cannot be read, and how often it was tried since.
+    unreachable: Option<(Instant, u32)>,
+    /// Counts what is read, and what is taken notice of.
+    clock: u64,
+}
+
+/// When something began to be read: what was read before something else came is not to undo that.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Begun(u64);
+
+/// What a plan goes by.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) on_vanished: OnVanished,
+    pub(super) on_changed: OnChanged,
+    /// How long after the end of a scan the next one begins.
+    pub(super) rescan_every: Duration,
+    /// How many services a scan may stop. `None`: half of them, and at least [`FEW`].
+    pub(super) max_vanish: Option<usize>,
+    /// How long to wait before a table is read again that could not be read.
+    pub(super) retry: Backoff,
+}
+
+/// As many services may always be stopped by one scan, if nothing else was said.
+const FEW: usize = 10;
+
+/// A row that has a service.
+#[derive(Clone, Debug)]
+struct Known<V> {
+    value: V,
+    /// The scan that has shown it last.
+    seen: u64,
+    /// When it was taken notice of last.
+    touched: u64,
+    presence: Presence,
+}
+
+/// Whether a row was there when it was looked for last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Presence {
+    There,
+    Missing,
+}
+
+/// A scan that is going on.
+#[derive(Clone, Copy, Debug)]
+struct Scan {
+    begun: Begun,
+    /// Whether every row could be read so far.
+    clean: bool,
+    forced: bool,
+}
+
+/// Whether somebody has asked for a scan.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    No,
+    /// Because something has changed.
+    Changed,
+    /// A person, who takes it on himself that services are stopped.
+    Forced,
+}
+
+/// What has become of the service of a row, as far as a plan needs to know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Service {
+    /// There is none of this name, or another one.
+    None,
+    /// It runs, or its supervisor will start it by itself.
+    Kept,
+    /// It was stopped on request: only a request starts it.
+    HeldDown,
+    /// It has given up, or has ended for good in another way, and is kept.
+    Ended,
+    /// It is being removed.
+    Leaving,
+}
+
+/// What is to be done about one row.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Do<V> {
+    Nothing,
+    /// The name belongs to a service that is not of this table.
+    Refuse,
+    /// Ask for the row by its key: what is known of it came while this was read, and is different.
+    Look,
+    /// Add a service.
+    Start(V),
+    /// The next start of the service is with this value; nothing is started or stopped for that.
+    Renew(V),
+    /// As [`Renew`](Self::Renew), and the service is restarted now.
+    Restart(V),
+    /// The service is given another chance, with this value if it is another one.
+    Reset(Option<V>),
+}
+
+/// What follows from a scan that has ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Ended<K> {
+    /// Each is to be asked for by its key, and has vanished if it is not there.
+    pub(super) suspects: Vec<K>,
+    /// How many of how many services would have been stopped, if the scan is not believed.
+    pub(super) refused: Option<(usize, usize)>,
+    /// Since when the table could not be read, if it can be again.
+    pub(super) recovered: Option<Instant>,
+}
+
+impl<K, V> Plan<K, V>
+where
+    K: Clone + Eq + Hash,
+    V: Clone + PartialEq,
+{
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            rows: HashMap::new(),
+            scans: 0,
+            scan: None,
+            refused: None,
+            next: None,
+            asked: Asked::No,
+            unreachable: None,
+            clock: 0,
+        }
+    }
+
+    /// A row begins to be read.
+    pub(super) fn begin_read(&mut self) -> Begun {
+        self.clock += 1;
+        Begun(self.clock)
+    }
+
+    /// The supervisor has begun a life: the first scan is due now. What was going on in the life before is over.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.scan = None;
+        self.asked = Asked::No;
+        self.next = Some(now);
+    }
+
+    /// When the next scan is to begin. `None` while one is going on.
+    pub(super) const fn next_scan(&self) -> Option<Instant> {
+        match self.scan {
+            Some(_) => None,
+            None => self.next,
+        }
+    }
+
+    /// Since when the table cannot be read.
+    pub(super) fn unreachable_since(&self) -> Option<Instant> {
+        self.unreachable.map(|(since, _)| since)
+    }
+
+    /// The value that a service was last made with, or is to be.
+    pub(super) fn value(&self, key: &K) -> Option<&V> {
+        self.rows.get(key).map(|known| &known.value)
+    }
+
+    /// All rows are to be read as soon as possible, because something has changed.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        if self.asked == Asked::No {
+            self.asked = Asked::Changed;
+        }
+        self.next = Some(now);
+    }
+
+    /// As [`look_again`](Self::look_again), for somebody who takes it on himself that many services are stopped.
+    pub(super) fn rescan(&mut self, now: Instant) {
+        self.asked = Asked::Forced;
+        self.next = Some(now);
+    }
+
+    /// A scan begins, if it is time for one.
+    pub(super) fn begin_scan(&mut self, now: Instant) -> bool {
+        if self.next_scan().is_none_or(|next| now < next) {
+            return false;
+        }
+        self.scans += 1;
+        let forced = std::mem::replace(&mut self.asked, Asked::No) == Asked::Forced;
+        let begun = self.begin_read();
+        self.scan = Some(Scan {
+            begun,
+            clean: true,
+            forced,
+        });
+        self.next = None;
+        true
+    }
+
+    /// A row is there, says the present scan.
+    pub(super) fn scanned(&mut self, key: &K, value: V, service: Service) -> Do<V> {
+        match self.scan {
+            Some(scan) => self.row(key, value, service, scan.begun),
+            None => Do::Nothing,
+        }
+    }
+
+    /// A row is there, says a look for its key or a scan that began then.
+    pub(super) fn row(&mut self, key: &K, value: V, service: Service, begun: Begun) -> Do<V> {
+        let scans = self.scans;
+        self.clock += 1;
+        let clock = self.clock;
+        let Some(known) = self.rows.get_mut(key) else {
+            return match service {
+                Service::None => {
+                    self.note(key, value.clone());
+                    Do::Start(value)
+                }
+                // Of one that was stopped: it is looked at again with the next scan.
+                Service::Leaving => Do::Nothing,
+                Service::Kept | Service::HeldDown | Service::Ended => Do::Refuse,
+            };
+        };
+        known.seen = scans;
+        if known.value != value && Begun(known.touched) > begun {
+            return Do::Look;
+        }
+        known.touched = clock;
+        let added_again =
+            std::mem::replace(&mut known.presence, Presence::There) == Presence::Missing;
+        let changed = known.value != value;
+        if changed {
+            known.value.clone_from(&value);
+        }
+        match service {
+            Service::None => Do::Start(value),
+            Service::Ended if changed => Do::Reset(Some(value)),
+            Service::Ended if added_again => Do::Reset(None),
+            Service::HeldDown if changed => Do::Renew(value),
+            Service::Kept if changed => match self.rules.on_changed {
+                OnChanged::Restart => Do::Restart(value),
+                OnChanged::Keep => Do::Renew(value),
+            },
+            Service::Leaving | Service::Kept | Service::HeldDown | Service::Ended => Do::Nothing,
+        }
+    }
+
+    /// A service was added for this row.
+    pub(super) fn note(&mut self, key: &K, value: V) {
+        self.clock += 1;
+        let known = Known {
+            value,
+            seen: self.scans,
+            touched: self.clock,
+            presence: Presence::There,
+        };
+        self.rows.insert(key.clone(), known);
+    }
+
+    /// One row could not be read by a scan, of this key if that is known. That is no reason to stop anything.
+    pub(super) fn bad_row(&mut self, key: Option<&K>) {
+        match key.map(|key| self.rows.get_mut(key)) {
+            Some(Some(known)) => known.seen = self.scans,
+            Some(None) => {}
+            // It may be any of them.
+            None => {
+                if let Some(scan) = &mut self.scan {
+                    scan.clean = false;
+                }
+            }
+        }
+    }
+
+    /// The rows could not be read, or not all of them. Returns whether that is news.
+    pub(super) fn scan_failed(&mut self, now: Instant) -> bool {
+        self.scan = None;
+        let (since, tries) = self.unreachable.unwrap_or((now, 0));
+        let tries = tries.saturating_add(1);
+        self.unreachable = Some((since, tries));
+        // No jitter: there is one supervisor for a table.
+        let delay = self
+            .rules
+            .retry
+            .delay(tries, 0.0)
+            .min(self.rules.rescan_every);
+        self.next = now.checked_add(delay);
+        tries == 1
+    }
+
+    /// All rows were read, but for those that could not be.
+    pub(super) fn scan_ended(&mut self, now: Instant) -> Ended<K> {
+        let mut ended = Ended {
+            suspects: Vec::new(),
+            refused: None,
+            recovered: self.unreachable.take().map(|(since, _)| since),
+        };
+        let Some(scan) = self.scan.take() else {
+            return ended;
+        };
+        self.set_next(now, self.rules.rescan_every);
+        if !scan.clean {
+            return ended;
+        }
+        let seen = self.scans;
+        let missing = self.rows.iter_mut().filter(|(_, known)| known.seen < seen);
+        let missing: HashSet<K> = missing
+            .map(|(key, known)| {
+                known.presence = Presence::Missing;
+                key.clone()
+            })
+            .collect();
+        if self.rules.on_vanished == OnVanished::Keep {
+            return ended;
+        }
+        let most = self.rules.max_vanish;
+        let most = most.unwrap_or_else(|| FEW.max(self.rows.len() / 2));
+        let again = self.refused.as_ref() == Some(&missing);
+        if missing.len() <= most || scan.forced || again {
+            self.refused = None;
+            ended.suspects = missing.into_iter().collect();
+        } else {
+            ended.refused = Some((missing.len(), self.rows.len()));
+            self.refused = Some(missing);
+        }
+        ended
+    }
+
+    /// Sets when the next scan begins, unless somebody wants it now.
+    fn set_next(&mut self, now: Instant, delay: Duration) {
+        self.next = match self.asked {
+            Asked::No => now.checked_add(delay),
+            Asked::Changed | Asked::Forced => Some(now),
+        };
+    }
+
+    /// A row is not there, says a look for its key after a scan that had missed it. Returns whether its service is to be removed.
+    pub(super) fn vanished(&mut self, key: &K, begun: Begun) -> bool {
+        let known = self.rows.get(key);
+        // Not one that was shown, or added again, by what came meanwhile.
+        let gone = known.is_some_and(|known| {
+            known.presence == Presence::Missing && Begun(known.touched) < begun
+        });
+        if gone {
+            self.forget(key);
+        }
+        gone
+    }
+
+    /// A row is not there, says a look for its key: all rows are read before anything is stopped for that.
+    pub(super) fn missed(&mut self, key: &K, begun: Begun, now: Instant) {
+        if let Some(known) = self.rows.get_mut(key)
+            && Begun(known.touched) < begun
+        {
+            known.presence = Presence::Missing;
+            self.look_again(now);
+        }
+    }
+
+    /// The row of a service that is about to be started again. Returns the value that it is to have, if that is another one.
+    pub(super) fn revived(&mut self, key: &K, value: V) -> Option<V> {
+        self.clock += 1;
+        let known = self.rows.get_mut(key)?;
+        known.presence = Presence::There;
+        known.touched = self.clock;
+        if known.value == value {
+            return None;
+        }
+        known.value.clone_from(&value);
+        Some(value)
+    }
+
+    /// The service of a row is gone, or is to be. If the row is still there, the next scan starts another one.
+    pub(super) fn forget(&mut self, key: &K) {
+        self.rows.remove(key);
+        if let Some(refused) = &mut self.refused {
+            refused.remove(key);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What users hold of a keyed supervisor.
+
+use std::{
+    borrow::Borrow,
+    fmt::{self, Display},
+    hash::Hash,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use actix::Actor;
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{
+    error::{GetError, RescanError, StartKeyError, StopKeyError},
+    name::name_of,
+    shared::{Entry, Request, Shared, Stopping},
+};
+use crate::{
+    policy::ExitReason,
+    registry::LookupError,
+    service::{ServiceRef, StartError},
+    state::{RemoveError, ServiceState},
+    supervisor::{Awaiting, SupervisorRef},
+};
+
+/// A handle of a [keyed](super::KeyedSpec) supervisor.
+///
+/// Cheap to clone; every method may be called from any thread, by any number of callers at once. Keys are given as in a
+/// [`HashMap`](std::collections::HashMap): where the key is a `String`, by `&str`.
+pub struct KeyedRef<K, A: Actor> {
+    name: Arc<str>,
+    shared: Arc<Shared<K, A>>,
+    /// The supervisor, and with it the tree, which is kept running.
+    supervisor: OnceLock<SupervisorRef>,
+    /// What stands for it as long as there is none.
+    nobody: OnceLock<SupervisorRef>,
+}
+
+impl<K, A> KeyedRef<K, A>
+where
+    K: Clone + Eq + Hash + Display + Send + Sync + 'static,
+    A: Actor,
+{
+    pub(super) fn new(name: Arc<str>, shared: Arc<Shared<K, A>>) -> Self {
+        Self {
+            name,
+            shared,
+            supervisor: OnceLock::new(),
+            nobody: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn keep(&mut self, supervisor: SupervisorRef) {
+        let _once = self.supervisor.set(supervisor);
+    }
+
+    /// The supervisor. Before it is part of a tree, one that refuses everything as gone.
+    pub fn supervisor(&self) -> &SupervisorRef {
+        if let Some(supervisor) = self.supervisor.get() {
+            return supervisor;
+        }
+        let owner = self.shared.owner.get().map(Arc::clone);
+        let service = owner.and_then(ServiceRef::from_link);
+        match service.map(SupervisorRef::try_from) {
+            Some(Ok(supervisor)) => self.supervisor.get_or_init(|| supervisor),
+            _ => self
+                .nobody
+                .get_or_init(|| SupervisorRef::nobody(Arc::clone(&self.name))),
+        }
+    }
+
+    /// The names from the root to the supervisor; its name alone before it is part of a tree.
+    pub fn path(&self) -> &str {
+        self.supervisor().path()
+    }
+
+    /// The service of a key, if it is ready. Read from what any thread can read, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`GetError::NotFound`] if nothing is known of the key; [`GetError::NotReady`] with the service if it is starting or down.
+    pub fn get<Q>(&self, key: &Q) -> Result<ServiceRef<A>, GetError<A>>
+    where
+        K: Borrow<Q>,
+        Q: Display + Eq + Hash + ?Sized,
+    {
+        let service = match self.shared.read().get(key) {
+            Some(Entry::Service(service)) if !service.core().is_released() => service.clone(),
+            _ => {
+                return Err(GetError::NotFound {
+                    key: name_of(&key).unwrap_or_default(),
+                });
+            }
+        };
+        match service.core().state() {
+            ServiceState::Ready => Ok(service),
+            state => Err(GetError::NotReady { service, state }),
+        }
+    }
+
+    /// All keys that are taken: with a service, or being started. In no order.
+    pub fn keys(&self) -> Vec<K> {
+        let services = self.shared.read();
+        let taken = services.iter().filter(|(_, entry)| match entry {
+            Entry::Reserved => true,
+            Entry::Service(service) => !service.core().is_released(),
+        });
+        taken.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Waits until the service of a key is ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`SupervisorRef::when_ready`]: at once if nothing is known of the key.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn when_ready<Q>(&self, key: &Q) -> Result<ServiceRef<A>, LookupError>
+    where
+        K: Borrow<Q>,
+        Q: Display + ?Sized,
+    {
+        let name = name_of(&key).unwrap_or_default();
+        self.supervisor().when_ready(&*name).await
+    }
+
+    /// Reads the row of a key, starts its service, and waits until that is ready. Does not wait for a scan.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartKeyError`]. The key is free again then; a row that is there is tried once more by the next scan.
+    ///
+    /// # Cancel safety
+    ///
+    /// The key is started all the same once this was polled.
+    pub async fn start<Q>(&self, key: &Q) -> Result<ServiceRef<A>, StartKeyError>
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let key = key.to_owned();
+        let name = name_of(&key).map_err(StartKeyError::BadKey)?;
+        let Awaiting { service, ready } = self.begin(key).await?;
+        match ready.await {
+            Ok(Ok(service)) => Ok(service),
+            Ok(Err(error)) => Err(failed(name, error)),
+            // The supervisor went down meanwhile.
+            Err(_) if service.core().is_released() => Err(StartKeyError::Stopped { key: name }),
+            Err(_) => Err(StartKeyError::NotRunning),
+        }
+    }
+
+    /// As [`start`](Self::start), but gives up after this time: then the service is stopped, and this returns when it has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StartKeyError::TimedOut`], or those of `start`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_within<Q>(
+        &self,
+        key: &Q,
+        limit: Duration,
+    ) -> Result<ServiceRef<A>, StartKeyError>
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let owned: K = key.to_owned();
+        // Kept here and not dropped: a start that comes to its end at the same time is not stopped by mistake.
+        let mut start = std::pin::pin!(self.start(key));
+        if let Ok(started) = timeout(limit, start.as_mut()).await {
+            return started;
+        }
+        let name = name_of(&owned).unwrap_or_default();
+        let _ended = self.stop_key(owned).await;
+        match start.await {
+            Err(StartKeyError::Stopped { .. }) | Ok(_) => {
+                Err(StartKeyError::TimedOut { key: name })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn begin(&self, key: K) -> Result<Awaiting<A>, StartKeyError> {
+        let begun = self.ask(|tx| Request::Start(key, tx)).await;
+        begun.unwrap_or(Err(StartKeyError::NotRunning))
+    }
+
+    /// Asks the follower. `None` if it does not answer, because the supervisor is down.
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request<K, A>) -> Option<T> {
+        if !self.shared.is_running() {
+            return None;
+        }
+        let (tx, rx) = oneshot::channel();
+        self.shared.requests.send(request(tx)).ok()?;
+        rx.await.ok()
+    }
+
+    /// Stops the service of a key, forgets it, and returns how it ended. All callers get the same answer.
+    ///
+    /// A row that is still there is started again by the next scan: remove it before. What is to be held down whatever the table says is
+    /// [stopped](SupervisorRef::stop) by its supervisor. A key that is being started is not started.
+    ///
+    /// # Errors
+    ///
+    /// [`StopKeyError::NotFound`] if nothing is known of the key.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service is stopped all the same once this was polled.
+    pub async fn stop<Q>(&self, key: &Q) -> Result<ExitReason, StopKeyError>
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        self.stop_key(key.to_owned()).await
+    }
+
+    async fn stop_key(&self, key: K) -> Result<ExitReason, StopKeyError> {
+        let name = name_of(&key).unwrap_or_default();
+        let not_found = || StopKeyError::NotFound {
+            key: Arc::clone(&name),
+        };
+        let known = match self.shared.read().get(&key) {
+            Some(Entry::Reserved) => None,
+            Some(Entry::Service(service)) if !service.core().is_released() => Some(service.token()),
+            Some(Entry::Service(_)) | None => return Err(not_found()),
+        };
+        let removed = match self.ask(|tx| Request::Stop(key, tx)).await {
+            Some(Ok(Stopping::Cancelled)) => return Ok(ExitReason::Shutdown),
+            Some(Ok(Stopping::Service(removed))) => removed.await.ok(),
+            Some(Err(error)) => return Err(error),
+            None => None,
+        };
+        // The supervisor is down, or went down meanwhile: it is asked like one of any service.
+        let removed = match (removed, known) {
+            (Some(removed), _) => removed,
+            (None, Some(token)) => self.supervisor().remove(token).await,
+            (None, None) => return Err(not_found()),
+        };
+        match removed {
+            Ok(reason) => Ok(reason),
+            Err(RemoveError::SupervisorGone | RemoveError::ShuttingDown) => {
+                Ok(ExitReason::Shutdown)
+            }
+            Err(_) => Err(not_found()),
+        }
+    }
+
+    /// Reads all rows now, and returns when that has been acted on: what is new is added, what is gone has been asked to stop.
+    ///
+    /// What this scan does not show is stopped however [much](super::KeyedSpec::max_vanish) that is.
+    ///
+    /// # Errors
+    ///
+    /// See [`RescanError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The rows are read all the same once this was polled.
+    pub async fn rescan(&self) -> Result<(), RescanError> {
+        let rescanned = self.ask(Request::Rescan).await;
+        rescanned.unwrap_or(Err(RescanError::NotRunning))
+    }
+}
+
+/// Why the first start of a key has failed.
+fn failed(key: Arc<str>, error: StartError) -> StartKeyError {
+    match error {
+        // It was stopped, and did so.
+        StartError::Failed {
+            reason: ExitReason::Shutdown,
+            ..
+        } => StartKeyError::Stopped { key },
+        error => StartKeyError::Start(error),
+    }
+}
+
+impl<K, A: Actor> Clone for KeyedRef<K, A> {
+    fn clone(&self) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            shared: Arc::clone(&self.shared),
+            supervisor: self.supervisor.clone(),
+            nobody: OnceLock::new(),
+        }
+    }
+}
+
+impl<K, A: Actor> fmt::Debug for KeyedRef<K, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedRef")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

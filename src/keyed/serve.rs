@@ -1,0 +1,127 @@
+//! What references ask of a follower.
+
+use std::sync::Arc;
+
+use actix::Actor;
+
+use super::{
+    error::{StartKeyError, StopKeyError},
+    follower::Follower,
+    life::Life,
+    name::name_of,
+    read::Why,
+    shared::{Entry, Request, Stopping},
+};
+use crate::{
+    policy::{ExitReason, ServiceError},
+    service::StartError,
+    state::AddError,
+    supervisor::{Awaiting, Hands, now},
+    table::Table,
+};
+
+impl<T: Table, A: Actor> Follower<T, A> {
+    /// Does what a reference asks for.
+    pub(super) fn serve(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        request: Request<T::Key, A>,
+    ) {
+        match request {
+            Request::Start(key, caller) => {
+                let name = match name_of(&key) {
+                    Ok(name) => name,
+                    Err(error) => {
+                        let _caller_gone = caller.send(Err(StartKeyError::BadKey(error)));
+                        return;
+                    }
+                };
+                let taken = self.shared.read().contains_key(&key) || hands.named(&name).is_some();
+                if taken {
+                    let _caller_gone = caller.send(Err(StartKeyError::Exists { key: name }));
+                    return;
+                }
+                self.shared.write().insert(key.clone(), Entry::Reserved);
+                life.starts.insert(key.clone(), caller);
+                life.look(key, Why::Start);
+            }
+            Request::Stop(key, caller) => {
+                let _caller_gone = caller.send(self.stop(hands, life, &key));
+            }
+            Request::Rescan(caller) => {
+                self.plan.rescan(now());
+                life.rescans.push(caller);
+            }
+        }
+    }
+
+    fn stop(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        key: &T::Key,
+    ) -> Result<Stopping, StopKeyError> {
+        let name = name_of(key).unwrap_or_default();
+        if let Some(starter) = life.starts.remove(key) {
+            self.shared.write().remove(key);
+            let _caller_gone = starter.send(Err(StartKeyError::Stopped { key: name }));
+            return Ok(Stopping::Cancelled);
+        }
+        let service = self.service(key);
+        let service = service.ok_or(StopKeyError::NotFound { key: name })?;
+        self.plan.forget(key);
+        Ok(Stopping::Service(hands.remove(service.token())))
+    }
+
+    /// The row was read of a key that somebody starts.
+    pub(super) fn start_read(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        key: &T::Key,
+        value: Result<Option<T::Value>, ServiceError>,
+    ) {
+        // Stopped meanwhile.
+        let Some(caller) = life.starts.remove(key) else {
+            return;
+        };
+        self.shared.write().remove(key);
+        let started = self.start(hands, key, value);
+        let _caller_gone = caller.send(started);
+    }
+
+    fn start(
+        &mut self,
+        hands: &mut Hands<'_>,
+        key: &T::Key,
+        value: Result<Option<T::Value>, ServiceError>,
+    ) -> Result<Awaiting<A>, StartKeyError> {
+        let name = name_of(key).map_err(StartKeyError::BadKey)?;
+        let value = match value {
+            Ok(Some(value)) => value,
+            Ok(None) => return Err(StartKeyError::NoRow { key: name }),
+            Err(error) => return Err(StartKeyError::Table { key: name, error }),
+        };
+        let spec = self.spec(key, &value).map_err(|error| {
+            StartKeyError::Start(StartError::Failed {
+                path: Arc::clone(&name),
+                reason: ExitReason::Failed(error),
+                unwinding: Vec::new(),
+            })
+        })?;
+        match hands.add_and_tell(spec) {
+            Ok(starting) => {
+                self.plan.note(key, value);
+                self.keep(key, starting.service.clone());
+                Ok(starting)
+            }
+            Err(AddError::Full { max }) => Err(StartKeyError::Full { max }),
+            Err(AddError::DuplicateName { .. }) => Err(StartKeyError::Exists { key: name }),
+            Err(AddError::ShuttingDown | AddError::SupervisorGone) => {
+                Err(StartKeyError::NotRunning)
+            }
+            Err(refused) => Err(StartKeyError::Start(refused.into())),
+        }
+    }
+}

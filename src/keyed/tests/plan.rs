@@ -1,0 +1,601 @@
+//! The comparison of a table with what runs: each rule by itself, and all of them against the simplest description.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+use proptest::prelude::*;
+
+use super::super::{
+    plan::{Begun, Do, Ended, Plan, Rules, Service},
+    settings::{OnChanged, OnVanished},
+};
+use crate::policy::Backoff;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn rules() -> Rules {
+    Rules {
+        on_vanished: OnVanished::Stop,
+        on_changed: OnChanged::Restart,
+        rescan_every: 60 * SECOND,
+        max_vanish: None,
+        retry: Backoff::exponential(SECOND, 30 * SECOND),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the standard library has no other way to an instant"
+)]
+fn some_time() -> Instant {
+    Instant::now()
+}
+
+/// A plan, and the time.
+struct Bench {
+    plan: Plan<u32, &'static str>,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(rules: Rules) -> Self {
+        let now = some_time();
+        let mut plan = Plan::new(rules);
+        plan.begin(now);
+        Self { plan, now }
+    }
+
+    /// A scan that shows these rows, each of which has the service that is expected, and ends without an error.
+    fn scan(&mut self, rows: impl IntoIterator<Item = (u32, &'static str)>) -> Ended<u32> {
+        assert!(self.plan.begin_scan(self.now));
+        for (key, value) in rows {
+            let service = match self.plan.value(&key) {
+                Some(_) => Service::Kept,
+                None => Service::None,
+            };
+            let _followed = self.plan.scanned(&key, value, service);
+        }
+        self.plan.scan_ended(self.now)
+    }
+
+    fn wait(&mut self) {
+        self.now = self.plan.next_scan().unwrap();
+    }
+
+    /// One look for a key, which finds this value.
+    fn look(&mut self, key: u32, value: &'static str, service: Service) -> Do<&'static str> {
+        let begun = self.plan.begin_read();
+        self.plan.row(&key, value, service, begun)
+    }
+
+    /// One look for a key that is not there. Reports whether its service is to go.
+    fn is_gone(&mut self, key: u32) -> bool {
+        let begun = self.plan.begin_read();
+        self.plan.vanished(&key, begun)
+    }
+}
+
+fn all(number: u32) -> impl Iterator<Item = (u32, &'static str)> {
+    (0..number).map(|key| (key, "a"))
+}
+
+#[test]
+fn row_is_started_once_and_an_equal_value_restarts_nothing() {
+    let mut bench = Bench::new(rules());
+    assert_eq!(bench.look(1, "a", Service::None), Do::Start("a"));
+    for service in [
+        Service::Kept,
+        Service::HeldDown,
+        Service::Ended,
+        Service::Leaving,
+    ] {
+        assert_eq!(bench.look(1, "a", service), Do::Nothing, "{service:?}");
+    }
+    // Its service was removed by somebody else.
+    assert_eq!(bench.look(1, "a", Service::None), Do::Start("a"));
+}
+
+#[test]
+fn another_value_restarts_what_runs_and_gives_what_has_given_up_another_chance() {
+    for (on_changed, expected) in [
+        (OnChanged::Restart, Do::Restart("b")),
+        (OnChanged::Keep, Do::Renew("b")),
+    ] {
+        for (service, expected) in [
+            (Service::Kept, expected),
+            (Service::HeldDown, Do::Renew("b")),
+            (Service::Ended, Do::Reset(Some("b"))),
+            (Service::Leaving, Do::Nothing),
+            (Service::None, Do::Start("b")),
+        ] {
+            let mut bench = Bench::new(Rules {
+                on_changed,
+                ..rules()
+            });
+            bench.look(1, "a", Service::None);
+            assert_eq!(bench.look(1, "b", service), expected, "{service:?}");
+            // Known from now on.
+            assert_eq!(bench.look(1, "b", Service::Kept), Do::Nothing);
+        }
+    }
+}
+
+#[test]
+fn row_that_was_removed_and_added_again_gives_what_has_given_up_another_chance() {
+    let mut bench = Bench::new(Rules {
+        on_vanished: OnVanished::Keep,
+        ..rules()
+    });
+    bench.scan(all(1));
+    bench.wait();
+    assert_eq!(bench.scan([]).suspects, []);
+    assert_eq!(bench.look(0, "a", Service::Ended), Do::Reset(None));
+    assert_eq!(bench.look(0, "a", Service::Ended), Do::Nothing);
+    // Also if a look for its key has missed it.
+    let begun = bench.plan.begin_read();
+    bench.plan.missed(&0, begun, bench.now);
+    assert_eq!(bench.look(0, "a", Service::Ended), Do::Reset(None));
+}
+
+#[test]
+fn name_that_belongs_to_another_service_is_refused_and_one_that_is_being_freed_is_not() {
+    let mut bench = Bench::new(rules());
+    for service in [Service::Kept, Service::HeldDown, Service::Ended] {
+        assert_eq!(bench.look(1, "a", service), Do::Refuse, "{service:?}");
+    }
+    assert_eq!(bench.look(1, "a", Service::Leaving), Do::Nothing);
+    assert_eq!(bench.look(1, "a", Service::None), Do::Start("a"));
+}
+
+#[test]
+fn row_has_vanished_if_a_scan_and_a_look_for_its_key_have_missed_it() {
+    let mut bench = Bench::new(rules());
+    bench.scan(all(3));
+    assert!(!bench.is_gone(2), "no scan has missed it");
+    bench.wait();
+    let ended = bench.scan(all(2));
+    assert_eq!(ended.suspects, [2]);
+    assert!(bench.is_gone(2));
+    assert!(!bench.is_gone(2), "once");
+    assert_eq!(bench.look(2, "a", Service::None), Do::Start("a"));
+}
+
+#[test]
+fn look_for_a_key_stops_nothing_by_itself_and_has_all_rows_read() {
+    let mut bench = Bench::new(rules());
+    bench.scan(all(3));
+    let begun = bench.plan.begin_read();
+    bench.plan.missed(&2, begun, bench.now);
+    assert_eq!(bench.plan.next_scan(), Some(bench.now));
+    // It was there after all.
+    assert_eq!(bench.scan(all(3)).suspects, []);
+    // A key that has no service.
+    bench.plan.missed(&9, begun, bench.now);
+    assert_eq!(bench.plan.next_scan(), Some(bench.now + 60 * SECOND));
+}
+
+#[test]
+fn row_that_is_shown_again_before_the_look_for_its_key_has_not_vanished() {
+    let mut bench = Bench::new(rules());
+    bench.scan(all(2));
+    bench.wait();
+    assert_eq!(bench.scan(all(1)).suspects, [1]);
+    let begun = bench.plan.begin_read();
+    assert_eq!(bench.look(1, "a", Service::Kept), Do::Nothing);
+    assert!(!bench.plan.vanished(&1, begun));
+}
+
+#[test]
+fn scan_with_an_error_stops_nothing() {
+    let mut bench = Bench::new(rules());
+    bench.scan(all(4));
+    bench.wait();
+    // A row whose key could not be read: it may be any of them.
+    assert!(bench.plan.begin_scan(bench.now));
+    bench.plan.scanned(&0, "a", Service::Kept);
+    bench.plan.bad_row(None);
+    assert_eq!(bench.plan.scan_ended(bench.now).suspects, []);
+    // A row whose value could not be read: all others could.
+    bench.wait();
+    assert!(bench.plan.begin_scan(bench.now));
+    bench.plan.scanned(&0, "a", Service::Kept);
+    bench.plan.bad_row(Some(&1));
+    bench.plan.bad_row(Some(&17));
+    let mut suspects = bench.plan.scan_ended(bench.now).suspects;
+    suspects.sort_unstable();
+    assert_eq!(suspects, [2, 3]);
+    // One that could not be read to its end.
+    bench.wait();
+    assert!(bench.plan.begin_scan(bench.now));
+    assert!(bench.plan.scan_failed(bench.now));
+    assert!(!bench.is_gone(3) || bench.plan.value(&3).is_none());
+}
+
+#[test]
+fn scan_that_would_stop_too_many_is_believed_the_second_time_or_if_somebody_asks_for_it() {
+    let few = Rules {
+        max_vanish: Some(1),
+        ..rules()
+    };
+    for (rules, size, most) in [(rules(), 100, 50), (rules(), 12, 10), (few, 12, 1)] {
+        let mut bench = Bench::new(rules);
+        bench.scan(all(size));
+        bench.wait();
+        assert_eq!(bench.scan(all(size - most)).suspects.len(), most as usize);
+        bench.wait();
+        bench.scan(all(size));
+        for _ in 0..2 {
+            // Other rows are missing each time: never believed.
+            for rest in [all(size - most - 1), all(size - most - 2)] {
+                bench.wait();
+                let ended = bench.scan(rest);
+                assert_eq!(ended.suspects, []);
+                let (stopped, of) = ended.refused.unwrap();
+                assert!(stopped > most as usize);
+                assert_eq!(of, size as usize);
+            }
+        }
+        bench.wait();
+        let ended = bench.scan(all(size - most - 2));
+        assert_eq!(ended.refused, None);
+        assert_eq!(ended.suspects.len(), most as usize + 2);
+
+        let mut bench = Bench::new(few_or(most));
+        bench.scan(all(size));
+        bench.plan.rescan(bench.now);
+        assert_eq!(bench.scan([]).suspects.len(), size as usize);
+    }
+}
+
+fn few_or(most: u32) -> Rules {
+    Rules {
+        max_vanish: Some(most as usize),
+        ..rules()
+    }
+}
+
+#[test]
+fn table_that_cannot_be_read_is_told_once_and_tried_again_with_backoff() {
+    let mut bench = Bench::new(rules());
+    let since = bench.now;
+    for (number, delay) in [1, 2, 4, 8, 16, 30, 30].into_iter().enumerate() {
+        assert!(bench.plan.begin_scan(bench.now));
+        assert_eq!(bench.plan.scan_failed(bench.now), number == 0);
+        assert_eq!(bench.plan.unreachable_since(), Some(since));
+        assert_eq!(bench.plan.next_scan(), Some(bench.now + delay * SECOND));
+        assert!(!bench.plan.begin_scan(bench.now), "too early");
+        bench.wait();
+    }
+    assert_eq!(bench.scan(all(1)).recovered, Some(since));
+    assert_eq!(bench.plan.unreachable_since(), None);
+    assert_eq!(bench.plan.next_scan(), Some(bench.now + 60 * SECOND));
+    bench.wait();
+    assert_eq!(bench.scan(all(1)).recovered, None);
+}
+
+#[test]
+fn change_during_a_scan_is_followed_by_another_scan_at_once() {
+    let mut bench = Bench::new(rules());
+    assert!(bench.plan.begin_scan(bench.now));
+    bench.plan.look_again(bench.now);
+    assert_eq!(bench.plan.next_scan(), None, "one at a time");
+    bench.plan.scan_ended(bench.now);
+    assert_eq!(bench.plan.next_scan(), Some(bench.now));
+    bench.scan([]);
+    assert_eq!(bench.plan.next_scan(), Some(bench.now + 60 * SECOND));
+}
+
+#[test]
+fn what_was_read_before_something_newer_came_is_looked_at_again() {
+    let mut bench = Bench::new(rules());
+    bench.scan(all(1));
+    let begun = bench.plan.begin_read();
+    assert_eq!(bench.look(0, "b", Service::Kept), Do::Restart("b"));
+    assert_eq!(bench.plan.row(&0, "a", Service::Kept, begun), Do::Look);
+    assert_eq!(bench.plan.row(&0, "b", Service::Kept, begun), Do::Nothing);
+    // Likewise for a scan, which may have passed the row before it was changed.
+    bench.wait();
+    assert!(bench.plan.begin_scan(bench.now));
+    assert_eq!(bench.look(0, "c", Service::Kept), Do::Restart("c"));
+    assert_eq!(bench.plan.scanned(&0, "b", Service::Kept), Do::Look);
+}
+
+#[test]
+fn row_that_is_read_before_a_restart_gives_the_value_that_is_new() {
+    let mut bench = Bench::new(rules());
+    bench.look(0, "a", Service::None);
+    assert_eq!(bench.plan.revived(&0, "a"), None);
+    assert_eq!(bench.plan.revived(&0, "b"), Some("b"));
+    assert_eq!(bench.plan.revived(&0, "b"), None);
+    assert_eq!(bench.plan.revived(&1, "b"), None, "it has no service");
+    assert_eq!(bench.look(0, "b", Service::Kept), Do::Nothing);
+}
+
+/// What may happen.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Write(u32, u8),
+    Delete(u32),
+    /// Begins a scan if it is time, or shows the next rows of the one that goes on, or ends it.
+    Scan,
+    /// A scan breaks off.
+    Break,
+    BadRow(Option<u32>),
+    /// Begins to look for a key; the answer comes with the next `Answer`.
+    Look(u32),
+    Answer,
+    /// A service gives up.
+    GiveUp(u32),
+    /// A person stops a service, or removes it.
+    HoldDown(u32),
+    Remove(u32),
+    /// A service that is being removed has ended.
+    LateEnd(u32),
+    /// A service is started again by policy, with its row read before.
+    Revive(u32),
+    Rescan,
+    Wait,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0..6_u32;
+    prop_oneof![
+        4 => (key.clone(), 0..3_u8).prop_map(|(key, value)| Step::Write(key, value)),
+        3 => key.clone().prop_map(Step::Delete),
+        8 => Just(Step::Scan),
+        1 => Just(Step::Break),
+        1 => prop::option::of(key.clone()).prop_map(Step::BadRow),
+        3 => key.clone().prop_map(Step::Look),
+        4 => Just(Step::Answer),
+        1 => key.clone().prop_map(Step::GiveUp),
+        1 => key.clone().prop_map(Step::HoldDown),
+        2 => key.clone().prop_map(Step::Remove),
+        2 => key.clone().prop_map(Step::LateEnd),
+        2 => key.prop_map(Step::Revive),
+        1 => Just(Step::Rescan),
+        4 => Just(Step::Wait),
+    ]
+}
+
+/// The simplest description: a table, services that do at once what they are told, and reads that take time.
+struct Model {
+    plan: Plan<u32, u8>,
+    now: Instant,
+    table: BTreeMap<u32, u8>,
+    /// What runs by key, or is there without running, and with which value.
+    services: HashMap<u32, (Service, u8)>,
+    /// Where the scan is that goes on.
+    at: Option<u32>,
+    /// Reads whose answers have not come: of a key, for what, begun when, and what was there when it was read.
+    reads: Vec<(u32, Why, Begun, Option<u8>)>,
+    /// How often each row was missing at some time since its service was started: only those may be stopped.
+    deleted: HashMap<u32, u32>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Why {
+    Change,
+    Suspect,
+}
+
+impl Model {
+    fn new() -> Self {
+        let now = some_time();
+        let mut plan = Plan::new(Rules {
+            max_vanish: Some(3),
+            ..rules()
+        });
+        plan.begin(now);
+        Self {
+            plan,
+            now,
+            table: BTreeMap::new(),
+            services: HashMap::new(),
+            at: None,
+            reads: Vec::new(),
+            deleted: HashMap::new(),
+        }
+    }
+
+    fn service(&self, key: u32) -> Service {
+        self.services
+            .get(&key)
+            .map_or(Service::None, |(service, _)| *service)
+    }
+
+    fn read(&mut self, key: u32, why: Why) {
+        let begun = self.plan.begin_read();
+        self.reads
+            .push((key, why, begun, self.table.get(&key).copied()));
+    }
+
+    fn follow(&mut self, key: u32, what: Do<u8>) {
+        match what {
+            Do::Nothing => {}
+            Do::Refuse => panic!("all services are of the table"),
+            Do::Look => self.read(key, Why::Change),
+            Do::Start(value) => {
+                // At most one for a key, and never while another one of the same name is there.
+                assert_eq!(self.service(key), Service::None);
+                self.services.insert(key, (Service::Kept, value));
+                // Unless it is gone already since it was read.
+                if self.table.contains_key(&key) {
+                    self.deleted.remove(&key);
+                }
+            }
+            Do::Renew(value) => self.services.get_mut(&key).unwrap().1 = value,
+            Do::Restart(value) => {
+                let service = self.services.get_mut(&key).unwrap();
+                assert_eq!(service.0, Service::Kept);
+                assert_ne!(service.1, value, "an equal value restarts nothing");
+                service.1 = value;
+            }
+            Do::Reset(value) => {
+                let service = self.services.get_mut(&key).unwrap();
+                assert_eq!(service.0, Service::Ended);
+                service.0 = Service::Kept;
+                service.1 = value.unwrap_or(service.1);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: u32) {
+        if let Some(service) = self.services.get_mut(&key) {
+            service.0 = Service::Leaving;
+        }
+    }
+
+    fn scan(&mut self) {
+        let Some(at) = self.at else {
+            if self.plan.begin_scan(self.now) {
+                self.at = Some(0);
+            }
+            return;
+        };
+        let row = self
+            .table
+            .range(at..)
+            .next()
+            .map(|(key, value)| (*key, *value));
+        if let Some((key, value)) = row {
+            self.at = Some(key + 1);
+            let service = self.service(key);
+            let what = self.plan.scanned(&key, value, service);
+            return self.follow(key, what);
+        }
+        self.at = None;
+        let ended = self.plan.scan_ended(self.now);
+        assert!(ended.suspects.is_empty() || ended.refused.is_none());
+        for key in ended.suspects {
+            self.read(key, Why::Suspect);
+        }
+    }
+
+    fn answer(&mut self) {
+        if self.reads.is_empty() {
+            return;
+        }
+        let (key, why, begun, found) = self.reads.remove(0);
+        match (found, why) {
+            (Some(value), _) => {
+                let service = self.service(key);
+                let what = self.plan.row(&key, value, service, begun);
+                self.follow(key, what);
+            }
+            (None, Why::Change) => self.plan.missed(&key, begun, self.now),
+            (None, Why::Suspect) => {
+                if self.plan.vanished(&key, begun) {
+                    assert!(self.deleted.contains_key(&key), "{key} never was missing");
+                    self.remove(key);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Write(key, value) => {
+                self.table.insert(key, value);
+            }
+            Step::Delete(key) => {
+                if self.table.remove(&key).is_some() {
+                    *self.deleted.entry(key).or_default() += 1;
+                }
+            }
+            Step::Scan => self.scan(),
+            Step::Break => {
+                if self.at.take().is_some() {
+                    self.plan.scan_failed(self.now);
+                }
+            }
+            Step::BadRow(key) => {
+                if self.at.is_some() {
+                    self.plan.bad_row(key.as_ref());
+                }
+            }
+            Step::Look(key) => self.read(key, Why::Change),
+            Step::Answer => self.answer(),
+            Step::GiveUp(key) => self.becomes(key, Service::Ended),
+            Step::HoldDown(key) => self.becomes(key, Service::HeldDown),
+            Step::Remove(key) => {
+                self.plan.forget(&key);
+                self.remove(key);
+            }
+            Step::LateEnd(key) => {
+                if self.service(key) == Service::Leaving {
+                    self.services.remove(&key);
+                    self.plan.forget(&key);
+                }
+            }
+            Step::Revive(key) => self.revive(key),
+            Step::Rescan => self.plan.rescan(self.now),
+            Step::Wait => self.now += 31 * SECOND,
+        }
+    }
+
+    fn becomes(&mut self, key: u32, state: Service) {
+        if self.service(key) == Service::Kept {
+            self.services.get_mut(&key).unwrap().0 = state;
+        }
+    }
+
+    fn revive(&mut self, key: u32) {
+        if self.service(key) != Service::Kept {
+            return;
+        }
+        let Some(value) = self.table.get(&key) else {
+            self.plan.forget(&key);
+            self.services.remove(&key);
+            return;
+        };
+        if let Some(value) = self.plan.revived(&key, *value) {
+            self.services.get_mut(&key).unwrap().1 = value;
+        }
+    }
+
+    /// Lets everything come to rest.
+    fn settle(&mut self) {
+        for _ in 0..4 {
+            while !self.reads.is_empty() {
+                self.answer();
+            }
+            let leaving: Vec<u32> = self.services.keys().copied().collect();
+            for key in leaving {
+                self.take(Step::LateEnd(key));
+            }
+            self.plan.rescan(self.now);
+            self.scan();
+            while self.at.is_some() {
+                self.scan();
+            }
+        }
+    }
+
+    fn assert_same(&self) {
+        for (key, value) in &self.table {
+            let (service, made_with) = self.services.get(key).expect("every row has a service");
+            assert_eq!(made_with, value, "{key} {service:?}");
+        }
+        for key in self.services.keys() {
+            assert!(self.table.contains_key(key), "{key} has no row");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_runs_is_what_the_table_says_once_everything_has_come_to_rest(
+        steps in prop::collection::vec(step(), 0..80)
+    ) {
+        let mut model = Model::new();
+        for step in steps {
+            model.take(step);
+        }
+        model.settle();
+        model.assert_same();
+    }
+}

@@ -1,0 +1,12 @@
+//! Keyed supervisors: a service for each row of a table.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions with #[test] for tests, and not what they call"
+)]
+
+mod following;
+mod keys;
+mod restarts;
+mod support;
+mod wrong_tables;
