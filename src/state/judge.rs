@@ -13,7 +13,6 @@
 //! Rules 1 to 3 are in [`exited`] and [`ended`], rules 4 to 7 and 9 in [`judge`]. Rule 8 is [`group`](super::group)'s.
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,6 +20,7 @@ use std::{
 use super::{
     consult, dependencies,
     end::{Asked, Cause, End, Ended, Exit, Loss, Lost},
+    ends::{forget_earlier, report_end},
     fatal,
     limits::{self, Exceeded},
     machine::{Status, SupervisorState},
@@ -139,13 +139,10 @@ pub(super) fn ended(state: &mut SupervisorState, slot: u32, mut exit: Exit, now:
         state.tell(slot, Milestone::Failed(&end.exit.reason));
     }
     state.show_undecided(slot);
-    state.deferred.push((state.services.token(slot), end));
+    state.deferred.push_back((state.services.token(slot), end));
     // One that is restarted by hand and fails again leaves an entry each time: they must not pile up while another one takes its time.
     if state.deferred.len() > 2 * state.services.len() + 16 {
-        let mut seen = BTreeSet::new();
-        state.deferred.reverse();
-        state.deferred.retain(|(token, _)| seen.insert(*token));
-        state.deferred.reverse();
+        forget_earlier(&mut state.deferred);
     }
     Next::Settle
 }
@@ -560,39 +557,13 @@ pub(super) fn thread_back(state: &mut SupervisorState, slot: u32, now: Instant) 
     if state.status != Status::Running {
         // Its supervisor starts, and judges what has ended meanwhile when it has.
         state.show_undecided(slot);
-        state.deferred.push((state.services.token(slot), end));
+        state.deferred.push_back((state.services.token(slot), end));
         return Next::Settle;
     }
     // Its end was told when it was lost.
     let judgement = judge(state, slot, &end, now);
     let finish = end.finish();
     apply(state, slot, judgement, end.exit, finish, now)
-}
-
-fn report_end(
-    state: &mut SupervisorState,
-    slot: u32,
-    end: &End,
-    restarting: Restarting,
-    now: Instant,
-) {
-    if !state.output.is_reporting() {
-        return;
-    }
-    let count = limits::counted(state, slot, now);
-    let reason = end.exit.reason.clone();
-    let kind = if end.ready_for.is_some() {
-        EventKind::ended(reason, count, restarting)
-    } else if end.declines() && restarting == Restarting::No && reason != ExitReason::Shutdown {
-        EventKind::ServiceDeclined { reason }
-    } else {
-        EventKind::ServiceStartFailed {
-            reason,
-            count,
-            restarting,
-        }
-    };
-    state.report(slot, kind, now);
 }
 
 /// What is told of the restart that follows.

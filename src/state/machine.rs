@@ -69,7 +69,7 @@ pub(crate) struct SupervisorState {
     pub(super) next_resume: Option<Instant>,
 
     /// What has ended while the supervisor was starting, to be judged when it has started.
-    pub(super) deferred: Vec<(ServiceToken, End)>,
+    pub(super) deferred: VecDeque<(ServiceToken, End)>,
     /// What has ended and is judged when it is known whether it is to go on.
     pub(super) consulted: Vec<Consulted>,
     /// Who waits in vain for what it requires, so that the start of the supervisor has failed, and with what.
@@ -132,7 +132,7 @@ impl SupervisorState {
             pause: None,
             queue: VecDeque::new(),
             next_resume: None,
-            deferred: Vec::new(),
+            deferred: VecDeque::new(),
             consulted: Vec::new(),
             blocked_start: None,
             ending: None,

@@ -59,6 +59,7 @@ mod consult;
 mod dependencies;
 mod dropped;
 mod end;
+mod ends;
 mod error;
 mod extras;
 mod fatal;
@@ -220,7 +221,7 @@ impl SupervisorState {
         now: Instant,
     ) -> Result<(), RestartError> {
         self.set_input(Input::Restart, Some(token));
-        let next = operations::restart(self, token, waiter)?;
+        let next = operations::restart(self, token, waiter, now)?;
         self.carry_on(next, now);
         Ok(())
     }
@@ -366,7 +367,7 @@ impl SupervisorState {
     pub(crate) fn drop_all(&mut self, now: Instant) {
         // Of all services: their incarnations are over.
         self.set_input(Input::Exited, None);
-        let next = stop::drop_all(self);
+        let next = stop::drop_all(self, now);
         self.carry_on(next, now);
     }
 
@@ -544,7 +545,7 @@ impl SupervisorState {
                     Next::Settle
                 }
                 Next::End(ended) => {
-                    stop::end(self, *ended);
+                    stop::end(self, *ended, now);
                     Next::Settle
                 }
                 Next::Ended { slot, exit } => judge::ended(self, slot, exit, now),
@@ -556,9 +557,11 @@ impl SupervisorState {
                     None => Next::Settle,
                 },
                 Next::Judge { slot, end } => judge::follow(self, slot, end, now),
-                Next::JudgeAll(mut all) => match all.next() {
+                // One after the other: what follows from the first may be the end of the supervisor, and then the others are told without being
+                // judged.
+                Next::JudgeAll => match self.deferred.pop_front() {
                     Some((token, end)) => {
-                        then.push(Next::JudgeAll(all));
+                        then.push(Next::JudgeAll);
                         self.judge_if_undecided(token, end)
                     }
                     None => Next::Settle,

@@ -6,7 +6,6 @@ use super::{
     end::{Cause, End, Ended, Exit, Loss, Lost},
     service::Wanted,
 };
-use crate::token::ServiceToken;
 
 /// What follows from what was just decided, returned by whoever decided it.
 ///
@@ -34,7 +33,7 @@ pub(super) enum Next {
     /// An incarnation has ended that was not to be stopped: it is judged what follows. By [`judge`](super::judge).
     Judge { slot: u32, end: End },
     /// Likewise those that ended while the supervisor was starting, in the order of their ends.
-    JudgeAll(IntoIter<(ServiceToken, End)>),
+    JudgeAll,
     /// A service is started again after a delay, with those that go with it. By [`group`](super::group).
     Revive { slot: u32, delay: Duration },
     /// Likewise several that waited for the end of a pause, in this order.

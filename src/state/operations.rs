@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{
     address::address,
     dependencies::{self, blocker},
+    ends::tell_unjudged,
     error::{RemoveError, ResetError, RestartError, StopError},
     fatal::is_bound,
     machine::{Status, SupervisorState},
@@ -17,7 +18,7 @@ use super::{
     waiters::{Milestone, Revives, Want},
 };
 use crate::{
-    event::EventKind,
+    event::{EventKind, Restarting},
     policy::{ExitReason, SpecError},
     token::ServiceToken,
 };
@@ -36,7 +37,8 @@ pub(super) fn remove(
     state.waiters.push(service.serial, waiter, Want::Removed);
     let wanted = Wanted::Removal;
     if !service.phase().is_live() {
-        let reason = service.last_exit();
+        tell_unjudged(state, slot, Restarting::No, now);
+        let reason = state.services[slot].last_exit();
         dependencies::forget(state, slot, &reason, now);
     } else if service.wanted == Wanted::Nothing {
         return Ok(Next::Stop { slot, wanted });
@@ -51,6 +53,7 @@ pub(super) fn remove(
 pub(super) fn uninstall(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
     if !state.services[slot].phase().is_live() {
         state.tell(slot, Milestone::Interrupted);
+        tell_unjudged(state, slot, Restarting::No, now);
         let reason = state.services[slot].last_exit();
         dependencies::forget(state, slot, &reason, now);
     }
@@ -89,6 +92,7 @@ pub(super) fn stop(
 
 /// Stops a service from waiting for its start.
 fn stop_waiting(state: &mut SupervisorState, slot: u32, now: Instant) {
+    tell_unjudged(state, slot, Restarting::No, now);
     state.services[slot].spare();
     state.set_phase(slot, Phase::Stopped);
     let reason = state.services[slot].last_exit();
@@ -101,6 +105,7 @@ pub(super) fn restart(
     state: &mut SupervisorState,
     token: ServiceToken,
     waiter: Waiter,
+    now: Instant,
 ) -> Result<Next, RestartError> {
     let slot = address(state, token)?;
     let service = &state.services[slot];
@@ -120,7 +125,7 @@ pub(super) fn restart(
     };
     state.waiters.push(service.serial, waiter, want);
     if !phase.is_live() {
-        return Ok(start_now(state, slot));
+        return Ok(start_now(state, slot, now));
     }
     let wanted = Wanted::Restart;
     match before {
@@ -163,7 +168,7 @@ pub(super) fn reset(
         phase => {
             state.waiters.push(service.serial, waiter, Want::Reset);
             if !phase.is_live() {
-                return Ok(start_now(state, slot));
+                return Ok(start_now(state, slot, now));
             }
         }
     }
@@ -219,7 +224,8 @@ pub(super) fn reconfigure(
 }
 
 /// Starts a service that has no incarnation, unless its turn will come with the start of its supervisor.
-fn start_now(state: &mut SupervisorState, slot: u32) -> Next {
+fn start_now(state: &mut SupervisorState, slot: u32, now: Instant) -> Next {
+    tell_unjudged(state, slot, Restarting::Now, now);
     // A delay from the life before of a supervisor that is down is cut short, too.
     state.services[slot].forget_resumes();
     match state.services[slot].phase() {

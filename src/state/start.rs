@@ -1,11 +1,12 @@
 //! Takes services in, starts them, and starts their supervisor. Says when it has started.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     bounds::LONGEST,
     dependencies,
     end::{Cause, Exit},
+    ends::forget_earlier,
     error::AddError,
     fatal,
     machine::{Status, SupervisorState, later},
@@ -495,10 +496,6 @@ fn complete(state: &mut SupervisorState, now: Instant) -> Next {
     state.report_self(EventKind::SupervisorStarted, now);
     state.output.push(Effect::Started);
     // One that was started by a request and has ended again is judged by its last end.
-    let mut seen = BTreeSet::new();
-    let mut all = std::mem::take(&mut state.deferred);
-    all.reverse();
-    all.retain(|(token, _)| seen.insert(*token));
-    all.reverse();
-    Next::JudgeAll(all.into_iter())
+    forget_earlier(&mut state.deferred);
+    Next::JudgeAll
 }

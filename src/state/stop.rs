@@ -6,6 +6,7 @@ use super::{
     bounds::{LONGEST, StopBy, allowance},
     dependencies,
     end::{Asked, Cause, End, Ended, Ending, Exit, Limited, Lost},
+    ends::tell_all_unjudged,
     fatal, limits,
     machine::{Status, SupervisorState, later},
     next::Next,
@@ -377,7 +378,7 @@ pub(super) fn shutdown(state: &mut SupervisorState, by: Option<StopBy>, now: Ins
         return Next::Settle;
     }
     // Without effect on a supervisor that ends already, but for the time.
-    end(state, Ended::from(Cause::Stopped));
+    end(state, Ended::from(Cause::Stopped), now);
     if let Some(by) = by
         && let Some(ending) = &mut state.ending
         && ending.set_limit(by, now) == Limited::Sooner
@@ -422,7 +423,7 @@ fn hurry(state: &mut SupervisorState, limit: StopBy, now: Instant) {
 }
 
 /// Begins to stop all services. What went wrong before that, below the service that is the cause, is kept in any case.
-pub(super) fn end(state: &mut SupervisorState, ended: Ended) {
+pub(super) fn end(state: &mut SupervisorState, ended: Ended, now: Instant) {
     if let Some(ending) = &mut state.ending {
         // Another cause came first.
         return ending.ended.report.append(ended.report);
@@ -437,11 +438,8 @@ pub(super) fn end(state: &mut SupervisorState, ended: Ended) {
     state.pause = None;
     state.next_resume = None;
     state.queue.clear();
-    let consulted = std::mem::take(&mut state.consulted);
-    let deferred = std::mem::take(&mut state.deferred);
-    let ends = deferred.into_iter().map(|(_, end)| end);
-    for mut end in ends.chain(consulted.into_iter().map(|known| known.end)) {
-        // Not judged any more, but what went wrong below is told all the same.
+    // Told all the same, and with it what went wrong below.
+    for mut end in tell_all_unjudged(state, now) {
         let report = end.exit.take_report();
         if let Some(ending) = &mut state.ending {
             ending.ended.report.append(report);
@@ -470,8 +468,8 @@ fn end_service(state: &mut SupervisorState, slot: u32) {
 }
 
 /// The incarnation of the supervisor itself is gone: drops everything that still runs, and waits for nobody.
-pub(super) fn drop_all(state: &mut SupervisorState) -> Next {
-    end(state, Ended::from(Cause::Dropped));
+pub(super) fn drop_all(state: &mut SupervisorState, now: Instant) -> Next {
+    end(state, Ended::from(Cause::Dropped), now);
     // In reverse start order, as they would have been asked.
     let running: Vec<u32> = state
         .services

@@ -25,6 +25,7 @@ mod stopping;
 mod strategies;
 mod told;
 mod transitions;
+mod untold;
 mod waiters;
 mod what_counts;
 mod while_down;

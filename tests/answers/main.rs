@@ -6,6 +6,7 @@
     reason = "clippy takes only functions with #[test] for tests, and not what they call"
 )]
 
+mod balance;
 mod between;
 mod drops;
 mod late;

@@ -15,13 +15,13 @@ use resurgam::{
 use tokio::time;
 
 /// Does what it is told, or what the storm has planned for it.
-struct Leaf {
-    stubborn: bool,
+pub(crate) struct Leaf {
+    pub(crate) stubborn: bool,
 }
 
 #[derive(Clone, Copy, Message)]
 #[rtype(result = "()")]
-enum Tell {
+pub(crate) enum Tell {
     Fail,
     Panic,
     Ready,
@@ -55,10 +55,10 @@ impl Handler<Tell> for Leaf {
 }
 
 /// Numbers that look random, and are the same for the same seed.
-struct Dice(Cell<u64>);
+pub(crate) struct Dice(pub(crate) Cell<u64>);
 
 impl Dice {
-    fn roll(&self, sides: u64) -> u64 {
+    pub(crate) fn roll(&self, sides: u64) -> u64 {
         let next = self
             .0
             .get()
@@ -68,7 +68,7 @@ impl Dice {
         (next >> 33) % sides
     }
 
-    fn millis(&self, most: u64) -> Duration {
+    pub(crate) fn millis(&self, most: u64) -> Duration {
         Duration::from_millis(self.roll(most + 1))
     }
 }
