@@ -1,0 +1,214 @@
+//! The thread that writes, and looks whether others have written.
+
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, types::ValueRef};
+
+use crate::{changes::Listeners, error::SqliteError, row::RawKey, schema::Place};
+
+/// At most so many requests share a commit.
+const BATCH: usize = 1024;
+
+/// What is to be done in one step.
+#[derive(Debug)]
+pub(crate) enum Write {
+    Insert { key: String, value: String },
+    Remove { key: String },
+    Replace { rows: Vec<(String, String)> },
+}
+
+/// Told when it is on disk, and whether anything is different now; or why it is not.
+pub(crate) type Done = Box<dyn FnOnce(Result<bool, SqliteError>) + Send>;
+
+/// Writes at the request of others. Ends when the last handle is gone, after what was asked for.
+pub(crate) struct Writer {
+    requests: mpsc::Sender<(Write, Done)>,
+    /// How many commits there were.
+    #[cfg_attr(not(test), expect(dead_code, reason = "counted for tests"))]
+    pub(crate) commits: Arc<AtomicU64>,
+}
+
+impl Writer {
+    pub(crate) fn start(
+        place: Place,
+        connection: Connection,
+        poll_every: Duration,
+        listeners: Arc<dyn Listeners>,
+    ) -> Result<Self, SqliteError> {
+        let file = Arc::clone(&place.file);
+        let (requests, queue) = mpsc::channel();
+        let commits = Arc::default();
+        let mut thread = Thread {
+            seen: version(&connection).unwrap_or_default(),
+            place,
+            connection,
+            listeners,
+            commits: Arc::clone(&commits),
+        };
+        let run = move || thread.run(&queue, poll_every.max(Duration::from_millis(1)));
+        match thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(run)
+        {
+            Ok(_ends_by_itself) => Ok(Self { requests, commits }),
+            Err(error) => Err(SqliteError::failed(&file, error.to_string())),
+        }
+    }
+
+    /// Has something written. If the thread is gone, `done` is dropped.
+    pub(crate) fn ask(&self, write: Write, done: Done) {
+        let _gone = self.requests.send((write, done));
+    }
+}
+
+struct Thread {
+    place: Place,
+    connection: Connection,
+    /// What stood for the changes of others at the last look.
+    seen: i64,
+    listeners: Arc<dyn Listeners>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Thread {
+    fn run(&mut self, queue: &mpsc::Receiver<(Write, Done)>, poll_every: Duration) {
+        loop {
+            match queue.recv_timeout(poll_every) {
+                Ok(first) => {
+                    let others = queue.try_iter().take(BATCH - 1);
+                    self.write(std::iter::once(first).chain(others).collect());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.look();
+        }
+    }
+
+    /// Has those hear who listen if others have changed the file since the last look. As long as nobody listens, that look is put off.
+    fn look(&mut self) {
+        if !self.listeners.any() {
+            return;
+        }
+        // What cannot be read now is looked for again.
+        if let Ok(version) = version(&self.connection)
+            && version != self.seen
+        {
+            self.seen = version;
+            self.listeners.tell_anything();
+        }
+    }
+
+    /// Writes all of that with one commit, and answers when that is on disk.
+    fn write(&mut self, batch: Vec<(Write, Done)>) {
+        let (writes, done): (Vec<Write>, Vec<Done>) = batch.into_iter().unzip();
+        let results = match self.commit(&writes) {
+            Ok(results) => results,
+            // Everybody would wait just as long.
+            Err(error @ SqliteError::Locked { .. }) => vec![Err(error); writes.len()],
+            // Whose fault it was is not known: a disk that is too full for one may have room for the others.
+            Err(_) if writes.len() > 1 => writes.chunks(1).map(|one| self.alone(one)).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        for (done, result) in done.into_iter().zip(results) {
+            // What it drops may be what users have written.
+            let _told_or_not = catch_unwind(AssertUnwindSafe(|| done(result)));
+        }
+    }
+
+    fn alone(&mut self, write: &[Write]) -> Result<bool, SqliteError> {
+        let results = self.commit(write)?;
+        results.into_iter().next().unwrap_or(Ok(false))
+    }
+
+    /// One transaction. A write that SQLite refuses is left out of it; an error of the whole means that nothing was written.
+    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Result<bool, SqliteError>>, SqliteError> {
+        let (place, table) = (&self.place, &*self.place.table);
+        let error = |error| place.error(&error);
+        // With the right to write from the beginning: what was read before would be out of date if it had to wait for that.
+        let mut transaction =
+            Transaction::new(&mut self.connection, TransactionBehavior::Immediate)
+                .map_err(error)?;
+        let mut results = Vec::with_capacity(writes.len());
+        for write in writes {
+            let written = execute(&mut transaction, table, write).map_err(error);
+            if let Err(error) = &written
+                && transaction.is_autocommit()
+            {
+                // SQLite has rolled back by itself, as it does when the disk is full.
+                return Err(error.clone());
+            }
+            results.push(written);
+        }
+        transaction.commit().map_err(error)?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(results)
+    }
+}
+
+/// Does one thing, or nothing of it.
+fn execute(
+    transaction: &mut Transaction<'_>,
+    table: &str,
+    write: &Write,
+) -> rusqlite::Result<bool> {
+    match write {
+        Write::Insert { key, value } => insert(transaction, table, key, value),
+        Write::Remove { key } => remove(transaction, table, key),
+        Write::Replace { rows } => {
+            let part = transaction.savepoint()?;
+            let mut changed = false;
+            for (key, value) in rows {
+                changed |= insert(&part, table, key, value)?;
+            }
+            let kept: HashSet<&[u8]> = rows.iter().map(|(key, _)| key.as_bytes()).collect();
+            let gone: Vec<RawKey> = {
+                let sql = format!("SELECT key FROM main.\"{table}\"");
+                let mut all = part.prepare_cached(&sql)?;
+                let mut all = all.query([])?;
+                let mut gone = Vec::new();
+                while let Some(row) = all.next()? {
+                    match row.get_ref(0)? {
+                        ValueRef::Text(key) if kept.contains(key) => {}
+                        key => gone.push(key.into()),
+                    }
+                }
+                gone
+            };
+            for key in gone {
+                changed |= remove(&part, table, &key)?;
+            }
+            part.commit()?;
+            Ok(changed)
+        }
+    }
+}
+
+/// What stands in other columns of the row stays.
+fn insert(to: &Connection, table: &str, key: &str, value: &str) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "INSERT INTO main.\"{table}\" (key, value) VALUES (?1, ?2) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value"
+    );
+    Ok(to.prepare_cached(&sql)?.execute((key, value))? > 0)
+}
+
+fn remove(from: &Connection, table: &str, key: &impl ToSql) -> rusqlite::Result<bool> {
+    let sql = format!("DELETE FROM main.\"{table}\" WHERE key IS ?1");
+    Ok(from.prepare_cached(&sql)?.execute([key])? > 0)
+}
+
+/// A number that is another one when others have changed the file. What this connection writes does not count.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}

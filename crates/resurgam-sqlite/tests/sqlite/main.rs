@@ -1,0 +1,12 @@
+//! Tables in files of SQLite: rows, files, other users of the same file, and keyed services on them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions with #[test] for tests, and not what they call"
+)]
+
+mod files;
+mod keyed;
+mod others;
+mod rows;
+mod support;
