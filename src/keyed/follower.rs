@@ -4,7 +4,8 @@
 //!
 //! 1. A key has at most one service: its name is the service's, and the supervisor refuses a second one until the end of the first was seen.
 //! 2. What is known of a key is forgotten when its service is released, and not before.
-//! 3. Nothing waits for the table: it is read by tasks, and what they have read is handled a bounded number of rows at a time.
+//! 3. Whatever of a user's key, value or table panics harms only the row in hand: whoever waits for that is answered.
+//! 4. Nothing waits for the table: it is read by tasks, and what they have read is handled a bounded number of rows at a time.
 
 use std::{
     collections::HashMap,
@@ -14,20 +15,19 @@ use std::{
 };
 
 use actix::Actor;
-use tokio::sync::mpsc;
 
 use super::{
-    error::{RescanError, StartKeyError},
+    error::RescanError,
     life::Life,
     name::name_of,
     plan::{Begun, Do, Plan, Service},
-    read::{self, Reading, Row, Why},
+    read::{self, Interrupted, Reading, Row, Why},
     settings::Revival,
-    shared::{Entry, Request, Shared},
+    shared::{Entry, Shared},
 };
 use crate::{
     event::EventKind,
-    policy::{Backoff, RestartType, ServiceError},
+    policy::{Backoff, ExitReason, RestartType, ServiceError},
     service::{ServiceRef, ServiceSpec, guard},
     state::{Goes, ServiceState, Standing},
     supervisor::{Hands, News, Steward, now},
@@ -56,12 +56,20 @@ pub(super) struct Follower<T: Table, A: Actor> {
     pub(super) plan: Plan<T::Key, T::Value>,
     pub(super) settings: Settings,
     pub(super) shared: Arc<Shared<T::Key, A>>,
-    pub(super) requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
     /// The key of each service.
     pub(super) keys: HashMap<ServiceToken, T::Key>,
+    /// Since when services are being removed that this follower has removed.
+    pub(super) left: HashMap<ServiceToken, Begun>,
     /// What was said of rows that are passed over, by key.
-    pub(super) rejected: HashMap<T::Key, String>,
+    pub(super) rejected: HashMap<T::Key, Rejected>,
     pub(super) life: Option<Life<T, A>>,
+}
+
+/// What was said of a row that is passed over.
+pub(super) struct Rejected {
+    text: String,
+    /// The latest scan when that was said, or could have been said again.
+    scan: u64,
 }
 
 /// How many rows are handled in one poll before the supervisor gives way.
@@ -70,8 +78,8 @@ const ROWS: usize = 128;
 impl<T: Table, A: Actor> Steward for Follower<T, A> {
     fn begin(&mut self, now: Instant) {
         self.plan.begin(now);
-        self.life = Some(Life::new(now + self.settings.ready_within));
-        self.shared.set_running(true);
+        let ready_by = later(now, self.settings.ready_within);
+        self.life = Some(Life::new(ready_by, self.shared.open()));
     }
 
     fn poll(&mut self, hands: &mut Hands<'_>, cx: &mut Context<'_>) {
@@ -105,6 +113,8 @@ impl<T: Table, A: Actor> Steward for Follower<T, A> {
 
     fn end(&mut self) {
         self.refuse_all();
+        // Also those of a life that was lost.
+        self.shared.clear_all_reserved();
     }
 }
 
@@ -118,22 +128,10 @@ enum Step {
 impl<T: Table, A: Actor> Follower<T, A> {
     /// Nobody is served until the next life.
     fn refuse_all(&mut self) {
-        self.shared.set_running(false);
-        if let Some(life) = self.life.take() {
-            let mut services = self.shared.write();
-            for (key, starter) in life.starts {
-                services.remove(&key);
-                let _caller_gone = starter.send(Err(StartKeyError::NotRunning));
-            }
-        }
-        // Those who wait for a scan are told by what they hold, which is dropped with the life.
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::Start(_, caller) => {
-                    let _caller_gone = caller.send(Err(StartKeyError::NotRunning));
-                }
-                Request::Stop(..) | Request::Rescan(_) => {}
-            }
+        self.shared.close();
+        // Who waits is told by what he holds, which is dropped with the life.
+        if self.life.take().is_some() {
+            self.shared.clear_all_reserved();
         }
     }
 
@@ -144,19 +142,30 @@ impl<T: Table, A: Actor> Follower<T, A> {
                 News::State(ServiceState::Ready) => life.first.settled(token),
                 News::State(_) => {}
                 News::Ended { ticket } => match self.key_to_read(token) {
-                    Some(key) => life.look_first(key.clone(), Why::End(token, ticket)),
+                    Some(key) => life.look_first(key, Why::End(token, ticket)),
                     None => hands.answer_end(token, ticket, Goes::On),
                 },
                 News::Starts { ticket, sought } => match self.key_to_read(token) {
                     Some(key) => {
-                        life.look_first(key.clone(), Why::Restart(token, ticket, sought));
+                        life.look_first(key, Why::Restart(token, ticket, sought));
                     }
                     None => hands.let_start(token, ticket, sought),
                 },
                 News::Released => {
                     life.first.settled(token);
-                    if let Some(key) = self.keys.remove(&token) {
+                    self.left.remove(&token);
+                    let Some(key) = self.keys.remove(&token) else {
+                        continue;
+                    };
+                    let forgotten = guard(|| {
                         self.forget(&key, token);
+                        if life.again.remove(&key) {
+                            life.look_changed(key);
+                        }
+                    });
+                    if let Err(panic) = forgotten {
+                        self.shared.clear_service(token);
+                        self.panicked(hands, panic);
                     }
                 }
             }
@@ -164,9 +173,17 @@ impl<T: Table, A: Actor> Follower<T, A> {
     }
 
     /// The key of a service whose row is to be read before a restart: not while the table cannot be.
-    fn key_to_read(&self, token: ServiceToken) -> Option<&T::Key> {
+    fn key_to_read(&self, token: ServiceToken) -> Option<T::Key> {
         let reachable = self.plan.unreachable_since().is_none();
-        self.keys.get(&token).filter(|_| reachable)
+        let key = self.keys.get(&token).filter(|_| reachable)?;
+        // A key that cannot be copied is not asked for.
+        guard(|| key.clone()).ok()
+    }
+
+    /// Something of the user's has panicked that belongs to one row. Which one is not asked: that may be what panics.
+    fn panicked(&mut self, hands: &mut Hands<'_>, panic: ExitReason) {
+        self.plan.bad_row(None);
+        self.reject(hands, None, ServiceError::new(panic));
     }
 
     /// The service of a key is gone.
@@ -195,30 +212,39 @@ impl<T: Table, A: Actor> Follower<T, A> {
             let table = Arc::clone(&self.table);
             life.changes = Some(read::listen(table, self.settings.retry.clone()));
         }
-        if let Poll::Ready(Some(request)) = self.requests.poll_recv(cx) {
+        if let Poll::Ready(Some(request)) = life.requests.poll_recv(cx) {
             *budget -= 1;
-            self.serve(hands, life, request);
+            if let Err(panic) = guard(|| self.serve(hands, life, request)) {
+                self.panicked(hands, panic);
+            }
             return Step::Again;
         }
         if let Poll::Ready(Some(row)) = life.rows.1.poll_recv(cx) {
             *budget -= 1;
             life.looking -= usize::from(!row.goes_on);
-            self.looked(hands, life, row);
+            if let Err(panic) = guard(|| self.looked(hands, life, row)) {
+                self.panicked(hands, panic);
+            }
             return Step::Again;
         }
-        if let Some((key, why)) = life.next_look() {
+        if let Some((key, why)) = guard(|| life.next_look()).unwrap_or(None) {
             let read = (why, self.plan.begin_read());
             let table = Arc::clone(&self.table);
             let tx = life.rows.0.clone();
             read::look(table, key, read, self.settings.table_timeout, tx);
             return Step::Again;
         }
-        if let Some((_, changes)) = &mut life.changes
+        if life.takes_changes()
+            && let Some((_, changes)) = &mut life.changes
             && let Poll::Ready(Some(change)) = changes.poll_recv(cx)
         {
             *budget -= 1;
             match change {
-                Change::Row(key) => life.look(key, Why::Change),
+                Change::Row(key) => {
+                    if let Err(panic) = guard(|| life.look_changed(key)) {
+                        self.panicked(hands, panic);
+                    }
+                }
                 Change::Any => self.plan.look_again(at),
             }
             return Step::Again;
@@ -239,17 +265,28 @@ impl<T: Table, A: Actor> Follower<T, A> {
             && let Some(key) = life.due.pop_front()
         {
             *budget -= 1;
-            life.due_once.remove(&key);
-            self.start_due(hands, life, &key);
+            let started = guard(|| {
+                life.due_once.remove(&key);
+                self.start_due(hands, life, &key);
+            });
+            if let Err(panic) = started {
+                // The others wait for the next scan, since nobody knows any longer who is in which.
+                life.due.clear();
+                life.due_once.clear();
+                self.panicked(hands, panic);
+            }
             return Step::Again;
         }
         let waits = (!life.due.is_empty()).then_some(life.next_start).flatten();
-        let deadlines = [self.plan.next_scan(), waits, life.first.deadline()];
+        // Whoever awaits the first scan is seen to after this, and the timer is for what comes then.
+        let first = life.first.deadline().filter(|first| *first > at);
+        let deadlines = [self.plan.next_scan(), waits, first];
+        // What was due by now is done: if the timer is due, the clock has moved since.
         if life.is_due(deadlines.into_iter().flatten().min(), cx) {
-            // The clock has moved since.
-            return if now() > at { Step::Again } else { Step::Done };
+            Step::Again
+        } else {
+            Step::Done
         }
-        Step::Done
     }
 
     /// Takes what a scan has read.
@@ -264,10 +301,16 @@ impl<T: Table, A: Actor> Follower<T, A> {
             Some(Reading::Rows(rows)) => {
                 *budget = budget.saturating_sub(rows.len());
                 for row in rows {
-                    self.scanned(hands, life, row);
+                    if let Err(panic) = guard(|| self.scanned(hands, life, row)) {
+                        self.panicked(hands, panic);
+                    }
                 }
             }
-            Some(Reading::End(Ok(()))) => self.scan_ended(hands, life),
+            Some(Reading::End(Ok(()))) => {
+                if let Err(panic) = guard(|| self.scan_ended(hands, life)) {
+                    self.scan_failed(hands, life, ServiceError::new(panic));
+                }
+            }
             Some(Reading::End(Err(error))) => self.scan_failed(hands, life, error),
             None => {
                 let error = ServiceError::new(Interrupted);
@@ -301,10 +344,11 @@ impl<T: Table, A: Actor> Follower<T, A> {
         if let Some((missing, of)) = ended.refused {
             hands.tell(EventKind::ScanRefused { missing, of });
         }
-        life.suspects += ended.suspects.len();
-        for key in ended.suspects {
-            life.look(key, Why::Suspect);
-        }
+        // What was said of rows that are there no longer, or are as they should be, need not be remembered. Those of single looks since the scan
+        // before are said after its end.
+        let before = self.plan.latest_scan().saturating_sub(1);
+        self.rejected.retain(|_, rejected| rejected.scan >= before);
+        life.suspect(ended.suspects);
         life.tell_rescanned();
     }
 
@@ -330,12 +374,15 @@ impl<T: Table, A: Actor> Follower<T, A> {
         begun: Option<Begun>,
     ) {
         // Whoever starts the key gets it, and the row is compared with the next scan.
-        if life.starts.contains_key(&key) {
+        if self.is_reserved(&key) {
             return;
         }
         let name = match name_of(&key) {
             Ok(name) => name,
-            Err(error) => return self.reject(hands, Some(&key), ServiceError::new(error)),
+            Err(error) => {
+                self.plan.bad_row(Some(&key));
+                return self.reject(hands, Some(&key), ServiceError::new(error));
+            }
         };
         let known = self.service(&key);
         let token = known.as_ref().map(ServiceRef::token);
@@ -349,6 +396,11 @@ impl<T: Table, A: Actor> Follower<T, A> {
         };
         if let Some(token) = token {
             life.first.seen(token, hands.state_of(token));
+            let read = begun.or_else(|| self.plan.scan_begun());
+            if service == Service::Leaving && read > self.left.get(&token).copied() {
+                // It is there again, and not only still: started as soon as its name is free.
+                life.again.insert(key.clone());
+            }
         }
         let what = match begun {
             None => self.plan.scanned(&key, value, service),
@@ -359,7 +411,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
                 let error = ServiceError::new(NameTaken { name });
                 self.reject(hands, Some(&key), error);
             }
-            (Do::Look, _) => life.look(key, Why::Change),
+            (Do::Look, _) => life.look_changed(key),
             (Do::Start(value), _) => {
                 if self.settings.start_spacing.is_zero() {
                     self.add(hands, life, &key, &value);
@@ -392,9 +444,14 @@ impl<T: Table, A: Actor> Follower<T, A> {
     /// The service of a key.
     pub(super) fn service(&self, key: &T::Key) -> Option<ServiceRef<A>> {
         match self.shared.read().get(key) {
-            Some(Entry::Service(service)) => Some(service.clone()),
-            Some(Entry::Reserved) | None => None,
+            Some(Entry::Service(service)) if !service.core().is_released() => Some(service.clone()),
+            Some(_) | None => None,
         }
+    }
+
+    /// Reports whether somebody starts the key.
+    pub(super) fn is_reserved(&self, key: &T::Key) -> bool {
+        matches!(self.shared.read().get(key), Some(Entry::Reserved(_)))
     }
 
     /// The spec of the service of a row, as this follower treats services.
@@ -420,11 +477,11 @@ impl<T: Table, A: Actor> Follower<T, A> {
         let Some(value) = self.plan.value(key).cloned() else {
             return;
         };
-        if self.service(key).is_some() || life.starts.contains_key(key) {
+        if self.service(key).is_some() || self.is_reserved(key) {
             return;
         }
         let now = now();
-        life.next_start = now.checked_add(self.settings.start_spacing);
+        life.next_start = Some(later(now, self.settings.start_spacing));
         self.add(hands, life, key, &value);
     }
 
@@ -467,13 +524,16 @@ impl<T: Table, A: Actor> Follower<T, A> {
         value: &T::Value,
         service: &ServiceRef<A>,
     ) -> Renewed {
-        match self.spec(key, value) {
-            Ok(spec) => {
-                hands.renew(service, spec);
+        let renewed = self
+            .spec(key, value)
+            .and_then(|spec| hands.renew(service, spec).map_err(ServiceError::new));
+        match renewed {
+            Ok(()) => {
                 self.rejected.remove(key);
                 Renewed::Yes
             }
             Err(error) => {
+                self.plan.not_made(key);
                 self.reject(hands, Some(key), error);
                 Renewed::No
             }
@@ -487,10 +547,14 @@ impl<T: Table, A: Actor> Follower<T, A> {
             return;
         };
         let text = error.to_string();
-        if self.rejected.get(key) == Some(&text) {
+        let scan = self.plan.latest_scan();
+        if let Some(rejected) = self.rejected.get_mut(key)
+            && rejected.text == text
+        {
+            rejected.scan = scan;
             return;
         }
-        self.rejected.insert(key.clone(), text);
+        self.rejected.insert(key.clone(), Rejected { text, scan });
         let key = name_of(key).ok();
         hands.tell(EventKind::RowRejected { key, error });
     }
@@ -506,37 +570,63 @@ impl<T: Table, A: Actor> Follower<T, A> {
         } = row;
         match why {
             Why::End(token, ticket) => {
-                let goes = self.reread(hands, &key, token, value);
+                let goes = self.reread_guarded(hands, &key, token, value);
                 hands.answer_end(token, ticket, goes);
             }
-            Why::Restart(token, ticket, sought) => match self.reread(hands, &key, token, value) {
-                Goes::On => hands.let_start(token, ticket, sought),
-                Goes::Away => {
-                    let _nobody_waits = hands.remove(token);
+            Why::Restart(token, ticket, sought) => {
+                match self.reread_guarded(hands, &key, token, value) {
+                    Goes::On => hands.let_start(token, ticket, sought),
+                    Goes::Away => {
+                        let _nobody_waits = hands.remove(token);
+                    }
                 }
-            },
+            }
             Why::Late => match value {
                 Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
                 Ok(None) => self.plan.missed(&key, begun, now()),
                 Err(_) => {}
             },
-            Why::Start => self.start_read(hands, life, &key, value),
-            Why::Change => match value {
-                Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
-                Ok(None) => self.plan.missed(&key, begun, now()),
-                // Whoever can say that it has changed is asked again with the next scan.
-                Err(error) => self.reject(hands, Some(&key), error),
-            },
-            Why::Suspect => {
+            Why::Start(number) => self.start_read(hands, life, &key, number, value),
+            Why::Change => {
+                life.read_changed(&key);
                 match value {
+                    Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
+                    Ok(None) => self.plan.missed(&key, begun, now()),
+                    // Whoever can say that it has changed is asked again with the next scan.
+                    Err(error) => self.reject(hands, Some(&key), error),
+                }
+            }
+            Why::Suspect => {
+                if guard(|| life.suspects.remove(&key)).is_err() {
+                    // Nobody is to wait for one that cannot be found any longer.
+                    life.suspects.clear();
+                }
+                let done = guard(|| match value {
                     Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
                     Ok(None) => self.vanish(hands, &key, begun),
                     Err(error) => self.reject(hands, Some(&key), error),
+                });
+                if let Err(panic) = done {
+                    self.panicked(hands, panic);
                 }
-                life.suspects -= 1;
                 life.tell_rescanned();
             }
         }
+    }
+
+    /// As [`reread`](Self::reread): whatever panics there, the service is not left without an answer.
+    fn reread_guarded(
+        &mut self,
+        hands: &mut Hands<'_>,
+        key: &T::Key,
+        token: ServiceToken,
+        value: Result<Option<T::Value>, ServiceError>,
+    ) -> Goes {
+        let goes = guard(|| self.reread(hands, key, token, value));
+        goes.unwrap_or_else(|panic| {
+            self.panicked(hands, panic);
+            Goes::On
+        })
     }
 
     /// The row was read of a service that is to be started again: says whether it is, and has that be with the latest value.
@@ -560,7 +650,8 @@ impl<T: Table, A: Actor> Follower<T, A> {
                 Goes::On
             }
             Ok(None) => {
-                self.plan.forget(key);
+                self.plan.not_revived(key);
+                self.left.insert(token, self.plan.begin_read());
                 if let Ok(key) = name_of(key) {
                     hands.tell(EventKind::RowVanished { key });
                 }
@@ -581,7 +672,9 @@ impl<T: Table, A: Actor> Follower<T, A> {
             hands.tell(EventKind::RowVanished { key });
         }
         if let Some(service) = self.service(key) {
-            let _nobody_waits = hands.remove(service.token());
+            let token = service.token();
+            self.left.insert(token, self.plan.begin_read());
+            let _nobody_waits = hands.remove(token);
         }
     }
 }
@@ -593,10 +686,11 @@ enum Renewed {
     Yes,
 }
 
-/// The task that was to read the table has ended without a word.
-#[derive(Debug, thiserror::Error)]
-#[error("reading the table was interrupted")]
-struct Interrupted;
+/// Some time later; if that is beyond all clocks, as late as makes no difference.
+fn later(now: Instant, delay: Duration) -> Instant {
+    const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    now.checked_add(delay).unwrap_or_else(|| now + YEARS)
+}
 
 /// Another service has the name of a key.
 #[derive(Debug, thiserror::Error)]

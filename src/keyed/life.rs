@@ -17,6 +17,7 @@ use super::{
     error::{RescanError, StartKeyError},
     first::FirstScan,
     read::{Reading, Row, Task, Why},
+    shared::Request,
 };
 use crate::{
     supervisor::Awaiting,
@@ -39,22 +40,42 @@ pub(super) struct Life<T: Table, A: Actor> {
     pub(super) due_once: HashSet<T::Key>,
     pub(super) next_start: Option<Instant>,
     pub(super) first: FirstScan,
-    /// Who starts a key whose row is being read.
-    pub(super) starts: HashMap<T::Key, oneshot::Sender<Result<Awaiting<A>, StartKeyError>>>,
+    pub(super) requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
+    /// Who starts a key whose row is being read, by the number of the start.
+    pub(super) starts: HashMap<u64, oneshot::Sender<Result<Awaiting<A>, StartKeyError>>>,
     /// Who waits for a scan: the number of scans that have begun when it was asked for.
     pub(super) rescans: Vec<oneshot::Sender<Result<(), RescanError>>>,
     /// Who waits for the scan that goes on, and for what follows from it.
     pub(super) rescanning: Vec<oneshot::Sender<Result<(), RescanError>>>,
-    /// How many looks for keys that a scan has missed are still to come.
-    pub(super) suspects: usize,
+    /// The keys that a scan has missed, and whose rows are still to be read.
+    pub(super) suspects: HashSet<T::Key>,
+    /// The keys whose rows are to be read because they have changed: at most one look for each, and one more for what came meanwhile.
+    pub(super) changed: HashMap<T::Key, Changed>,
+    /// The keys whose rows were there again when their services were being removed.
+    pub(super) again: HashSet<T::Key>,
     pub(super) timer: Option<Pin<Box<Sleep>>>,
 }
+
+/// How far it is with a row that has changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Changed {
+    Queued,
+    Reading,
+    /// It has changed again meanwhile.
+    ReadingInVain,
+}
+
+/// As many changes are taken from the table as are acted on; more wait there.
+const CHANGES: usize = 1024;
 
 /// How many rows are read by their keys at the same time.
 const LOOKS: usize = 16;
 
 impl<T: Table, A: Actor> Life<T, A> {
-    pub(super) fn new(ready_by: Instant) -> Self {
+    pub(super) fn new(
+        ready_by: Instant,
+        requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
+    ) -> Self {
         Self {
             changes: None,
             scan: None,
@@ -65,10 +86,13 @@ impl<T: Table, A: Actor> Life<T, A> {
             due_once: HashSet::new(),
             next_start: None,
             first: FirstScan::new(ready_by),
+            requests,
             starts: HashMap::new(),
             rescans: Vec::new(),
             rescanning: Vec::new(),
-            suspects: 0,
+            suspects: HashSet::new(),
+            changed: HashMap::new(),
+            again: HashSet::new(),
             timer: None,
         }
     }
@@ -92,6 +116,40 @@ impl<T: Table, A: Actor> Life<T, A> {
         self.looks.push_back((key, why));
     }
 
+    /// Has the row of a key be read that has changed.
+    pub(super) fn look_changed(&mut self, key: T::Key) {
+        let again = match self.changed.get(&key) {
+            None => Changed::Queued,
+            Some(Changed::Queued) => return,
+            Some(Changed::Reading | Changed::ReadingInVain) => Changed::ReadingInVain,
+        };
+        self.changed.insert(key.clone(), again);
+        if again == Changed::Queued {
+            self.look(key, Why::Change);
+        }
+    }
+
+    /// The row was read of a key that had changed.
+    pub(super) fn read_changed(&mut self, key: &T::Key) {
+        if self.changed.remove(key) == Some(Changed::ReadingInVain) {
+            self.look_changed(key.clone());
+        }
+    }
+
+    /// Reports whether changes are taken.
+    pub(super) fn takes_changes(&self) -> bool {
+        self.changed.len() < CHANGES
+    }
+
+    /// Has the rows of keys be read that a scan has missed.
+    pub(super) fn suspect(&mut self, keys: Vec<T::Key>) {
+        for key in keys {
+            if self.suspects.insert(key.clone()) {
+                self.look(key, Why::Suspect);
+            }
+        }
+    }
+
     /// Has a row be started when it is its turn.
     pub(super) fn put_off(&mut self, key: T::Key) {
         if self.due_once.insert(key.clone()) {
@@ -108,14 +166,19 @@ impl<T: Table, A: Actor> Life<T, A> {
         if self.looking == LOOKS {
             return None;
         }
-        let next = self.looks.pop_front()?;
+        let (key, why) = self.looks.pop_front()?;
         self.looking += 1;
-        Some(next)
+        if matches!(why, Why::Change)
+            && let Some(changed) = self.changed.get_mut(&key)
+        {
+            *changed = Changed::Reading;
+        }
+        Some((key, why))
     }
 
     /// Tells those who wait for a scan that it has been acted on, if it has.
     pub(super) fn tell_rescanned(&mut self) {
-        if self.scan.is_none() && self.suspects == 0 {
+        if self.scan.is_none() && self.suspects.is_empty() {
             for caller in self.rescanning.drain(..) {
                 let _caller_gone = caller.send(Ok(()));
             }

@@ -27,6 +27,8 @@ pub(super) struct Plan<K, V> {
     rows: HashMap<K, Known<V>>,
     /// The number of the latest scan, counted from 1.
     scans: u64,
+    /// How many rows that scan has not shown. Counted, so that one that shows all ends without another look at each of them.
+    unseen: usize,
     /// The scan that is going on.
     scan: Option<Scan>,
     /// The keys that a scan would have stopped, which was refused.
@@ -70,6 +72,37 @@ struct Known<V> {
     /// When it was taken notice of last.
     touched: u64,
     presence: Presence,
+    made: Made,
+}
+
+impl<V> Known<V> {
+    /// A scan has shown it, or what stands for that.
+    const fn see(&mut self, scan: u64, unseen: &mut usize) {
+        if self.seen < scan {
+            self.seen = scan;
+            *unseen -= 1;
+        }
+    }
+
+    /// Takes over a value. Reports whether the service is to be made of that.
+    fn take_over(&mut self, value: &V) -> bool
+    where
+        V: Clone + PartialEq,
+    {
+        let changed = self.made == Made::No || self.value != *value;
+        if changed {
+            self.value.clone_from(value);
+            self.made = Made::Yes;
+        }
+        changed
+    }
+}
+
+/// Whether a service could be made of the latest value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Made {
+    No,
+    Yes,
 }
 
 /// Whether a row was there when it was looked for last.
@@ -152,6 +185,7 @@ where
             rules,
             rows: HashMap::new(),
             scans: 0,
+            unseen: 0,
             scan: None,
             refused: None,
             next: None,
@@ -212,6 +246,7 @@ where
             return false;
         }
         self.scans += 1;
+        self.unseen = self.rows.len();
         let forced = std::mem::replace(&mut self.asked, Asked::No) == Asked::Forced;
         let begun = self.begin_read();
         self.scan = Some(Scan {
@@ -247,17 +282,14 @@ where
                 Service::Kept | Service::HeldDown | Service::Ended => Do::Refuse,
             };
         };
-        known.seen = scans;
+        known.see(scans, &mut self.unseen);
         if known.value != value && Begun(known.touched) > begun {
             return Do::Look;
         }
         known.touched = clock;
         let added_again =
             std::mem::replace(&mut known.presence, Presence::There) == Presence::Missing;
-        let changed = known.value != value;
-        if changed {
-            known.value.clone_from(&value);
-        }
+        let changed = known.take_over(&value);
         match service {
             Service::None => Do::Start(value),
             Service::Ended if changed => Do::Reset(Some(value)),
@@ -279,14 +311,23 @@ where
             seen: self.scans,
             touched: self.clock,
             presence: Presence::There,
+            made: Made::Yes,
         };
+        self.forget(key);
         self.rows.insert(key.clone(), known);
+    }
+
+    /// No service could be made of the latest value of a row: to be tried again when it is read the next time.
+    pub(super) fn not_made(&mut self, key: &K) {
+        if let Some(known) = self.rows.get_mut(key) {
+            known.made = Made::No;
+        }
     }
 
     /// One row could not be read by a scan, of this key if that is known. That is no reason to stop anything.
     pub(super) fn bad_row(&mut self, key: Option<&K>) {
         match key.map(|key| self.rows.get_mut(key)) {
-            Some(Some(known)) => known.seen = self.scans,
+            Some(Some(known)) => known.see(self.scans, &mut self.unseen),
             Some(None) => {}
             // It may be any of them.
             None => {
@@ -309,7 +350,11 @@ where
             .retry
             .delay(tries, 0.0)
             .min(self.rules.rescan_every);
-        self.next = now.checked_add(delay);
+        self.next = match self.asked {
+            // Asked for while this one went on: by somebody who waits for it.
+            Asked::Forced => Some(now),
+            Asked::No | Asked::Changed => now.checked_add(delay),
+        };
         tries == 1
     }
 
@@ -328,6 +373,14 @@ where
             return ended;
         }
         let seen = self.scans;
+        debug_assert_eq!(
+            self.unseen,
+            self.rows.values().filter(|known| known.seen < seen).count()
+        );
+        if self.unseen == 0 {
+            self.refused = None;
+            return ended;
+        }
         let missing = self.rows.iter_mut().filter(|(_, known)| known.seen < seen);
         let missing: HashSet<K> = missing
             .map(|(key, known)| {
@@ -388,16 +441,33 @@ where
         let known = self.rows.get_mut(key)?;
         known.presence = Presence::There;
         known.touched = self.clock;
-        if known.value == value {
-            return None;
+        known.take_over(&value).then_some(value)
+    }
+
+    /// The row of a service that is about to be started again is not there. What is known of it is forgotten with the service; if that goes
+    /// on all the same, because of a request, the next scan misses the row.
+    pub(super) fn not_revived(&mut self, key: &K) {
+        if let Some(known) = self.rows.get_mut(key) {
+            known.presence = Presence::Missing;
         }
-        known.value.clone_from(&value);
-        Some(value)
+    }
+
+    /// The number of the latest scan.
+    pub(super) const fn latest_scan(&self) -> u64 {
+        self.scans
+    }
+
+    /// When the present scan began.
+    pub(super) fn scan_begun(&self) -> Option<Begun> {
+        self.scan.map(|scan| scan.begun)
     }
 
     /// The service of a row is gone, or is to be. If the row is still there, the next scan starts another one.
     pub(super) fn forget(&mut self, key: &K) {
-        self.rows.remove(key);
+        let known = self.rows.remove(key);
+        if known.is_some_and(|known| known.seen < self.scans) {
+            self.unseen -= 1;
+        }
         if let Some(refused) = &mut self.refused {
             refused.remove(key);
         }

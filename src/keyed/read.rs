@@ -1,9 +1,11 @@
 //! Reads a table, beside the turn of the supervisor that asks: in tasks on its arbiter, each with a time limit, each caught when it panics.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Duration,
+};
 
 use actix_rt::task::JoinHandle;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -47,8 +49,8 @@ pub(super) enum Why {
     Change,
     /// What was not waited for any longer has come all the same.
     Late,
-    /// Somebody starts the key.
-    Start,
+    /// Somebody starts the key: the number of that start.
+    Start(u64),
     /// A scan has missed it.
     Suspect,
 }
@@ -120,8 +122,18 @@ async fn read_all<T: Table>(
     }
 }
 
-/// Reads the row of one key.
-pub(super) async fn get<T: Table>(
+/// Reads the row of one key. Whatever panics there, also when it is dropped, is an error.
+async fn get<T: Table>(
+    table: Arc<T>,
+    key: &T::Key,
+    limit: Duration,
+) -> Result<Option<T::Value>, ServiceError> {
+    let row = get_unguarded(table, key, limit);
+    let row = AssertUnwindSafe(row).catch_unwind().await;
+    row.unwrap_or_else(|_panic| Err(ServiceError::new(Interrupted)))
+}
+
+async fn get_unguarded<T: Table>(
     table: Arc<T>,
     key: &T::Key,
     limit: Duration,
@@ -149,30 +161,48 @@ pub(super) fn look<T: Table>(
     tx: mpsc::UnboundedSender<Row<T>>,
 ) {
     actix_rt::spawn(async move {
-        let row = |why, value, goes_on| Row {
-            key: key.clone(),
+        let restarts = matches!(why, Why::End(..) | Why::Restart(..));
+        let mut why = why;
+        let value = {
+            let mut read = pin!(get(table, &key, limit));
+            let soon = match timeout(PATIENCE.min(limit), read.as_mut()).await {
+                Ok(value) => Some(value),
+                // A key that cannot be copied is one that is waited for.
+                Err(_) if restarts && PATIENCE < limit => {
+                    if let Ok(key) = guard(|| key.clone()) {
+                        let slow = Row {
+                            key,
+                            why: std::mem::replace(&mut why, Why::Late),
+                            goes_on: true,
+                            begun,
+                            value: Err(ServiceError::new(TooLate(PATIENCE))),
+                        };
+                        let _nobody_wants_it = tx.send(slow);
+                    }
+                    None
+                }
+                Err(_) => None,
+            };
+            match soon {
+                Some(value) => value,
+                None => read.await,
+            }
+        };
+        let row = Row {
+            key,
             why,
-            goes_on,
+            goes_on: false,
             begun,
             value,
         };
-        let mut read = pin!(get(table, &key, limit));
-        let restarts = matches!(why, Why::End(..) | Why::Restart(..));
-        if restarts && PATIENCE < limit {
-            let Ok(value) = timeout(PATIENCE, read.as_mut()).await else {
-                let slow = Err(ServiceError::new(TooLate(PATIENCE)));
-                let _nobody_wants_it = tx.send(row(why, slow, true));
-                let value = read.await;
-                let _nobody_wants_it = tx.send(row(Why::Late, value, false));
-                return;
-            };
-            let _nobody_wants_it = tx.send(row(why, value, false));
-        } else {
-            let value = read.await;
-            let _nobody_wants_it = tx.send(row(why, value, false));
-        }
+        let _nobody_wants_it = tx.send(row);
     });
 }
+
+/// What was to read the table has ended without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the table was interrupted by a panic")]
+pub(super) struct Interrupted;
 
 /// Listens for changes, for ever: a stream that ends, or panics, is asked for again, and then anything may have changed.
 ///
@@ -185,7 +215,9 @@ pub(super) fn listen<T: Table>(
     let task = Task::spawn(async move {
         let mut tries = 0;
         loop {
-            if follow(&*table, &tx).await == Heard::Something {
+            // Caught as a whole: what panics when the stream is dropped is to be its end, and not that of all listening.
+            let heard = AssertUnwindSafe(follow(&*table, &tx)).catch_unwind();
+            if heard.await.unwrap_or(Heard::Something) == Heard::Something {
                 tries = 0;
             }
             tries += 1;

@@ -4,12 +4,14 @@ use std::{
     borrow::Borrow,
     fmt::{self, Display},
     hash::Hash,
+    pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use actix::Actor;
-use tokio::{sync::oneshot, time::timeout};
+use futures::future::{Either, select};
+use tokio::{sync::oneshot, time::sleep};
 
 use super::{
     error::{GetError, RescanError, StartKeyError, StopKeyError},
@@ -103,7 +105,7 @@ where
     pub fn keys(&self) -> Vec<K> {
         let services = self.shared.read();
         let taken = services.iter().filter(|(_, entry)| match entry {
-            Entry::Reserved => true,
+            Entry::Reserved(_) => true,
             Entry::Service(service) => !service.core().is_released(),
         });
         taken.map(|(key, _)| key.clone()).collect()
@@ -143,14 +145,8 @@ where
     {
         let key = key.to_owned();
         let name = name_of(&key).map_err(StartKeyError::BadKey)?;
-        let Awaiting { service, ready } = self.begin(key).await?;
-        match ready.await {
-            Ok(Ok(service)) => Ok(service),
-            Ok(Err(error)) => Err(failed(name, error)),
-            // The supervisor went down meanwhile.
-            Err(_) if service.core().is_released() => Err(StartKeyError::Stopped { key: name }),
-            Err(_) => Err(StartKeyError::NotRunning),
-        }
+        let begun = self.begin(key, self.shared.next_start()).await?;
+        started(name, begun).await
     }
 
     /// As [`start`](Self::start), but gives up after this time: then the service is stopped, and this returns when it has ended.
@@ -171,15 +167,32 @@ where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + ?Sized,
     {
-        let owned: K = key.to_owned();
-        // Kept here and not dropped: a start that comes to its end at the same time is not stopped by mistake.
-        let mut start = std::pin::pin!(self.start(key));
-        if let Ok(started) = timeout(limit, start.as_mut()).await {
+        let key = key.to_owned();
+        let name = name_of(&key).map_err(StartKeyError::BadKey)?;
+        let number = self.shared.next_start();
+        let mut late = pin!(sleep(limit));
+        // Both are kept and not dropped: what comes to its end at the same time is not given up by mistake.
+        let mut begun = pin!(self.begin(key.clone(), number));
+        let begun = match select(begun.as_mut(), late.as_mut()).await {
+            Either::Left((begun, _)) => begun?,
+            Either::Right(_) => {
+                // This start and no other: the key may be somebody else's.
+                let _cancelled = self.ask(|tx| Request::Cancel(key, number, tx)).await;
+                match begun.await {
+                    Err(StartKeyError::Stopped { .. }) => {
+                        return Err(StartKeyError::TimedOut { key: name });
+                    }
+                    begun => begun?,
+                }
+            }
+        };
+        let token = begun.service.token();
+        let mut started = pin!(started(Arc::clone(&name), begun));
+        if let Either::Left((started, _)) = select(started.as_mut(), late).await {
             return started;
         }
-        let name = name_of(&owned).unwrap_or_default();
-        let _ended = self.stop_key(owned).await;
-        match start.await {
+        let _ended = self.supervisor().remove(token).await;
+        match started.await {
             Err(StartKeyError::Stopped { .. }) | Ok(_) => {
                 Err(StartKeyError::TimedOut { key: name })
             }
@@ -187,18 +200,15 @@ where
         }
     }
 
-    async fn begin(&self, key: K) -> Result<Awaiting<A>, StartKeyError> {
-        let begun = self.ask(|tx| Request::Start(key, tx)).await;
+    async fn begin(&self, key: K, number: u64) -> Result<Awaiting<A>, StartKeyError> {
+        let begun = self.ask(|tx| Request::Start(key, number, tx)).await;
         begun.unwrap_or(Err(StartKeyError::NotRunning))
     }
 
     /// Asks the follower. `None` if it does not answer, because the supervisor is down.
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request<K, A>) -> Option<T> {
-        if !self.shared.is_running() {
-            return None;
-        }
         let (tx, rx) = oneshot::channel();
-        self.shared.requests.send(request(tx)).ok()?;
+        self.shared.send(request(tx));
         rx.await.ok()
     }
 
@@ -228,7 +238,7 @@ where
             key: Arc::clone(&name),
         };
         let known = match self.shared.read().get(&key) {
-            Some(Entry::Reserved) => None,
+            Some(Entry::Reserved(_)) => None,
             Some(Entry::Service(service)) if !service.core().is_released() => Some(service.token()),
             Some(Entry::Service(_)) | None => return Err(not_found()),
         };
@@ -267,6 +277,20 @@ where
     pub async fn rescan(&self) -> Result<(), RescanError> {
         let rescanned = self.ask(Request::Rescan).await;
         rescanned.unwrap_or(Err(RescanError::NotRunning))
+    }
+}
+
+/// How the first start of a key goes.
+async fn started<A: Actor>(
+    key: Arc<str>,
+    Awaiting { service, ready }: Awaiting<A>,
+) -> Result<ServiceRef<A>, StartKeyError> {
+    match ready.await {
+        Ok(Ok(service)) => Ok(service),
+        Ok(Err(error)) => Err(failed(key, error)),
+        // The supervisor went down meanwhile.
+        Err(_) if service.core().is_released() => Err(StartKeyError::Stopped { key }),
+        Err(_) => Err(StartKeyError::NotRunning),
     }
 }
 

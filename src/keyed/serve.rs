@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     policy::{ExitReason, ServiceError},
-    service::StartError,
+    service::{StartError, guard},
     state::AddError,
     supervisor::{Awaiting, Hands, now},
     table::Table,
@@ -29,7 +29,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         request: Request<T::Key, A>,
     ) {
         match request {
-            Request::Start(key, caller) => {
+            Request::Start(key, number, caller) => {
                 let name = match name_of(&key) {
                     Ok(name) => name,
                     Err(error) => {
@@ -37,14 +37,24 @@ impl<T: Table, A: Actor> Follower<T, A> {
                         return;
                     }
                 };
-                let taken = self.shared.read().contains_key(&key) || hands.named(&name).is_some();
-                if taken {
+                let taken = self.service(&key).is_some() || self.is_reserved(&key);
+                if taken || hands.named(&name).is_some() {
                     let _caller_gone = caller.send(Err(StartKeyError::Exists { key: name }));
                     return;
                 }
-                self.shared.write().insert(key.clone(), Entry::Reserved);
-                life.starts.insert(key.clone(), caller);
-                life.look(key, Why::Start);
+                self.shared
+                    .write()
+                    .insert(key.clone(), Entry::Reserved(number));
+                life.starts.insert(number, caller);
+                life.look(key, Why::Start(number));
+            }
+            Request::Cancel(key, number, caller) => {
+                if let Some(starter) = life.starts.remove(&number) {
+                    self.shared.write().remove(&key);
+                    let key = name_of(&key).unwrap_or_default();
+                    let _caller_gone = starter.send(Err(StartKeyError::Stopped { key }));
+                }
+                let _caller_gone = caller.send(());
             }
             Request::Stop(key, caller) => {
                 let _caller_gone = caller.send(self.stop(hands, life, &key));
@@ -63,15 +73,25 @@ impl<T: Table, A: Actor> Follower<T, A> {
         key: &T::Key,
     ) -> Result<Stopping, StopKeyError> {
         let name = name_of(key).unwrap_or_default();
-        if let Some(starter) = life.starts.remove(key) {
+        let reserved = match self.shared.read().get(key) {
+            Some(Entry::Reserved(number)) => Some(*number),
+            Some(Entry::Service(_)) | None => None,
+        };
+        if let Some(number) = reserved {
             self.shared.write().remove(key);
-            let _caller_gone = starter.send(Err(StartKeyError::Stopped { key: name }));
+            if let Some(starter) = life.starts.remove(&number) {
+                let _caller_gone = starter.send(Err(StartKeyError::Stopped { key: name }));
+            }
             return Ok(Stopping::Cancelled);
         }
         let service = self.service(key);
         let service = service.ok_or(StopKeyError::NotFound { key: name })?;
         self.plan.forget(key);
-        Ok(Stopping::Service(hands.remove(service.token())))
+        let token = service.token();
+        // What was read before does not start it again as soon as it has ended.
+        let now = self.plan.begin_read();
+        self.left.entry(token).or_insert(now);
+        Ok(Stopping::Service(hands.remove(token)))
     }
 
     /// The row was read of a key that somebody starts.
@@ -80,14 +100,24 @@ impl<T: Table, A: Actor> Follower<T, A> {
         hands: &mut Hands<'_>,
         life: &mut Life<T, A>,
         key: &T::Key,
+        number: u64,
         value: Result<Option<T::Value>, ServiceError>,
     ) {
-        // Stopped meanwhile.
-        let Some(caller) = life.starts.remove(key) else {
+        // Stopped meanwhile, and perhaps started by somebody else.
+        let Some(caller) = life.starts.remove(&number) else {
             return;
         };
-        self.shared.write().remove(key);
-        let started = self.start(hands, key, value);
+        let started = guard(|| {
+            self.shared.write().remove(key);
+            self.start(hands, key, value)
+        });
+        let started = started.unwrap_or_else(|panic| {
+            self.shared.clear_reserved(number);
+            Err(StartKeyError::Table {
+                key: name_of(key).unwrap_or_default(),
+                error: ServiceError::new(panic),
+            })
+        });
         let _caller_gone = caller.send(started);
     }
 

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -17,6 +17,7 @@ use crate::{
     service::{Link, ServiceRef},
     state::RemoveError,
     supervisor::{Awaiting, Receiver, SupervisorActor},
+    token::ServiceToken,
 };
 
 /// What references read, and where they ask.
@@ -24,24 +25,28 @@ pub(super) struct Shared<K, A: Actor> {
     // A lock, since references are read by any thread without waiting for the supervisor. Only the follower writes, on the supervisor's
     // turn, one entry at a time; nothing of the user's but `Hash` and `Eq` of a key runs meanwhile.
     services: RwLock<HashMap<K, Entry<A>>>,
-    pub(super) requests: mpsc::UnboundedSender<Request<K, A>>,
-    /// Whether requests are taken. Says nothing of anything else, so its order does not matter: a request that comes just when that changes
-    /// is refused by the follower, or taken when it begins again.
-    running: AtomicBool,
+    /// Where requests are taken, by the present life of the supervisor: what comes just when that is over is dropped with the channel, so that
+    /// nobody waits for the next one. A lock, since any thread asks; it is held for one `send`.
+    requests: RwLock<Option<mpsc::UnboundedSender<Request<K, A>>>>,
+    /// How many starts were asked for.
+    starts: AtomicU64,
     /// The supervisor, once it is part of a tree.
     pub(super) owner: OnceLock<Arc<Link<SupervisorActor>>>,
 }
 
 /// What is known of a key.
 pub(super) enum Entry<A: Actor> {
-    /// It is taken, and has no service yet.
-    Reserved,
+    /// It is taken by the start of this number, and has no service yet.
+    Reserved(u64),
     Service(ServiceRef<A>),
 }
 
 /// What a reference asks of the follower.
 pub(super) enum Request<K, A: Actor> {
-    Start(K, oneshot::Sender<Result<Awaiting<A>, StartKeyError>>),
+    /// With the number of the start.
+    Start(K, u64, oneshot::Sender<Result<Awaiting<A>, StartKeyError>>),
+    /// Not the start of this number, if it has no service yet.
+    Cancel(K, u64, oneshot::Sender<()>),
     Stop(K, oneshot::Sender<Result<Stopping, StopKeyError>>),
     Rescan(oneshot::Sender<Result<(), RescanError>>),
 }
@@ -54,11 +59,11 @@ pub(super) enum Stopping {
 }
 
 impl<K, A: Actor> Shared<K, A> {
-    pub(super) fn new(requests: mpsc::UnboundedSender<Request<K, A>>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             services: RwLock::default(),
-            requests,
-            running: AtomicBool::new(false),
+            requests: RwLock::default(),
+            starts: AtomicU64::new(0),
             owner: OnceLock::new(),
         }
     }
@@ -74,11 +79,55 @@ impl<K, A: Actor> Shared<K, A> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        self.running.load(Ordering::Relaxed)
+    /// From now on requests are taken.
+    pub(super) fn open(&self) -> mpsc::UnboundedReceiver<Request<K, A>> {
+        let (tx, rx) = mpsc::unbounded_channel();
+        self.set_requests(Some(tx));
+        rx
     }
 
-    pub(super) fn set_running(&self, running: bool) {
-        self.running.store(running, Ordering::Relaxed);
+    /// From now on nothing is taken.
+    pub(super) fn close(&self) {
+        self.set_requests(None);
+    }
+
+    fn set_requests(&self, requests: Option<mpsc::UnboundedSender<Request<K, A>>>) {
+        let mut taken = self
+            .requests
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *taken = requests;
+    }
+
+    /// Asks the follower, if there is one.
+    pub(super) fn send(&self, request: Request<K, A>) {
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(requests) = &*requests {
+            let _just_over = requests.send(request);
+        }
+    }
+
+    /// The number of another start.
+    pub(super) fn next_start(&self) -> u64 {
+        self.starts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A start has come to nothing. Needs no `Hash` of a key that may have panicked.
+    pub(super) fn clear_reserved(&self, number: u64) {
+        self.write()
+            .retain(|_, entry| !matches!(entry, Entry::Reserved(known) if *known == number));
+    }
+
+    /// A service is gone whose key is not known any longer.
+    pub(super) fn clear_service(&self, token: ServiceToken) {
+        self.write().retain(
+            |_, entry| !matches!(entry, Entry::Service(service) if service.token() == token),
+        );
+    }
+
+    /// No start of the life before will come to anything.
+    pub(super) fn clear_all_reserved(&self) {
+        self.write()
+            .retain(|_, entry| matches!(entry, Entry::Service(_)));
     }
 }

@@ -3,7 +3,6 @@
 use std::{collections::HashMap, fmt, process::ExitCode, sync::Arc, time::Duration};
 
 use actix::Actor;
-use tokio::sync::mpsc;
 
 use super::{
     fence::Fence,
@@ -35,7 +34,8 @@ use crate::{
 /// A row without a service gets one; one that has another value than its service [restarts](Self::on_changed) it, and gives it another
 /// chance if it had given up; one that is gone has it [removed](Self::on_vanished). A service that was [stopped](SupervisorRef::stop) on
 /// request stays down until it is restarted on request. One that has ended for good is forgotten as ever, and the next scan starts it again
-/// as long as its row is there: a service that is to end deletes its row.
+/// as long as its row is there: a service that is to end deletes its row. A row that comes again while its service is being removed is started
+/// as soon as that has ended. One of which no service can be made is tried with each scan.
 ///
 /// # A table that is wrong
 ///
@@ -256,16 +256,15 @@ impl<T: Table, A: Actor> KeyedSpec<T, A> {
             spec = spec.max_services(max);
         }
         let mut supervisor = SupervisorActor::new(Arc::clone(&self.name), spec);
-        let (tx, requests) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(tx));
+        let shared = Arc::new(Shared::new());
         supervisor.set_steward(Follower {
             table: Arc::new(self.table),
             make: self.make,
             plan: Plan::new(self.rules),
             settings: self.settings,
             shared: Arc::clone(&shared),
-            requests,
             keys: HashMap::new(),
+            left: HashMap::new(),
             rejected: HashMap::new(),
             life: None,
         });

@@ -1,7 +1,7 @@
 //! What whoever looks after services from outside needs to know of one, and may change.
 
 use super::{machine::SupervisorState, phase::Phase, rules::ServiceRules, service::Wanted};
-use crate::{event::EventKind, token::ServiceToken};
+use crate::{event::EventKind, policy::SpecError, token::ServiceToken};
 use std::time::Instant;
 
 /// How a service stands: whether it runs or will by itself, and if not, who has to do something.
@@ -33,12 +33,20 @@ impl SupervisorState {
     }
 
     /// Gives a service other rules, from its next end on. Its name, what it requires and where it runs stay what they were.
-    pub(crate) fn renew(&mut self, token: ServiceToken, mut rules: ServiceRules) {
+    ///
+    /// Rules that make no sense are refused, as they are when a service is added.
+    pub(crate) fn renew(
+        &mut self,
+        token: ServiceToken,
+        mut rules: ServiceRules,
+    ) -> Result<(), SpecError> {
+        rules.validate(self.rules.auto_shutdown)?;
         if let Some(slot) = self.services.slot(token) {
             rules.kind = self.services[slot].kind;
             rules.fill_in(&self.rules.each_service);
             self.services[slot].renew(rules);
         }
+        Ok(())
     }
 
     /// Tells something of the supervisor that it has not decided itself.

@@ -2,7 +2,13 @@
 //!
 //! What is to be added comes from elsewhere; nothing of supervision is decided there.
 
-use std::{any::Any, sync::Arc, task::Context, time::Instant};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+    task::Context,
+    time::Instant,
+};
 
 use actix::Actor;
 use tokio::sync::oneshot;
@@ -15,7 +21,7 @@ use super::{
 };
 use crate::{
     event::EventKind,
-    policy::ExitReason,
+    policy::{ExitReason, SpecError},
     service::{ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{AddError, Answer, Goes, RemoveError, ServiceState, Standing, SupervisorState, Waiter},
     token::ServiceToken,
@@ -53,10 +59,16 @@ impl SupervisorActor {
             return;
         };
         let seat: &mut dyn Any = &mut *steward;
-        if let Some(Seat(steward)) = seat.downcast_mut() {
-            steward.poll(&mut Hands { actor: self, ctx }, cx);
-        }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(Seat(steward)) = seat.downcast_mut() {
+                steward.poll(&mut Hands { actor: self, ctx }, cx);
+            }
+        }));
+        // Also if it has panicked: the next incarnation of the supervisor needs it.
         self.core.stewarded.steward = Some(steward);
+        if let Err(panic) = polled {
+            resume_unwind(panic);
+        }
     }
 
     /// Gives the supervisor somebody who looks after its services.
@@ -135,13 +147,18 @@ impl Hands<'_> {
         })
     }
 
-    /// Gives a service another factory and other rules, from its next start on.
-    pub(crate) fn renew<A: Actor>(&mut self, service: &ServiceRef<A>, spec: ServiceSpec<A>) {
+    /// Gives a service another factory and other rules, from its next start on. If they are refused, it keeps those it has.
+    pub(crate) fn renew<A: Actor>(
+        &mut self,
+        service: &ServiceRef<A>,
+        spec: ServiceSpec<A>,
+    ) -> Result<(), SpecError> {
         let token = service.token();
         let (rules, factory) = spec.into_parts();
-        service.core().set_factory(Box::new(factory));
         self.actor
-            .turn(self.ctx, |core| core.state.renew(token, rules));
+            .turn(self.ctx, |core| core.state.renew(token, rules))?;
+        service.core().set_factory(Box::new(factory));
+        Ok(())
     }
 
     /// Removes a service. Whoever wants to is told why it ended.

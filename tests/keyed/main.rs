@@ -6,7 +6,10 @@
 )]
 
 mod following;
+mod hostile;
 mod keys;
+mod memory;
+mod races;
 mod restarts;
 mod support;
 mod wrong_tables;

@@ -365,3 +365,27 @@ impl Table for Scripted {
         stream::unfold(rx, |mut rx| async { Some((rx.recv().await?, rx)) })
     }
 }
+
+/// A table that takes four seconds to read one row, and has read it when it is asked.
+#[derive(Clone, Default)]
+pub(crate) struct Slow(pub(crate) Scripted);
+
+impl Table for Slow {
+    type Key = String;
+    type Value = Row;
+    type Error = io::Error;
+
+    async fn get(&self, key: &String) -> io::Result<Option<Row>> {
+        let row = self.0.get(key).await;
+        let _over = timeout(SECOND * 4, std::future::pending::<()>()).await;
+        row
+    }
+
+    fn rows(&self) -> impl Stream<Item = RowResult<Self>> + Send {
+        self.0.rows()
+    }
+
+    fn changes(&self) -> impl Stream<Item = Change<String>> + Send {
+        self.0.changes()
+    }
+}
