@@ -197,3 +197,16 @@ fn migration_that_fails_has_changed_nothing() {
         .expect_err("the first step is undone, too");
     place.migrate(&mut connection, STEPS).unwrap();
 }
+
+#[test]
+fn what_is_committed_is_synchronised_to_a_write_ahead_log() {
+    let file = File::new("synchronised");
+    let connection = place(&file).connect(SECOND).unwrap();
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .unwrap();
+    let synchronous: i64 = connection
+        .query_row("PRAGMA synchronous", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((&*mode, synchronous), ("wal", 2));
+}
