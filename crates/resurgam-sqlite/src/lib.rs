@@ -26,6 +26,9 @@
 //! - No call into SQLite runs on the thread of an arbiter. A table has one thread that writes, and one that reads a page of rows at a time.
 //! - A row that cannot be read is an error of that row, and the others follow. A file that cannot be used is an error that names it.
 //!
+//! The file belongs onto a disk of the machine: processes share its log by memory, which no network file system has. It is neither replaced nor
+//! moved while it is open.
+//!
 //! # What belongs to this crate in the file
 //!
 //! The tables that were opened by it, and `resurgam_schema`, which says by which version of this crate they were made. `user_version` and all

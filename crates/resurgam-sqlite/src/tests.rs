@@ -81,8 +81,10 @@ async fn write_that_is_refused_harms_none_that_shares_its_commit() {
     assert!(matches!(refused, SqliteError::Failed { .. }), "{refused}");
     assert!(refused.to_string().contains("not this one"), "{refused}");
     // Of many rows that are written at once, none is.
-    let all = table.replace_all(keys.iter().map(|key| (key, &value)));
-    all.await.unwrap_err();
+    let (first, other) = ("first".to_owned(), "y".to_owned());
+    let all = [(&first, &value), (&keys[0], &other), (&keys[1], &value)];
+    table.replace_all(all).await.unwrap_err();
+    assert_eq!(table.get(&first).await, Ok(None));
     assert_eq!(table.get(&keys[0]).await, Ok(Some(value.clone())));
     assert_eq!(table.get(&keys[1]).await, Ok(None));
     table.insert(&"c".to_owned(), &value).await.unwrap();

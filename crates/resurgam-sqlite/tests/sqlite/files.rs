@@ -1,11 +1,6 @@
 //! Files that cannot be used, and names that cannot be.
 
-use std::{
-    fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use resurgam::table::{RowError, Table};
 use resurgam_sqlite::{OpenError, SqliteError, SqliteOptions, SqliteTable};
@@ -206,6 +201,22 @@ async fn file_that_somebody_else_writes_to_is_read_and_locked_for_writes() {
 }
 
 #[actix::test]
+async fn file_that_somebody_has_for_themselves_is_locked_and_nobody_waits_for_ever() {
+    let file = File::new();
+    let other = file.connect();
+    let alone = "PRAGMA locking_mode = EXCLUSIVE; CREATE TABLE mine (a)";
+    other.execute_batch(alone).unwrap();
+    let patience = SqliteOptions::default().busy_timeout(Duration::from_millis(50));
+    let refused = Devices::open_with(file.path(), "devices", patience).await;
+    let Err(OpenError::File(error @ SqliteError::Locked { .. })) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(error.file(), file.path());
+    drop(other);
+    file.open().await;
+}
+
+#[actix::test]
 async fn table_that_is_dropped_fails_until_it_is_there_again() {
     let file = File::new();
     let table = file.open().await;
@@ -221,10 +232,14 @@ async fn table_that_is_dropped_fails_until_it_is_there_again() {
 }
 
 /// Where the program below finds the file that it must not write to.
+#[cfg(unix)]
 const READ_ONLY: &str = "RESURGAM_SQLITE_READ_ONLY";
 
+#[cfg(unix)]
 #[actix::test]
 async fn file_that_must_not_be_written_to_is_an_error_that_names_it() {
+    use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+
     if let Some(path) = std::env::var_os(READ_ONLY) {
         let refused = Devices::open(&path, "devices").await.unwrap_err();
         let OpenError::File(error @ SqliteError::ReadOnly { .. }) = &refused else {
@@ -243,7 +258,7 @@ async fn file_that_must_not_be_written_to_is_an_error_that_names_it() {
     let copy = file.path().with_file_name("program");
     fs::copy(own, &copy).unwrap();
     let root = fs::OpenOptions::new().write(true).open(file.path()).is_ok();
-    let mut program = Command::new(&copy);
+    let mut program = std::process::Command::new(&copy);
     program
         .args([
             "--exact",

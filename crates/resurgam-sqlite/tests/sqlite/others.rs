@@ -123,6 +123,19 @@ async fn scan_holds_up_no_write_and_no_read() {
     assert_eq!(busy, 0, "a scan keeps no snapshot");
 }
 
+#[test]
+fn operations_may_be_awaited_on_any_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    let opens = SqliteTable::<String, Device>::open("nobody awaits it", "devices");
+    is_send(&async {
+        let table = opens.await.unwrap();
+        let (key, device) = (key("a"), device(1));
+        table.insert(&key, &device).await.unwrap();
+        table.replace_all([(&key, &device)]).await.unwrap();
+        table.remove(&key).await.unwrap();
+    });
+}
+
 #[actix::test]
 async fn operations_that_nobody_waits_for_are_done_all_the_same() {
     let file = File::new();

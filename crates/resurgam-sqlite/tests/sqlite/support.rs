@@ -41,6 +41,7 @@ impl File {
     }
 
     /// Where other users of the machine get to.
+    #[cfg(unix)]
     pub(crate) fn outside_of_the_project() -> Self {
         Self::below(&std::env::temp_dir())
     }
