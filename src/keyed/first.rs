@@ -55,6 +55,11 @@ impl FirstScan {
         self.awaited.insert(token);
     }
 
+    /// Reports whether the scan goes on.
+    pub(super) fn goes_on(&self) -> bool {
+        self.scan == Progress::GoesOn
+    }
+
     /// A row has a service already, from an earlier life.
     pub(super) fn seen(&mut self, token: ServiceToken, state: Option<ServiceState>) {
         let comes = |state| matches!(state, ServiceState::Starting | ServiceState::Waiting);

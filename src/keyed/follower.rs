@@ -20,16 +20,16 @@ use super::{
     error::RescanError,
     life::Life,
     name::name_of,
-    plan::{Begun, Do, Plan, Service},
+    plan::{Begun, Plan},
     read::{self, Interrupted, Reading, Row, Why},
     settings::Revival,
     shared::{Entry, Shared},
 };
 use crate::{
     event::EventKind,
-    policy::{Backoff, ExitReason, RestartType, ServiceError},
-    service::{ServiceRef, ServiceSpec, guard},
-    state::{Goes, ServiceState, Standing},
+    policy::{Backoff, ExitReason, ServiceError},
+    service::{ServiceSpec, guard},
+    state::{Goes, ServiceState},
     supervisor::{Hands, News, Steward, now},
     table::{Change, RowError, RowResult, Table},
     token::ServiceToken,
@@ -67,9 +67,9 @@ pub(super) struct Follower<T: Table, A: Actor> {
 
 /// What was said of a row that is passed over.
 pub(super) struct Rejected {
-    text: String,
+    pub(super) text: String,
     /// The latest scan when that was said, or could have been said again.
-    scan: u64,
+    pub(super) scan: u64,
 }
 
 /// How many rows are handled in one poll before the supervisor gives way.
@@ -337,6 +337,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         life.first.scanned();
         let now = now();
         let ended = self.plan.scan_ended(now);
+        hands.set_unreachable(None);
         if let Some(since) = ended.recovered {
             let after = now.saturating_duration_since(since);
             hands.tell(EventKind::TableRecovered { after });
@@ -362,201 +363,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         if self.plan.scan_failed(now()) {
             hands.tell(EventKind::TableUnreachable { error });
         }
-    }
-
-    /// Compares a row with what runs, and has it so. Without `begun` it is one of the present scan.
-    fn compare(
-        &mut self,
-        hands: &mut Hands<'_>,
-        life: &mut Life<T, A>,
-        key: T::Key,
-        value: T::Value,
-        begun: Option<Begun>,
-    ) {
-        // Whoever starts the key gets it, and the row is compared with the next scan.
-        if self.is_reserved(&key) {
-            return;
-        }
-        let name = match name_of(&key) {
-            Ok(name) => name,
-            Err(error) => {
-                self.plan.bad_row(Some(&key));
-                return self.reject(hands, Some(&key), ServiceError::new(error));
-            }
-        };
-        let known = self.service(&key);
-        let token = known.as_ref().map(ServiceRef::token);
-        let holder = token.or_else(|| hands.named(&name));
-        let service = match holder.and_then(|token| hands.standing(token)) {
-            None => Service::None,
-            Some(Standing::Kept) => Service::Kept,
-            Some(Standing::HeldDown) => Service::HeldDown,
-            Some(Standing::GivenUp | Standing::Finished) => Service::Ended,
-            Some(Standing::Leaving) => Service::Leaving,
-        };
-        if let Some(token) = token {
-            life.first.seen(token, hands.state_of(token));
-            let read = begun.or_else(|| self.plan.scan_begun());
-            if service == Service::Leaving && read > self.left.get(&token).copied() {
-                // It is there again, and not only still: started as soon as its name is free.
-                life.again.insert(key.clone());
-            }
-        }
-        let what = match begun {
-            None => self.plan.scanned(&key, value, service),
-            Some(begun) => self.plan.row(&key, value, service, begun),
-        };
-        match (what, known) {
-            (Do::Refuse, _) => {
-                let error = ServiceError::new(NameTaken { name });
-                self.reject(hands, Some(&key), error);
-            }
-            (Do::Look, _) => life.look_changed(key),
-            (Do::Start(value), _) => {
-                if self.settings.start_spacing.is_zero() {
-                    self.add(hands, life, &key, &value);
-                } else {
-                    life.put_off(key);
-                }
-            }
-            (Do::Renew(value), Some(service)) => {
-                let _told = self.renew(hands, &key, &value, &service);
-            }
-            (Do::Restart(value), Some(service)) => {
-                if self.renew(hands, &key, &value, &service) == Renewed::Yes {
-                    hands.restart(service.token());
-                }
-            }
-            (Do::Reset(value), Some(service)) => {
-                if let Some(value) = value {
-                    let _or_the_old_one = self.renew(hands, &key, &value, &service);
-                }
-                let token = service.token();
-                match hands.standing(token) {
-                    Some(Standing::GivenUp) => hands.reset(token),
-                    _ => hands.restart(token),
-                }
-            }
-            (Do::Nothing | Do::Renew(_) | Do::Restart(_) | Do::Reset(_), _) => {}
-        }
-    }
-
-    /// The service of a key.
-    pub(super) fn service(&self, key: &T::Key) -> Option<ServiceRef<A>> {
-        match self.shared.read().get(key) {
-            Some(Entry::Service(service)) if !service.core().is_released() => Some(service.clone()),
-            Some(_) | None => None,
-        }
-    }
-
-    /// Reports whether somebody starts the key.
-    pub(super) fn is_reserved(&self, key: &T::Key) -> bool {
-        matches!(self.shared.read().get(key), Some(Entry::Reserved(_)))
-    }
-
-    /// The spec of the service of a row, as this follower treats services.
-    pub(super) fn spec(
-        &mut self,
-        key: &T::Key,
-        value: &T::Value,
-    ) -> Result<ServiceSpec<A>, ServiceError> {
-        let name = name_of(key).map_err(ServiceError::new)?;
-        let make = &mut self.make;
-        let mut spec = guard(|| make(key, value)).map_err(ServiceError::new)?;
-        spec.rename(name);
-        match self.settings.revival {
-            Revival::AtNextScan => spec = spec.restart(RestartType::Temporary),
-            Revival::ByPolicy => spec.consult(),
-        }
-        Ok(spec)
-    }
-
-    /// Adds the service of a row whose turn has come.
-    fn start_due(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, key: &T::Key) {
-        // Gone, changed or started by somebody since.
-        let Some(value) = self.plan.value(key).cloned() else {
-            return;
-        };
-        if self.service(key).is_some() || self.is_reserved(key) {
-            return;
-        }
-        let now = now();
-        life.next_start = Some(later(now, self.settings.start_spacing));
-        self.add(hands, life, key, &value);
-    }
-
-    /// Adds the service of a row.
-    fn add(
-        &mut self,
-        hands: &mut Hands<'_>,
-        life: &mut Life<T, A>,
-        key: &T::Key,
-        value: &T::Value,
-    ) {
-        let added = self
-            .spec(key, value)
-            .and_then(|spec| hands.add(spec).map_err(ServiceError::new));
-        match added {
-            Ok(service) => {
-                self.rejected.remove(key);
-                life.first
-                    .started(service.token(), now(), self.settings.ready_within);
-                self.keep(key, service);
-            }
-            Err(error) => {
-                self.plan.forget(key);
-                self.reject(hands, Some(key), error);
-            }
-        }
-    }
-
-    pub(super) fn keep(&mut self, key: &T::Key, service: ServiceRef<A>) {
-        self.keys.insert(service.token(), key.clone());
-        let mut services = self.shared.write();
-        services.insert(key.clone(), Entry::Service(service));
-    }
-
-    /// Has the next start of a service be with another value.
-    fn renew(
-        &mut self,
-        hands: &mut Hands<'_>,
-        key: &T::Key,
-        value: &T::Value,
-        service: &ServiceRef<A>,
-    ) -> Renewed {
-        let renewed = self
-            .spec(key, value)
-            .and_then(|spec| hands.renew(service, spec).map_err(ServiceError::new));
-        match renewed {
-            Ok(()) => {
-                self.rejected.remove(key);
-                Renewed::Yes
-            }
-            Err(error) => {
-                self.plan.not_made(key);
-                self.reject(hands, Some(key), error);
-                Renewed::No
-            }
-        }
-    }
-
-    /// Tells that a row is passed over, once until something else is wrong with it.
-    fn reject(&mut self, hands: &mut Hands<'_>, key: Option<&T::Key>, error: ServiceError) {
-        let Some(key) = key else {
-            hands.tell(EventKind::RowRejected { key: None, error });
-            return;
-        };
-        let text = error.to_string();
-        let scan = self.plan.latest_scan();
-        if let Some(rejected) = self.rejected.get_mut(key)
-            && rejected.text == text
-        {
-            rejected.scan = scan;
-            return;
-        }
-        self.rejected.insert(key.clone(), Rejected { text, scan });
-        let key = name_of(key).ok();
-        hands.tell(EventKind::RowRejected { key, error });
+        hands.set_unreachable(self.plan.unreachable_since());
     }
 
     /// The row of one key was read.
@@ -679,22 +486,8 @@ impl<T: Table, A: Actor> Follower<T, A> {
     }
 }
 
-/// Whether a service got another factory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Renewed {
-    No,
-    Yes,
-}
-
 /// Some time later; if that is beyond all clocks, as late as makes no difference.
-fn later(now: Instant, delay: Duration) -> Instant {
+pub(super) fn later(now: Instant, delay: Duration) -> Instant {
     const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     now.checked_add(delay).unwrap_or_else(|| now + YEARS)
-}
-
-/// Another service has the name of a key.
-#[derive(Debug, thiserror::Error)]
-#[error("another service has the name `{name}`")]
-struct NameTaken {
-    name: Arc<str>,
 }

@@ -348,7 +348,7 @@ impl Core {
 
     /// A picture of the supervisor and its services.
     pub(super) fn report(&self) -> Report {
-        Report::of(&self.state, now())
+        Report::of(&self.state, self.stewarded.unreachable, now())
     }
 
     /// Makes events only if somebody wants them; called before each input.

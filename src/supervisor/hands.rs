@@ -209,6 +209,11 @@ impl Hands<'_> {
         });
     }
 
+    /// Says since when what says which services are to run cannot be read.
+    pub(crate) fn set_unreachable(&mut self, since: Option<Instant>) {
+        self.actor.core.stewarded.unreachable = since;
+    }
+
     /// Tells something of the supervisor.
     pub(crate) fn tell(&mut self, kind: EventKind) {
         self.actor

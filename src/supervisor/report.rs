@@ -21,12 +21,15 @@ use crate::{
 pub struct Report {
     path: Arc<str>,
     failure_count: f64,
+    table_unreachable: Option<Duration>,
     services: Vec<ServiceReport>,
 }
 
 impl Report {
     /// What the state knows at this moment.
-    pub(super) fn of(state: &SupervisorState, now: Instant) -> Self {
+    ///
+    /// `unreachable` says since when the table of a keyed supervisor cannot be read.
+    pub(super) fn of(state: &SupervisorState, unreachable: Option<Instant>, now: Instant) -> Self {
         let services = state.services().map(|view| {
             let own = state.own_count(view.token, now);
             ServiceReport::new(view, own, now)
@@ -34,6 +37,7 @@ impl Report {
         Self {
             path: Arc::clone(state.path()),
             failure_count: state.failure_count(now),
+            table_unreachable: unreachable.map(|since| now.saturating_duration_since(since)),
             services: services.collect(),
         }
     }
@@ -48,6 +52,11 @@ impl Report {
         self.failure_count
     }
 
+    /// For how long the table of a [keyed](crate::keyed) supervisor cannot be read. `None` if it can, and for any other supervisor.
+    pub fn table_unreachable(&self) -> Option<Duration> {
+        self.table_unreachable
+    }
+
     /// The services in start order.
     pub fn services(&self) -> &[ServiceReport] {
         &self.services
@@ -57,6 +66,9 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (count {:.2})", self.path, self.failure_count)?;
+        if let Some(unreachable) = self.table_unreachable {
+            write!(f, ", table unreachable for {unreachable:.1?}")?;
+        }
         for service in &self.services {
             write!(f, "\n  {service}")?;
         }

@@ -42,6 +42,8 @@ pub(super) struct Stewarded {
     pub(super) steward: Option<Box<dyn InOffice>>,
     pub(super) news: Option<Vec<(ServiceToken, News)>>,
     pub(super) started: bool,
+    /// Since when it cannot read what says which services are to run.
+    pub(super) unreachable: Option<Instant>,
 }
 
 impl Stewarded {

@@ -28,10 +28,16 @@ async fn table_that_cannot_be_read_is_told_once_and_what_runs_runs_on() {
         sleep(SECOND * 300).await;
         assert!(table.set(|script| script.scans) > 4, "{broken:?}");
         assert_eq!(running(fleet.devices.supervisor()).await, 2, "{broken:?}");
+        let report = fleet.devices.supervisor().report().await.unwrap();
+        let unreachable = report.table_unreachable().unwrap();
+        assert!(unreachable > SECOND * 200, "{broken:?}: {unreachable:?}");
+        assert!(report.to_string().contains("table unreachable for "));
         table.put("c", row("1"));
         table.set(|script| script.broken = None);
         sleep(SECOND * 70).await;
         assert_eq!(fleet.keys(), ["a", "b", "c"], "{broken:?}");
+        let report = fleet.devices.supervisor().report().await.unwrap();
+        assert_eq!(report.table_unreachable(), None);
         let story = fleet.story().await;
         let told: Vec<_> = story.iter().filter(|line| line.contains("table")).collect();
         assert_eq!(told.len(), 2, "{broken:?}: {story:#?}");
