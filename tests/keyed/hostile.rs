@@ -217,8 +217,9 @@ async fn key_or_value_that_panics_harms_only_its_own_row() {
             let case = format!("{what:?} of {key} → {value}: {after:?} {told:#?}");
             let down = |line: &String| line.starts_with("root/devices ") && !line.contains("row");
             assert!(!told.iter().any(down), "{case}");
-            // A map that grows hashes all its keys again: there a `Hash` that panics harms the new row too.
-            let harmed = what == Panics::Hash && key == 2;
+            // A map that grows hashes all its keys again, and compares keys whose hashes are alike, which is up to its random seed: there one
+            // that panics may harm the new row too.
+            let harmed = matches!(what, Panics::Eq | Panics::Hash) && key == 2;
             assert!(harmed || keys(&devices).contains(&5), "{case}");
             // And everything is as ever once it panics no more.
             table.set(|script| script.rows.push((6, 60)));
