@@ -12,4 +12,5 @@ mod memory;
 mod races;
 mod restarts;
 mod support;
+mod trees;
 mod wrong_tables;

@@ -1,12 +1,17 @@
 //! What is gone leaves nothing behind, and what goes on is bounded.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
 use futures::future::join_all;
-use resurgam::{EventKind, keyed::KeyedSpec};
+use resurgam::{EventKind, ServiceSpec, SupervisorActor, keyed::KeyedSpec, table::MemoryTable};
 use tokio::time::{sleep, timeout};
 
 use crate::support::*;
@@ -89,4 +94,103 @@ async fn many_callers_of_many_keys_are_all_answered_and_each_service_ends_once()
     }
     assert_eq!(added, removed);
     assert_eq!(fleet.events.lost(), 0);
+}
+
+#[actix::test]
+async fn rows_that_are_gone_leave_nothing_behind() {
+    tokio::time::pause();
+    let every: Vec<Arc<u32>> = (0..3_000).map(Arc::new).collect();
+    let table = MemoryTable::new();
+    let make = |_: &Arc<u32>, value: &Arc<u32>| {
+        // One in three makes no sense.
+        assert!(!value.is_multiple_of(3), "no");
+        ServiceSpec::task("idle", |cx| async move {
+            cx.shutdown().await;
+            Ok::<_, std::io::Error>(())
+        })
+    };
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let spec = KeyedSpec::new("many", table.clone(), make).max_services(1_500);
+    let many = root.add_keyed(spec).await.unwrap();
+    for _ in 0..3 {
+        for key in &every {
+            table.insert(key, key).await;
+        }
+        many.rescan().await.unwrap();
+        settle().await;
+        assert_eq!(many.keys().len(), 1_500);
+        for key in &every {
+            table.remove(key).await;
+        }
+        many.rescan().await.unwrap();
+        many.rescan().await.unwrap();
+        sleep(SECOND * 5).await;
+        assert_eq!(many.keys().len(), 0);
+    }
+    many.rescan().await.unwrap();
+    // The stream of changes keeps the latest few for those who have not read them yet.
+    let counts = every.iter().map(Arc::strong_count);
+    let kept = counts.filter(|count| *count > 1).count();
+    assert!(kept <= 1_024, "{kept}");
+    let oldest = every.iter().take(1_000).map(Arc::strong_count);
+    assert_eq!(oldest.max(), Some(1));
+    assert!(root.shutdown().await.unwrap().is_clean());
+}
+
+thread_local! {
+    static COMPARED: Cell<usize> = const { Cell::new(0) };
+}
+
+#[derive(Clone)]
+struct Counted;
+
+impl PartialEq for Counted {
+    fn eq(&self, _: &Self) -> bool {
+        COMPARED.set(COMPARED.get() + 1);
+        true
+    }
+}
+
+#[actix::test]
+async fn scan_of_many_rows_gives_way_to_others_and_touches_nothing() {
+    tokio::time::pause();
+    let table: MemoryTable<u32, Counted> = (0..10_000).map(|key| (key, Counted)).collect();
+    let make = |_: &u32, _: &Counted| {
+        ServiceSpec::task("idle", |cx| async move {
+            cx.shutdown().await;
+            Ok::<_, std::io::Error>(())
+        })
+    };
+    let root = SupervisorActor::with_defaults("root")
+        .start()
+        .await
+        .unwrap();
+    let many = root
+        .add_keyed(KeyedSpec::new("many", table, make))
+        .await
+        .unwrap();
+    sleep(SECOND * 2).await;
+    assert_eq!(many.keys().len(), 10_000);
+    let mut events = root.events_with_capacity(1 << 12);
+    COMPARED.set(0);
+    // A task like any other, which gets its turn after each of the others.
+    let (mut before, mut most) = (0, 0);
+    let turns = actix::spawn(poll_fn(move |cx| {
+        most = most.max(COMPARED.get() - before);
+        before = COMPARED.get();
+        if before == 10_000 {
+            return Poll::Ready(most);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    many.rescan().await.unwrap();
+    let most = turns.await.unwrap();
+    assert_eq!(COMPARED.get(), 10_000, "each once");
+    assert!(most <= 256, "{most} in one turn");
+    assert!(events.try_next().is_none(), "nothing to tell");
+    assert!(root.shutdown().await.unwrap().is_clean());
 }

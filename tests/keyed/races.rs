@@ -213,3 +213,66 @@ async fn times_beyond_all_clocks_are_never() {
     started.unwrap();
     assert!(fleet.root.shutdown().await.unwrap().is_clean());
 }
+
+/// A table whose answers come when they are let out, in the order in which they were asked for.
+#[derive(Clone, Default)]
+struct Gated {
+    table: Scripted,
+    gates: std::sync::Arc<std::sync::Mutex<Vec<tokio::sync::oneshot::Sender<Option<Row>>>>>,
+    closed: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl resurgam::table::Table for Gated {
+    type Key = String;
+    type Value = Row;
+    type Error = std::io::Error;
+
+    async fn get(&self, key: &String) -> std::io::Result<Option<Row>> {
+        if !self.closed.load(std::sync::atomic::Ordering::Relaxed) {
+            return self.table.get(key).await;
+        }
+        let (tx, rx) = tokio::sync::oneshot::channel();
+        self.gates.lock().unwrap().push(tx);
+        rx.await.map_err(std::io::Error::other)
+    }
+
+    fn rows(&self) -> impl futures::Stream<Item = resurgam::table::RowResult<Self>> + Send {
+        self.table.rows()
+    }
+}
+
+#[actix::test]
+async fn service_that_is_restarted_on_request_while_its_row_was_found_to_be_gone_is_not_forgotten()
+{
+    tokio::time::pause();
+    let table = Gated::default();
+    table.table.put("a", row("1"));
+    let fleet = Fleet::ready(spec(table.clone())).await;
+    table
+        .closed
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    fleet.end("a", End::Fail).await;
+    settle().await;
+    let supervisor = fleet.devices.supervisor().clone();
+    let restart = actix::spawn(async move { supervisor.restart("a").await });
+    settle().await;
+    let mut gates = std::mem::take(&mut *table.gates.lock().unwrap());
+    assert_eq!(gates.len(), 2, "the end, and the start on request");
+    let last = gates.pop().unwrap();
+    // The first look has found nothing; nobody waits for that any longer. The second one fails.
+    gates.pop().unwrap().send(None).unwrap();
+    settle().await;
+    drop(last);
+    restart.await.unwrap().unwrap();
+    table
+        .closed
+        .store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(fleet.ask("a").await.0, "1");
+    // Still of the table: a row that changes is followed, and one that is gone.
+    table.table.put("a", row("2"));
+    sleep(SECOND * 61).await;
+    assert_eq!(fleet.ask("a").await.0, "2");
+    table.table.delete("a");
+    sleep(SECOND * 61).await;
+    assert_eq!(fleet.keys(), [""; 0]);
+}
