@@ -13,6 +13,10 @@ use std::fmt;
 /// [`RestForOne`](Self::RestForOne) all that were stopped behind it, too; a [`ServiceBlocked`](crate::EventKind::ServiceBlocked) event says for
 /// whom and how long. What is added meanwhile and requires none of them is started at once, and a
 /// [`restart`](crate::SupervisorRef::restart) on request cuts every such wait short.
+///
+/// One without a delay that fails whenever it is started has its turn again at once, as start order demands, and those behind it never have
+/// theirs: also one whose first start somebody awaits. In OTP the supervisor gives up over that. Give what may fail while it starts a `Backoff`,
+/// or the supervisor a limit that [escalates](crate::RestartLimit::escalate).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Strategy {

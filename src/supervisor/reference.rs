@@ -193,6 +193,8 @@ impl SupervisorRef {
 
     /// Adds a service, starts it, and waits until it is ready.
     ///
+    /// If its group is restarted meanwhile, it has its turn with that: see [`Strategy`](crate::Strategy).
+    ///
     /// # Errors
     ///
     /// Why its first start failed. The service is then removed again, and its name is free.
