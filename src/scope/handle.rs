@@ -8,7 +8,7 @@ use futures::future::{Either, select};
 use super::error::AddMemberError;
 use crate::{
     policy::ServiceError,
-    service::{ServiceRef, ServiceSpec},
+    service::{ServiceRef, ServiceSpec, side_by_side},
     state::AddError,
     supervisor::{AddMember, ScopeError, ScopeRun, ScopeState, SupervisorRef, Upward},
 };
@@ -58,7 +58,7 @@ impl Scope {
             run: Arc::clone(&self.run),
         };
         let mut states = self.run.states();
-        let over = pin!(states.wait_for(ScopeState::is_over));
+        let over = pin!(side_by_side(states.wait_for(ScopeState::is_over)));
         // A scope that is a service and is not started again keeps its mailbox open, and nobody reads it: then the message has no answer.
         // The end of the run is one, and also comes if the supervisor of the scope is killed.
         let answer = match select(pin!(supervisor.send(add)), over).await {
@@ -98,7 +98,7 @@ impl Scope {
         let mut states = self.run.states();
         async move {
             // An error means that the run was dropped: no handle of the scope is left, and its supervisor has taken the run off.
-            let _over = states.wait_for(ScopeState::is_ending).await;
+            let _over = side_by_side(states.wait_for(ScopeState::is_ending)).await;
         }
     }
 
@@ -139,7 +139,7 @@ impl Scope {
     pub async fn join(&self) -> Result<(), ScopeError> {
         let mut states = self.run.states();
         // Never an error, since this handle holds the sender.
-        let _over = states.wait_for(ScopeState::is_over).await;
+        let _over = side_by_side(states.wait_for(ScopeState::is_over)).await;
         // Not reached, for the same reason.
         let dropped = || {
             let path = Arc::clone(self.run.path());

@@ -42,7 +42,7 @@ pub(crate) use self::{
     link::{AnyLink, Link, LinkCore, ServiceKind, Watched, downcast},
     panic::{guard, probe},
     parent::{Above, Notice, NoticeKind, Parent},
-    reply::{Published, Reply},
+    reply::{Published, Reply, side_by_side},
     seed::{AnySeed, AnySlot},
     turn::{Occupied, on_other_threads},
 };

@@ -1,5 +1,12 @@
 //! Answers to whoever waits, be it on another executor.
 
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
+
 use tokio::sync::{oneshot, watch};
 
 use crate::user_value::{UserValue, quietly};
@@ -58,5 +65,29 @@ impl<T> Published<T> {
     /// Changes the value, and wakes whoever waits if `change` says that it has.
     pub(crate) fn modify(&self, change: impl FnOnce(&mut T) -> bool) {
         let _nobody_to_tell = quietly(|| self.0.send_if_modified(change));
+    }
+}
+
+/// Waits for what many may wait for, with a waker that does not panic whatever that of the caller does: tokio wakes them one after the other,
+/// and those behind one that panics would be forgotten.
+pub(crate) async fn side_by_side<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let waker = Waker::from(Arc::new(Quiet(UserValue::new(cx.waker().clone()))));
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    })
+    .await
+}
+
+/// A waker whose panics cost nobody but whoever waits with it.
+struct Quiet(UserValue<Waker>);
+
+impl Wake for Quiet {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let _nobody_to_tell = quietly(|| self.0.wake_by_ref());
     }
 }

@@ -11,7 +11,7 @@ use super::{
     work::BlockingWork,
 };
 use crate::{
-    service::{ServiceRef, StartError},
+    service::{ServiceRef, StartError, side_by_side},
     supervisor::{SupervisorRef, Upward},
     token::ServiceToken,
 };
@@ -66,7 +66,7 @@ impl TaskContext {
         let mut states = self.shared.states();
         async move {
             // An error means that the actor and all contexts are dropped: the incarnation is over, which is the last state.
-            let _over = states.wait_for(|present| *present >= state).await;
+            let _over = side_by_side(states.wait_for(|present| *present >= state)).await;
         }
     }
 

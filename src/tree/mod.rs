@@ -48,7 +48,7 @@ pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
 use crate::{
     observe::EventHub,
     registry::{Await, Close, Located, LookupError, RegistryActor, Sought, WhenEnded},
-    service::{AnyLink, Reply, on_other_threads},
+    service::{AnyLink, Reply, on_other_threads, side_by_side},
     state::{Ended, ShutdownReport, UnstoppedService},
     token::ServiceToken,
 };
@@ -115,7 +115,7 @@ impl Tree {
         // Cloned, since waiting marks a receiver: so any number may wait, and each sees an end that was there before it came.
         let mut published = self.published.clone();
         // The keeper is a task of the root's arbiter. A system that stops drops it, and the sender with it, without an end.
-        let ended = published.wait_for(Option::is_some).await;
+        let ended = side_by_side(published.wait_for(Option::is_some)).await;
         ended
             .ok()
             .and_then(|ended| ended.clone())
