@@ -33,7 +33,7 @@ use crate::{
     supervisor::{Hands, News, Steward, now},
     table::{Change, RowError, RowResult, Table},
     token::ServiceToken,
-    user_value::UserValue,
+    user_value::{UserValue, quietly},
 };
 
 /// Makes the service of a row.
@@ -129,8 +129,9 @@ impl<T: Table, A: Actor> Follower<T, A> {
     /// Nobody is served until the next life.
     fn refuse_all(&mut self) {
         self.shared.close();
-        // Who waits is told by what he holds, which is dropped with the life.
-        if self.life.take().is_some() {
+        // Who waits is told by what he holds, which is dropped with the life; keys and values are the user's.
+        if let Some(life) = self.life.take() {
+            let _nobody_to_tell = quietly(|| drop(life));
             self.shared.clear_all_reserved();
         }
     }
@@ -388,19 +389,18 @@ impl<T: Table, A: Actor> Follower<T, A> {
                     }
                 }
             }
-            Why::Late => match value {
-                Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
-                Ok(None) => self.plan.missed(&key, begun, now()),
-                Err(_) => {}
-            },
             Why::Start(number) => self.start_read(hands, life, &key, number, value),
-            Why::Change => {
-                life.read_changed(&key);
+            Why::Change | Why::Late => {
+                let changed = matches!(why, Why::Change);
+                if changed {
+                    life.read_changed(&key);
+                }
                 match value {
                     Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
                     Ok(None) => self.plan.missed(&key, begun, now()),
                     // Whoever can say that it has changed is asked again with the next scan.
-                    Err(error) => self.reject(hands, Some(&key), error),
+                    Err(error) if changed => self.reject(hands, Some(&key), error),
+                    Err(_) => {}
                 }
             }
             Why::Suspect => {

@@ -43,7 +43,7 @@ pub(super) struct Life<T: Table, A: Actor> {
     pub(super) requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
     /// Who starts a key whose row is being read, by the number of the start.
     pub(super) starts: HashMap<u64, oneshot::Sender<Result<Awaiting<A>, StartKeyError>>>,
-    /// Who waits for a scan: the number of scans that have begun when it was asked for.
+    /// Who waits for a scan that has not begun yet.
     pub(super) rescans: Vec<oneshot::Sender<Result<(), RescanError>>>,
     /// Who waits for the scan that goes on, and for what follows from it.
     pub(super) rescanning: Vec<oneshot::Sender<Result<(), RescanError>>>,
@@ -108,9 +108,7 @@ impl<T: Table, A: Actor> Life<T, A> {
         timer.as_mut().reset(at.into());
         timer.as_mut().poll(cx).is_ready()
     }
-}
 
-impl<T: Table, A: Actor> Life<T, A> {
     /// Has the row of a key be read, when it is its turn.
     pub(super) fn look(&mut self, key: T::Key, why: Why) {
         self.looks.push_back((key, why));

@@ -263,7 +263,8 @@ where
         }
     }
 
-    /// Reads all rows now, and returns when that has been acted on: what is new is added, what is gone has been asked to stop.
+    /// Reads all rows now, and returns when that has been acted on: what is new is added, or waits for its
+    /// [turn](super::KeyedSpec::start_spacing), what is gone has been asked to stop.
     ///
     /// What this scan does not show is stopped however [much](super::KeyedSpec::max_vanish) that is.
     ///

@@ -17,7 +17,7 @@ pub enum StartError {
     ///
     /// `unwinding` lists what failed while it was being stopped, in the order in which that happened, also below a supervisor that has
     /// failed to start.
-    #[error(fmt = failed)]
+    #[error(fmt = start_failed)]
     #[non_exhaustive]
     Failed {
         /// The service that failed.
@@ -99,7 +99,8 @@ pub enum StartError {
     Refused(#[from] AddError),
 }
 
-fn failed(
+/// Prints that a service has failed to start.
+pub(crate) fn start_failed(
     path: &str,
     reason: &ExitReason,
     _: &[(Arc<str>, ExitReason)],

@@ -38,6 +38,7 @@ pub(crate) use self::abrupt::before_abrupt_exit;
 pub(crate) use self::spec::Opened;
 pub(crate) use self::{
     abrupt::bid_farewell,
+    error::start_failed,
     factory::{Factory, Idle, Making},
     link::{AnyLink, Link, LinkCore, ServiceKind, Watched, downcast},
     panic::{guard, probe},

@@ -40,8 +40,7 @@ pub(super) fn ask(state: &mut SupervisorState, slot: u32, end: End) -> Next {
     let ticket = state.services[slot].ask();
     let token = state.services.token(slot);
     // At most one of each service: an earlier one was followed by a start on request.
-    state.consulted.retain(|known| known.token != token);
-    state.consulted.push(Consulted { token, ticket, end });
+    state.consulted.insert(token, Consulted { ticket, end });
     state.output.push(Effect::Consult { token, ticket });
     Next::Settle
 }
@@ -62,18 +61,16 @@ impl SupervisorState {
         now: Instant,
     ) {
         self.set_input(Input::Exited, Some(token));
-        let known = self
-            .consulted
-            .iter()
-            .position(|known| known.token == token && known.ticket == ticket);
-        let Some(known) = known else {
+        // A late answer to an earlier question is none.
+        let known = self.consulted.get(&token);
+        if known.is_none_or(|known| known.ticket != ticket) {
             return;
-        };
-        let Consulted { mut end, .. } = self.consulted.swap_remove(known);
+        }
+        let known = self.consulted.remove(&token);
         // Stopped, removed or started on request meanwhile.
         let slot = self.services.slot(token);
         let slot = slot.filter(|slot| self.services[*slot].phase() == Phase::Undecided);
-        let Some(slot) = slot else {
+        let (Some(Consulted { mut end, .. }), Some(slot)) = (known, slot) else {
             return;
         };
         match answer {

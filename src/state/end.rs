@@ -339,7 +339,6 @@ pub(super) const DROPPED: ExitReason = ExitReason::Killed(KillCause::Requested);
 /// An end that is judged when it is known whether the service is to go on.
 #[derive(Debug)]
 pub(super) struct Consulted {
-    pub(super) token: ServiceToken,
     pub(super) ticket: u64,
     pub(super) end: End,
 }

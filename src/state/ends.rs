@@ -15,6 +15,7 @@ use crate::{
     token::ServiceToken,
 };
 
+/// Tells the end of an incarnation, with what follows.
 pub(super) fn report_end(
     state: &mut SupervisorState,
     slot: u32,
@@ -52,21 +53,14 @@ pub(super) fn tell_unjudged(
         return;
     }
     let token = state.services.token(slot);
-    let consulted = state
-        .consulted
-        .iter()
-        .position(|known| known.token == token);
-    let deferred = state
-        .deferred
-        .iter()
-        .rposition(|(known, _)| *known == token);
-    let end = match (consulted, deferred) {
-        (Some(at), _) => state.consulted.swap_remove(at).end,
-        (None, Some(at)) => match state.deferred.remove(at) {
-            Some((_, end)) => end,
-            None => return,
-        },
-        (None, None) => return,
+    let consulted = state.consulted.remove(&token).map(|known| known.end);
+    let end = consulted.or_else(|| {
+        let all = &mut state.deferred;
+        let latest = all.iter().rposition(|(known, _)| *known == token)?;
+        all.remove(latest).map(|(_, end)| end)
+    });
+    let Some(end) = end else {
+        return;
     };
     report_end(state, slot, &end, restarting, now);
 }
@@ -75,7 +69,7 @@ pub(super) fn tell_unjudged(
 pub(super) fn tell_all_unjudged(state: &mut SupervisorState, now: Instant) -> Vec<End> {
     let mut all = std::mem::take(&mut state.deferred);
     let consulted = std::mem::take(&mut state.consulted).into_iter();
-    all.extend(consulted.map(|known| (known.token, known.end)));
+    all.extend(consulted.map(|(token, known)| (token, known.end)));
     forget_earlier(&mut all);
     for (token, end) in &all {
         if let Some(slot) = state.services.slot(*token)

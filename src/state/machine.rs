@@ -4,7 +4,7 @@
 //! module of functions over this value. Nothing here decides what comes next.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -71,7 +71,7 @@ pub(crate) struct SupervisorState {
     /// What has ended while the supervisor was starting, to be judged when it has started.
     pub(super) deferred: VecDeque<(ServiceToken, End)>,
     /// What has ended and is judged when it is known whether it is to go on.
-    pub(super) consulted: Vec<Consulted>,
+    pub(super) consulted: BTreeMap<ServiceToken, Consulted>,
     /// Who waits in vain for what it requires, so that the start of the supervisor has failed, and with what.
     pub(super) blocked_start: Option<(ServiceToken, ExitReason)>,
     /// Why the supervisor ends, while it does.
@@ -133,7 +133,7 @@ impl SupervisorState {
             queue: VecDeque::new(),
             next_resume: None,
             deferred: VecDeque::new(),
-            consulted: Vec::new(),
+            consulted: BTreeMap::new(),
             blocked_start: None,
             ending: None,
             path_text: String::new(),
@@ -349,7 +349,7 @@ impl SupervisorState {
     }
 
     /// Reports something of the supervisor itself.
-    pub(super) fn report_self(&mut self, kind: EventKind, now: Instant) {
+    pub(crate) fn report_self(&mut self, kind: EventKind, now: Instant) {
         if let Some(event) = self.own_event(kind, now) {
             self.output.push(Effect::Event(event));
         }

@@ -1,8 +1,7 @@
 //! What whoever looks after services from outside needs to know of one, and may change.
 
 use super::{machine::SupervisorState, phase::Phase, rules::ServiceRules, service::Wanted};
-use crate::{event::EventKind, policy::SpecError, token::ServiceToken};
-use std::time::Instant;
+use crate::{policy::SpecError, token::ServiceToken};
 
 /// How a service stands: whether it runs or will by itself, and if not, who has to do something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,10 +46,5 @@ impl SupervisorState {
             self.services[slot].renew(rules);
         }
         Ok(())
-    }
-
-    /// Tells something of the supervisor that it has not decided itself.
-    pub(crate) fn tell_of_itself(&mut self, kind: EventKind, now: Instant) {
-        self.report_self(kind, now);
     }
 }

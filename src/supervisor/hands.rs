@@ -217,7 +217,7 @@ impl Hands<'_> {
     /// Tells something of the supervisor.
     pub(crate) fn tell(&mut self, kind: EventKind) {
         self.actor
-            .turn(self.ctx, |core| core.state.tell_of_itself(kind, now()));
+            .turn(self.ctx, |core| core.state.report_self(kind, now()));
     }
 
     fn ask<T, E>(

@@ -6,7 +6,7 @@ use actix::MailboxError;
 
 use crate::{
     policy::{ExitReason, ServiceError, because},
-    service::StartError,
+    service::{StartError, start_failed},
     state::{Cause, Ended},
 };
 
@@ -113,15 +113,6 @@ fn fatal(path: &str, error: &ServiceError, f: &mut fmt::Formatter<'_>) -> fmt::R
 
 fn not_started(path: &str, error: &StartError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     because(f, format_args!("supervisor `{path}` did not start"), error)
-}
-
-fn start_failed(
-    path: &str,
-    reason: &ExitReason,
-    _: &[(Arc<str>, ExitReason)],
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    because(f, format_args!("service `{path}` failed to start"), reason)
 }
 
 fn terminated(path: &str, reason: &ExitReason, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,6 +26,7 @@ use crate::support::{LONG, SECOND, settle};
 enum Panics {
     Clone,
     Display,
+    Drop,
     Eq,
     Hash,
 }
@@ -45,6 +46,14 @@ impl Clone for Touchy {
     fn clone(&self) -> Self {
         touch(self.0, Panics::Clone);
         Self(self.0)
+    }
+}
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            touch(self.0, Panics::Drop);
+        }
     }
 }
 
@@ -81,6 +90,8 @@ struct Script {
     rows: Vec<(u32, u32)>,
     /// Whether futures and streams panic when they are dropped.
     drops: bool,
+    /// Whether one row is read for ever.
+    hangs: bool,
     subscriptions: usize,
     changes: Option<mpsc::UnboundedSender<u32>>,
 }
@@ -129,6 +140,9 @@ impl Table for Mean {
     async fn get(&self, key: &Touchy) -> Result<Option<Touchy>, Infallible> {
         let _mine = Mine(self.clone());
         tokio::task::yield_now().await;
+        if self.set(|script| script.hangs) {
+            std::future::pending::<()>().await;
+        }
         let row = self.set(|script| script.rows.iter().find(|row| row.0 == key.0).copied());
         Ok(row.map(|(_, value)| Touchy(value)))
     }
@@ -267,4 +281,54 @@ async fn table_whose_futures_and_streams_panic_when_they_are_dropped_is_followed
     settle().await;
     assert_eq!(keys(&devices).len(), 11);
     timeout(LONG, root.shutdown()).await.unwrap().unwrap();
+}
+
+#[actix::test]
+async fn key_or_value_whose_drop_panics_ends_neither_its_supervisor_nor_the_tree() {
+    tokio::time::pause();
+    for (key, value) in [(2, 20), (8, 2), (2, 2)] {
+        for what in ["follow", "restart", "remove", "shutdown"] {
+            PANICS.set(None);
+            let table = Mean::new([(1, 10), (key, value), (3, 30)]);
+            let (root, _devices) = follow(&table).await;
+            let mut events = root.events_with_capacity(1 << 12);
+            if what != "follow" {
+                // There is a look for the key whose answer never comes.
+                table.set(|script| {
+                    script.hangs = true;
+                    let _listening = script.changes.as_ref().unwrap().send(key);
+                });
+                settle().await;
+            }
+            PANICS.set(Some((Panics::Drop, 2)));
+            match what {
+                "follow" => {
+                    table.set(|script| script.rows.retain(|(known, _)| *known != key));
+                    tokio::time::sleep(SECOND * 200).await;
+                }
+                "restart" => timeout(LONG, root.restart("devices"))
+                    .await
+                    .unwrap()
+                    .unwrap(),
+                "remove" => drop(
+                    timeout(LONG, root.remove("devices"))
+                        .await
+                        .unwrap()
+                        .unwrap(),
+                ),
+                _ => {}
+            }
+            settle().await;
+            let mut told = Vec::new();
+            while let Some(Some(event)) = events.next().now_or_never() {
+                told.push(format!("{} {}", event.path(), event.kind()));
+            }
+            let case = format!("{key} → {value}, {what}: {told:#?}");
+            let down = |line: &String| line.starts_with("root/devices panicked");
+            assert!(!told.iter().any(down), "{case}");
+            let report = timeout(LONG, root.shutdown()).await.expect(what);
+            assert!(report.unwrap().is_clean(), "{case}");
+            PANICS.set(None);
+        }
+    }
 }

@@ -11,10 +11,20 @@ use std::{
 };
 
 use futures::future::join_all;
-use resurgam::{EventKind, ServiceSpec, SupervisorActor, keyed::KeyedSpec, table::MemoryTable};
+use resurgam::{
+    EventKind, ServiceSpec, SupervisorActor, TaskActor, TaskContext, keyed::KeyedSpec,
+    table::MemoryTable,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::support::*;
+
+/// A service that does nothing until it is asked to stop.
+fn idle() -> ServiceSpec<TaskActor> {
+    ServiceSpec::task("idle", |cx: TaskContext| async move {
+        cx.shutdown().await;
+    })
+}
 
 #[actix::test]
 async fn table_and_what_makes_services_are_dropped_with_the_tree() {
@@ -104,10 +114,7 @@ async fn rows_that_are_gone_leave_nothing_behind() {
     let make = |_: &Arc<u32>, value: &Arc<u32>| {
         // One in three makes no sense.
         assert!(!value.is_multiple_of(3), "no");
-        ServiceSpec::task("idle", |cx| async move {
-            cx.shutdown().await;
-            Ok::<_, std::io::Error>(())
-        })
+        idle()
     };
     let root = SupervisorActor::with_defaults("root")
         .start()
@@ -158,12 +165,7 @@ impl PartialEq for Counted {
 async fn scan_of_many_rows_gives_way_to_others_and_touches_nothing() {
     tokio::time::pause();
     let table: MemoryTable<u32, Counted> = (0..10_000).map(|key| (key, Counted)).collect();
-    let make = |_: &u32, _: &Counted| {
-        ServiceSpec::task("idle", |cx| async move {
-            cx.shutdown().await;
-            Ok::<_, std::io::Error>(())
-        })
-    };
+    let make = |_: &u32, _: &Counted| idle();
     let root = SupervisorActor::with_defaults("root")
         .start()
         .await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use resurgam::{
-    EventKind, Events, ServiceContext, ServiceSpec, SupervisorActor,
+    EventKind, Events, ServiceContext, ServiceSpec, SupervisorActor, SupervisorRef,
     keyed::{KeyedRef, KeyedSpec},
 };
 use resurgam_sqlite::{SqliteOptions, SqliteTable};
@@ -27,6 +27,37 @@ impl Handler<Every> for Poller {
 
     fn handle(&mut self, _: Every, _: &mut Self::Context) -> u64 {
         self.0.every_ms
+    }
+}
+
+/// A keyed supervisor that follows a file with one row, of `a`, whose service is ready.
+struct Fleet {
+    file: File,
+    table: SqliteTable<String, Device>,
+    root: SupervisorRef,
+    events: Events,
+    devices: KeyedRef<String, Poller>,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let file = File::new();
+        let table = quick(&file).await;
+        table.insert(&key("a"), &device(1)).await.unwrap();
+        let root = SupervisorActor::with_defaults("root")
+            .start()
+            .await
+            .unwrap();
+        let mut events = root.events();
+        let devices = root.add_keyed(spec(table.clone())).await.unwrap();
+        until(&mut events, "root/devices/a", ready).await;
+        Self {
+            file,
+            table,
+            root,
+            events,
+            devices,
+        }
     }
 }
 
@@ -70,16 +101,13 @@ fn removed(kind: &EventKind) -> bool {
 
 #[actix::test]
 async fn services_follow_rows_whoever_changes_them() {
-    let file = File::new();
-    let table = quick(&file).await;
-    table.insert(&key("a"), &device(1)).await.unwrap();
-    let root = SupervisorActor::with_defaults("root")
-        .start()
-        .await
-        .unwrap();
-    let mut events = root.events();
-    let devices = root.add_keyed(spec(table.clone())).await.unwrap();
-    until(&mut events, "root/devices/a", ready).await;
+    let Fleet {
+        file,
+        table,
+        root,
+        mut events,
+        devices,
+    } = Fleet::start().await;
 
     // By the program itself.
     table.insert(&key("b"), &device(2)).await.unwrap();
@@ -105,16 +133,13 @@ async fn services_follow_rows_whoever_changes_them() {
 
 #[actix::test]
 async fn row_that_cannot_be_read_is_told_and_what_runs_for_it_runs_on() {
-    let file = File::new();
-    let table = quick(&file).await;
-    table.insert(&key("a"), &device(1)).await.unwrap();
-    let root = SupervisorActor::with_defaults("root")
-        .start()
-        .await
-        .unwrap();
-    let mut events = root.events();
-    let devices = root.add_keyed(spec(table.clone())).await.unwrap();
-    until(&mut events, "root/devices/a", ready).await;
+    let Fleet {
+        file,
+        root,
+        mut events,
+        devices,
+        ..
+    } = Fleet::start().await;
 
     file.execute("UPDATE devices SET value = '{}'; INSERT INTO devices VALUES ('b', '[')");
     let rejected = |kind: &EventKind| {
@@ -132,16 +157,13 @@ async fn row_that_cannot_be_read_is_told_and_what_runs_for_it_runs_on() {
 
 #[actix::test]
 async fn table_that_cannot_be_read_is_told_and_stops_nothing() {
-    let file = File::new();
-    let table = quick(&file).await;
-    table.insert(&key("a"), &device(1)).await.unwrap();
-    let root = SupervisorActor::with_defaults("root")
-        .start()
-        .await
-        .unwrap();
-    let mut events = root.events();
-    let devices = root.add_keyed(spec(table.clone())).await.unwrap();
-    until(&mut events, "root/devices/a", ready).await;
+    let Fleet {
+        file,
+        root,
+        mut events,
+        devices,
+        ..
+    } = Fleet::start().await;
 
     file.execute("ALTER TABLE devices RENAME TO away");
     let unreachable = |kind: &EventKind| {
