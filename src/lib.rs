@@ -175,6 +175,7 @@
 //!   systems than Unix the module is not there, and the feature enables no more than those parts of tokio.
 //! - `sd-notify`: `SupervisorRef::run_under_systemd`, which tells systemd when a program is ready, alive and stopping. Changes nothing
 //!   elsewhere; adds `sd-notify` on Unix.
+//! - `serde`: events, reports and what they consist of implement `Serialize`. Adds `serde` and `humantime`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -188,6 +189,8 @@ mod policy;
 pub mod process;
 mod registry;
 pub mod scope;
+#[cfg(feature = "serde")]
+mod serialize;
 mod service;
 mod state;
 mod supervisor;
@@ -198,8 +201,8 @@ mod tree;
 mod user_value;
 
 pub use crate::{
-    event::{Blocked, Event, EventKind, Restarting},
-    observe::Events,
+    event::{Blocked, EventKind, Restarting},
+    observe::{Event, Events},
     policy::{
         AutoShutdown, Backoff, Directive, ExitReason, Failure, IntoServiceError, KillCause,
         Readiness, RestartLimit, RestartType, ServiceError, Shutdown, SpecError, StartOrder,

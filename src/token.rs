@@ -79,6 +79,14 @@ impl fmt::Display for ServiceToken {
     }
 }
 
+/// As it prints.
+#[cfg(feature = "serde")]
+impl serde::Serialize for ServiceToken {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl FromStr for ServiceToken {
     type Err = ParseTokenError;
 

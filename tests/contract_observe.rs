@@ -1,14 +1,18 @@
 //! What the public API names, as its users write it: it must compile.
 //!
-//! The design's `contract-observe.rs`, function `names`, word for word.
+//! The design's `contract-observe.rs`, word for word, as far as it is built.
 #![expect(dead_code, unused_variables, reason = "only the types matter here")]
 
 use std::time::Duration;
+#[cfg(feature = "serde")]
+use std::time::SystemTime;
 
 use actix::prelude::*;
+#[cfg(feature = "serde")]
+use resurgam::Event;
 use resurgam::{
-    Directive, ExitReason, Failure, RestartLimit, ServiceContext, ServiceRef, ServiceSpec,
-    StartOrder, SupervisorActor, SupervisorRef, SupervisorSpec, WhileDown,
+    Directive, EventKind, ExitReason, Failure, RestartLimit, ServiceContext, ServiceRef,
+    ServiceSpec, StartOrder, SupervisorActor, SupervisorRef, SupervisorSpec, WhileDown,
 };
 
 #[derive(Default)]
@@ -73,5 +77,30 @@ async fn names(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
     let spec = SupervisorSpec::default()
         .start_order(StartOrder::Parallel)
         .max_services(10_000);
+    Ok(())
+}
+
+/// Events of the start.
+async fn before() -> Result<(), Box<dyn std::error::Error>> {
+    let mut root = SupervisorActor::with_defaults("root");
+    let mut events = root.events();
+    let store = root.add(ServiceSpec::new("store", Store::default))?;
+    let root = root.start().await?;
+    while let Some(event) = events.next().await {
+        if matches!(event.kind(), EventKind::SupervisorStarted) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(feature = "serde")]
+async fn see_events(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+    let mut failures = root.events().below("root/site").failures();
+    let event: Option<Event> = failures.next().await;
+    if let Some(event) = event {
+        let (at, n): (SystemTime, u64) = (event.at(), event.sequence());
+        let json: String = serde_json::to_string(&event)?;
+    }
     Ok(())
 }

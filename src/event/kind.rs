@@ -8,6 +8,11 @@ use crate::policy::{ExitReason, ServiceError, Strategy};
 ///
 /// New kinds may come with any release: match with a wildcard.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case", tag = "kind", content = "details")
+)]
 #[non_exhaustive]
 pub enum EventKind {
     /// A service was added.
@@ -67,6 +72,7 @@ pub enum EventKind {
     #[non_exhaustive]
     RestartScheduled {
         /// The delay.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
         after: Duration,
     },
     /// A service that was asked to stop has ended.
@@ -79,12 +85,14 @@ pub enum EventKind {
     #[non_exhaustive]
     StopTimedOut {
         /// How long it was given.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
         after: Duration,
     },
     /// A service was not ready in time, and is dropped.
     #[non_exhaustive]
     StartTimedOut {
         /// How long it was given.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
         after: Duration,
     },
     /// A service could not even be dropped, because it blocks its thread; it is no longer waited for.
@@ -99,6 +107,7 @@ pub enum EventKind {
     #[non_exhaustive]
     ServicePaused {
         /// How long from now.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
         lasting: Duration,
         /// What is counted against the limit of the service.
         count: f64,
@@ -127,6 +136,7 @@ pub enum EventKind {
     #[non_exhaustive]
     PauseStarted {
         /// How long from now.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
         lasting: Duration,
         /// What is counted against the limit.
         count: f64,
@@ -185,6 +195,7 @@ pub enum EventKind {
     #[non_exhaustive]
     TableRecovered {
         /// How long it could not be.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
         after: Duration,
     },
     /// A row of the table of a keyed supervisor is passed over. Told once, until something else is wrong with it.
@@ -219,6 +230,47 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The name of the kind, as in `service_failed`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ServiceAdded => "service_added",
+            Self::ServiceStarted => "service_started",
+            Self::ServiceReady => "service_ready",
+            Self::ServiceStartFailed { .. } => "service_start_failed",
+            Self::ServiceDeclined { .. } => "service_declined",
+            Self::ServiceFailed { .. } => "service_failed",
+            Self::ServicePanicked { .. } => "service_panicked",
+            Self::ServiceCompleted { .. } => "service_completed",
+            Self::RestartScheduled { .. } => "restart_scheduled",
+            Self::ServiceStopped { .. } => "service_stopped",
+            Self::StopTimedOut { .. } => "stop_timed_out",
+            Self::StartTimedOut { .. } => "start_timed_out",
+            Self::ServiceAbandoned => "service_abandoned",
+            Self::ServiceGaveUp { .. } => "service_gave_up",
+            Self::ServicePaused { .. } => "service_paused",
+            Self::ServiceResumed => "service_resumed",
+            Self::ServiceBlocked { .. } => "service_blocked",
+            Self::MessagesRefused => "messages_refused",
+            Self::ServiceRemoved { .. } => "service_removed",
+            Self::ServiceReset => "service_reset",
+            Self::PauseStarted { .. } => "pause_started",
+            Self::PauseEnded { .. } => "pause_ended",
+            Self::LimitExceeded { .. } => "limit_exceeded",
+            Self::GroupRestarted { .. } => "group_restarted",
+            Self::SupervisorStarted => "supervisor_started",
+            Self::SupervisorStartFailed { .. } => "supervisor_start_failed",
+            Self::SupervisorStopped { .. } => "supervisor_stopped",
+            Self::SupervisorEscalated { .. } => "supervisor_escalated",
+            Self::Reconfigured => "reconfigured",
+            Self::TableUnreachable { .. } => "table_unreachable",
+            Self::TableRecovered { .. } => "table_recovered",
+            Self::RowRejected { .. } => "row_rejected",
+            Self::RowVanished { .. } => "row_vanished",
+            Self::ScanRefused { .. } => "scan_refused",
+            Self::EventsLost { .. } => "events_lost",
+        }
+    }
+
     /// Reports whether something went wrong: a failure, a failed start, an overrun timeout, or giving up.
     pub const fn is_failure(&self) -> bool {
         matches!(
@@ -393,6 +445,11 @@ pub(crate) enum Severity {
 
 /// Whether a service that has ended is started again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Restarting {
     /// No.
@@ -401,7 +458,10 @@ pub enum Restarting {
     Now,
     /// After this delay, if nothing is in the way then: if something is, a [`ServiceBlocked`](EventKind::ServiceBlocked) event says so when the
     /// delay is over.
-    After(Duration),
+    After(
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
+        Duration,
+    ),
     /// When the pause is over: that of all restarts of its supervisor, or its own.
     AfterPause,
     /// When another service is ready: one that it requires, or under [`Strategy::RestForOne`] one before it that waits for its delay. If that
@@ -423,6 +483,11 @@ impl fmt::Display for Restarting {
 
 /// What is the matter with a service that another one requires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Blocked {
     /// It does not exist.
@@ -435,6 +500,7 @@ pub enum Blocked {
     #[non_exhaustive]
     Delayed {
         /// How long that still takes.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::seconds"))]
         after: Duration,
     },
     /// It is [permanent](crate::RestartType::Permanent), and has been started again after a normal end: it never completes, which is what is

@@ -15,12 +15,11 @@ pub(crate) use self::kind::Severity;
 pub use self::kind::{Blocked, EventKind, Restarting};
 use crate::token::ServiceToken;
 
-/// Something that has happened to a service or to a supervisor.
+/// Something that has happened to a service or to a supervisor. Those who listen get it as an [`Event`](crate::Event).
 ///
 /// Prints as one line.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Event {
+pub(crate) struct Occurrence {
     path: Arc<str>,
     token: Option<ServiceToken>,
     generation: u64,
@@ -28,8 +27,8 @@ pub struct Event {
     kind: EventKind,
 }
 
-impl Event {
-    /// An event about the service `token`, or about a supervisor itself if there is none.
+impl Occurrence {
+    /// What happened to the service `token`, or to a supervisor itself if there is none.
     pub(crate) const fn new(
         path: Arc<str>,
         token: Option<ServiceToken>,
@@ -46,41 +45,33 @@ impl Event {
         }
     }
 
-    /// Another event about the same subject, at the same time.
-    pub(crate) fn about(&self, kind: EventKind) -> Self {
-        Self {
-            kind,
-            ..self.clone()
-        }
-    }
-
     /// The names from the root to whom it happened, joined by `/`.
-    pub fn path(&self) -> &str {
+    pub(crate) const fn path(&self) -> &Arc<str> {
         &self.path
     }
 
     /// To which service it happened, or `None` if a supervisor speaks about itself.
-    pub const fn token(&self) -> Option<ServiceToken> {
+    pub(crate) const fn token(&self) -> Option<ServiceToken> {
         self.token
     }
 
     /// In which incarnation it happened: 0 for the first.
-    pub const fn generation(&self) -> u64 {
+    pub(crate) const fn generation(&self) -> u64 {
         self.generation
     }
 
     /// When it happened.
-    pub const fn at(&self) -> Instant {
+    pub(crate) const fn at(&self) -> Instant {
         self.at
     }
 
     /// What happened.
-    pub const fn kind(&self) -> &EventKind {
+    pub(crate) const fn kind(&self) -> &EventKind {
         &self.kind
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for Occurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path)?;
         if self.token.is_some() {

@@ -6,7 +6,7 @@
 use tracing::{Level, event, level_filters::LevelFilter};
 
 use crate::{
-    event::{Event, Severity},
+    event::{Occurrence, Severity},
     user_value::say,
 };
 
@@ -19,13 +19,13 @@ pub(super) fn is_enabled() -> bool {
 ///
 /// A subscriber that panics, or an error that does when it is printed, costs the record and nothing else: it must not be
 /// the end of the supervisor whose turn this is.
-pub(super) fn record(occurrence: &Event) {
+pub(super) fn record(occurrence: &Occurrence) {
     if is_enabled() {
         say(|| write(occurrence));
     }
 }
 
-fn write(occurrence: &Event) {
+fn write(occurrence: &Occurrence) {
     macro_rules! write {
         ($level:expr) => {
             event!(

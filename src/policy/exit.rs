@@ -70,6 +70,22 @@ impl ExitReason {
         !matches!(self, Self::Normal | Self::Shutdown)
     }
 
+    /// The name of the kind, for machines.
+    #[cfg_attr(
+        not(feature = "serde"),
+        expect(dead_code, reason = "for what is serialised")
+    )]
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Shutdown => "shutdown",
+            Self::Failed(_) => "failed",
+            Self::Panicked { .. } => "panicked",
+            Self::Killed(_) => "killed",
+            Self::Escalated { .. } => "escalated",
+        }
+    }
+
     /// The service's own error, if it ended with one.
     pub const fn error(&self) -> Option<&ServiceError> {
         match self {
@@ -112,6 +128,11 @@ impl Error for ExitReason {
 
 /// Why an incarnation was dropped instead of being asked to stop.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum KillCause {
     /// It did not stop within its stop timeout.

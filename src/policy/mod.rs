@@ -20,6 +20,8 @@ mod printable;
 mod readiness;
 mod restart;
 mod scope;
+#[cfg(feature = "serde")]
+mod serialized;
 mod shutdown;
 mod strategy;
 mod task_output;

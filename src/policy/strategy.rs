@@ -18,6 +18,11 @@ use std::fmt;
 /// theirs: also one whose first start somebody awaits. In OTP the supervisor gives up over that. Give what may fail while it starts a `Backoff`,
 /// or the supervisor a limit that [escalates](crate::RestartLimit::escalate).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Strategy {
     /// Nobody else. The default, as in OTP.

@@ -25,7 +25,7 @@ use super::{
     waiters::{Milestone, Waiters},
 };
 use crate::{
-    event::{Event, EventKind},
+    event::{EventKind, Occurrence},
     policy::{ExitReason, KillCause, LimitCounter, Shutdown},
     token::{ServiceToken, SupervisorId},
 };
@@ -356,7 +356,7 @@ impl SupervisorState {
     }
 
     /// An event about the supervisor itself, if anybody listens.
-    pub(super) fn own_event(&self, kind: EventKind, now: Instant) -> Option<Event> {
+    pub(super) fn own_event(&self, kind: EventKind, now: Instant) -> Option<Occurrence> {
         let subject = (&self.path, None, self.starts.saturating_sub(1));
         self.output.event(subject, kind, now)
     }

@@ -11,7 +11,7 @@ use super::{
     service_state::ServiceState,
 };
 use crate::{
-    event::{Event, EventKind},
+    event::{EventKind, Occurrence},
     policy::{ExitReason, KillCause, RestartType},
     token::ServiceToken,
 };
@@ -100,7 +100,7 @@ pub(crate) enum Effect {
         state: Mirrored,
     },
     /// Tell the subscribers.
-    Event(Event),
+    Event(Occurrence),
     /// Tell somebody who waits for an operation.
     Answer {
         /// Who waits.
@@ -116,7 +116,7 @@ pub(crate) enum Effect {
         /// How it has ended.
         ended: Box<Ended>,
         /// The last event, if somebody listens.
-        event: Option<Event>,
+        event: Option<Occurrence>,
     },
 }
 
@@ -227,10 +227,10 @@ impl Output {
         subject: (&Arc<str>, Option<ServiceToken>, u64),
         kind: EventKind,
         now: Instant,
-    ) -> Option<Event> {
+    ) -> Option<Occurrence> {
         let (path, token, generation) = subject;
         self.is_reporting()
-            .then(|| Event::new(Arc::clone(path), token, generation, now, kind))
+            .then(|| Occurrence::new(Arc::clone(path), token, generation, now, kind))
     }
 
     /// Gives one caller an answer.

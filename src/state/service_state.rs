@@ -4,6 +4,11 @@ use std::fmt;
 
 /// Where a service is in its life.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum ServiceState {
     /// It waits for its turn, or for one that it requires.

@@ -38,7 +38,7 @@ use std::{
 
 use super::{machine::Status, phase::Phase, rules::name_of, service::Service, *};
 use crate::{
-    event::{Blocked, Event, EventKind, Restarting},
+    event::{Blocked, EventKind, Occurrence, Restarting},
     policy::{
         AutoShutdown, Backoff, Directive, ExitReason, KillCause, OnLimit, Readiness, RestartLimit,
         RestartType, ServiceError, Shutdown, StartOrder, Strategy, Verdict,
@@ -107,7 +107,7 @@ struct Bench {
     actions: Vec<String>,
     /// Events without their values, as text: `a ServiceFailed`.
     story: Vec<String>,
-    events: Vec<Event>,
+    events: Vec<Occurrence>,
     answers: Vec<(Waiter, Answer)>,
     /// The questions for services elsewhere.
     asked: Vec<(ServiceToken, u64)>,
@@ -414,7 +414,7 @@ impl Bench {
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn hear(&mut self, event: Occurrence) {
         let kind = format!("{:?}", event.kind());
         let kind = kind.split([' ', '(']).next().unwrap_or_default();
         let subject = event.path().rsplit('/').next().unwrap_or_default();

@@ -24,7 +24,8 @@ use super::{
     steward::{Awaited, News, Stewarded},
 };
 use crate::{
-    event::Event,
+    event::Occurrence,
+    observe::{EarlyEvents, Events, Subtree},
     policy::{ServiceError, SpecError, check_name},
     registry::ServiceSummary,
     service::{AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, guard},
@@ -108,6 +109,36 @@ impl SupervisorActor {
         self.core.add(service)
     }
 
+    /// Subscribes before the start, so that events of the start can be read: to what happens to this supervisor and below it. Up to 1024 are
+    /// kept for a reader that is behind.
+    ///
+    /// The first event of a root is the first start of one of its services: what it was given before is not told as added. The subscription goes on
+    /// as one of [`SupervisorRef::events`](super::SupervisorRef::events) does; if the supervisor is dropped unstarted, the stream ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use resurgam::{EventKind, SupervisorActor};
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root");
+    /// let mut events = root.events();
+    /// let root = root.start().await?;
+    /// let first = events.next().await.expect("the tree has not ended");
+    /// assert_eq!(first.to_string(), "root: supervisor started");
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.events_with_capacity(Events::DEFAULT_CAPACITY)
+    }
+
+    /// As [`events`](Self::events), and up to `capacity` are kept for a reader that is behind, at least one.
+    pub fn events_with_capacity(&self, capacity: usize) -> Events {
+        self.core.early.subscribe(capacity)
+    }
+
     /// Hands the state an input, and carries out what it decides.
     pub(super) fn turn<T>(
         &mut self,
@@ -139,6 +170,8 @@ pub(super) struct Core {
     pub(super) starter: Starter,
     pub(super) driver: Driver,
     pub(super) ending: Ending,
+    /// Who has subscribed before the first start.
+    pub(super) early: EarlyEvents,
     pub(super) scope: CurrentRun,
     pub(super) stewarded: Stewarded,
     /// What becomes of what is asked.
@@ -170,6 +203,7 @@ impl Core {
             starter: Starter::new(spec.on_start),
             driver: Driver::new(notices),
             ending: Ending::new(),
+            early: EarlyEvents::default(),
             scope: CurrentRun::default(),
             stewarded: Stewarded::default(),
             requests: Requests::Served,
@@ -218,6 +252,11 @@ impl Core {
     pub(super) fn attach(&mut self, owner: Arc<dyn AnyLink>, tree: Arc<Tree>) {
         // Until now the supervisor was the root of its own paths. The services get the whole path before anybody can look them up.
         self.state.relocate(Arc::clone(owner.core().path()));
+        let of = Subtree {
+            supervisor: owner.core().token(),
+            path: Arc::clone(owner.core().path()),
+        };
+        self.early.join(&tree.events, of);
         self.cells.attach(owner, tree, &self.state);
     }
 
@@ -407,7 +446,7 @@ impl Core {
                     self.stewarded.note(token, News::Released);
                 }
                 Effect::Mirror { token, state } => self.mirror(token, state),
-                Effect::Event(event) => self.tell(&event),
+                Effect::Event(event) => self.tell(event),
                 Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
                 // In its place among the effects: the readiness of the services is told before that of the supervisor.
                 Effect::Started => {
@@ -445,11 +484,11 @@ impl Core {
     /// The steps of the end, as the module of [`Ending`] lists them: all that came before is carried out.
     ///
     /// There is no last event if nobody wants events.
-    fn end(&mut self, mut ended: Ended, last: Option<Event>) {
+    fn end(&mut self, mut ended: Ended, last: Option<Occurrence>) {
         self.clean_up();
         ended.report.add_unstopped(self.still_abandoned());
         if let Some(event) = last {
-            self.tell(&event);
+            self.tell(event);
         }
         self.ending.set(ended);
     }
@@ -469,7 +508,7 @@ impl Core {
         }
     }
 
-    fn tell(&self, event: &Event) {
+    fn tell(&self, event: Occurrence) {
         if let Some(tree) = self.cells.tree() {
             tree.events.report(event);
         }

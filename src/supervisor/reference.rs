@@ -344,7 +344,7 @@ impl SupervisorRef {
     /// The events of a root are all of its tree. Those of a supervisor below it include what its own supervisor tells of it as a service;
     /// they end when it is removed.
     pub fn events(&self) -> Events {
-        self.events_with_capacity(DEFAULT_EVENTS)
+        self.events_with_capacity(Events::DEFAULT_CAPACITY)
     }
 
     /// As [`events`](Self::events), and up to `capacity` are kept for a reader that is behind, at least one.
@@ -653,6 +653,3 @@ where
     let (sender, _receiver) = channel(0);
     Addr::new(sender)
 }
-
-/// How many events [`SupervisorRef::events`] keeps.
-const DEFAULT_EVENTS: usize = 1024;

@@ -52,7 +52,7 @@ impl SupervisorActor {
             return Err(StartError::NoSystem);
         }
 
-        let (tree, publish) = Tree::new();
+        let (tree, publish) = Tree::new(self.core.early.take_hub());
         let tree = Arc::new(tree);
         let (parent, notices) = Parent::new();
         let above = Upward::Root {

@@ -74,15 +74,20 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// A tree whose registry runs on this thread's arbiter, and what its outcome is published with.
-    pub(crate) fn new() -> (Self, watch::Sender<Option<Arc<Ended>>>) {
+    pub(crate) fn new(events: EventHub) -> (Self, watch::Sender<Option<Arc<Ended>>>) {
         let (publish, published) = watch::channel(None);
-        (Self::with(RegistryActor::new().start(), published), publish)
+        let registry = RegistryActor::new().start();
+        (Self::with(registry, events, published), publish)
     }
 
-    fn with(registry: Addr<RegistryActor>, published: watch::Receiver<Option<Arc<Ended>>>) -> Self {
+    fn with(
+        registry: Addr<RegistryActor>,
+        events: EventHub,
+        published: watch::Receiver<Option<Arc<Ended>>>,
+    ) -> Self {
         Self {
             registry,
-            events: EventHub::default(),
+            events,
             abandoned: AbandonedThreads::default(),
             links: Links::default(),
             thread: thread::current().id(),
@@ -96,7 +101,7 @@ impl Tree {
     /// A tree that has ended before it began, whose registry is closed.
     pub(crate) fn over(registry: Addr<RegistryActor>) -> Self {
         let (_publish, published) = watch::channel(None);
-        let tree = Self::with(registry, published);
+        let tree = Self::with(registry, EventHub::default(), published);
         tree.events.close();
         tree
     }

@@ -377,7 +377,7 @@ async fn each_service_has_its_own_time_to_stop() {
     let mut seen = Vec::new();
     while let Some(event) = events.next().await {
         if let EventKind::ServiceStopped { reason, .. } = event.kind() {
-            let after = event.at().duration_since(start.into_std()).as_secs();
+            let after = event.monotonic().duration_since(start.into_std()).as_secs();
             seen.push((event.path().to_owned(), reason.clone(), after));
         }
     }

@@ -27,7 +27,7 @@ async fn event_tells_who_which_run_when_and_what() {
     assert_eq!(event.path(), "root/a");
     assert_eq!(event.token(), Some(service.token()));
     assert_eq!(event.generation(), 0);
-    assert_eq!(event.at(), time::Instant::now().into_std());
+    assert_eq!(event.monotonic(), time::Instant::now().into_std());
     assert!(event.kind().is_failure());
     assert_eq!(
         event.to_string(),
@@ -51,7 +51,7 @@ async fn failed_start_has_a_time_too() {
     let now = time::Instant::now().into_std();
     let failed: Vec<_> = events.take_whole();
     let failed = failed.iter().filter(|event| event.kind().is_failure());
-    let times: Vec<_> = failed.map(Event::at).collect();
+    let times: Vec<_> = failed.map(Event::monotonic).collect();
     assert_eq!(times, [now; 3]);
 }
 

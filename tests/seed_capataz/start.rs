@@ -414,5 +414,5 @@ async fn failed_start_is_one_event_with_its_reason() {
         .until(|kind| matches!(kind, EventKind::ServiceStartFailed { .. }))
         .await;
     assert!(event.to_string().contains("refused to start"), "{event}");
-    assert_eq!(event.at(), time::Instant::now().into_std());
+    assert_eq!(event.monotonic(), time::Instant::now().into_std());
 }

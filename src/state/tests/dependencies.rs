@@ -15,7 +15,7 @@ pub(super) fn bound(name: &str, binds_to: &[&str]) -> ServiceRules {
 }
 
 pub(super) fn blocked_on(bench: &Bench) -> Vec<(String, String, Blocked)> {
-    let blocked = |event: &Event| match event.kind() {
+    let blocked = |event: &Occurrence| match event.kind() {
         EventKind::ServiceBlocked { on, why } => {
             let name = event.path().trim_start_matches("root/").to_owned();
             Some((name, on.to_string(), *why))

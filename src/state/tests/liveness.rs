@@ -254,7 +254,7 @@ fn who_waits_for_a_service_that_will_wait_in_vain_after_its_delay_is_told_so() {
         bench.answers
     );
     // Told as well, and for whom: `a` is what is missing, though it is `b` that they require.
-    let blocked = |event: &Event| match event.kind() {
+    let blocked = |event: &Occurrence| match event.kind() {
         EventKind::ServiceBlocked { on, why } => Some((on.to_string(), *why)),
         _ => None,
     };
@@ -370,7 +370,7 @@ fn restart_of_a_service_of_the_start_that_fails_is_answered_while_its_supervisor
     bench.forget();
     bench.ready("slow");
     // Judged once, by its last end.
-    let reason = |event: &Event| match event.kind() {
+    let reason = |event: &Occurrence| match event.kind() {
         EventKind::ServiceStartFailed { reason, .. } | EventKind::ServiceFailed { reason, .. } => {
             Some(reason.clone())
         }

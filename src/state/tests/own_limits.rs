@@ -148,7 +148,7 @@ fn pause_of_one_service_is_told_as_such_with_its_own_count() {
     bench.fail("a");
     assert_eq!(bench.state_of("a"), ServiceState::Paused);
     assert_eq!(bench.view("a").next_start, Some(bench.now + seconds(5)));
-    let kinds: Vec<_> = bench.events.iter().map(Event::kind).collect();
+    let kinds: Vec<_> = bench.events.iter().map(Occurrence::kind).collect();
     let [
         EventKind::ServiceFailed {
             restarting: Restarting::AfterPause,

@@ -223,7 +223,7 @@ fn requiring(name: &str, required: &str) -> ServiceRules {
 
 /// Who was told to wait for whom, for how long.
 fn told_to_wait(bench: &Bench) -> Vec<(&str, &str, Duration)> {
-    let told = |event: &'_ Event| match event.kind() {
+    let told = |event: &'_ Occurrence| match event.kind() {
         EventKind::ServiceBlocked {
             why: Blocked::Delayed { after },
             ..

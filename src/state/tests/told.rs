@@ -4,8 +4,8 @@ use super::{failures::fatal_rules, *};
 
 /// What the last event about a service says of its restart.
 fn told(bench: &Bench, name: &str) -> Restarting {
-    let about = |event: &&Event| event.path().trim_start_matches("root/") == name;
-    let told = |event: &Event| match event.kind() {
+    let about = |event: &&Occurrence| event.path().trim_start_matches("root/") == name;
+    let told = |event: &Occurrence| match event.kind() {
         EventKind::ServiceStartFailed { restarting, .. }
         | EventKind::ServiceFailed { restarting, .. }
         | EventKind::ServicePanicked { restarting, .. }
@@ -124,7 +124,7 @@ fn service_that_fails_while_what_it_requires_is_down_says_that_it_waits_and_for_
         if which == Strategy::OneForOne {
             assert_eq!(told(&bench, "api"), Restarting::WhenUnblocked);
         }
-        let blocked = bench.events.last().map(Event::kind);
+        let blocked = bench.events.last().map(Occurrence::kind);
         let on = Arc::from("db");
         let why = Blocked::Delayed { after };
         assert_eq!(
@@ -156,7 +156,7 @@ fn service_that_fails_after_what_it_requires_was_removed_says_that_it_waits_and_
         };
         assert_eq!(told(&bench, "api"), expected);
         bench.pass(seconds(delay));
-        let blocked = bench.events.last().map(Event::kind);
+        let blocked = bench.events.last().map(Occurrence::kind);
         let (on, why) = (Arc::from("db"), Blocked::Missing);
         assert_eq!(blocked, Some(&EventKind::ServiceBlocked { on, why }));
     }

@@ -29,7 +29,7 @@ fn consulting() -> Bench {
 impl Bench {
     /// How often it was told that `a` has failed, and what was said of its restart.
     fn told(&self) -> Vec<Restarting> {
-        let told = |event: &Event| match event.kind() {
+        let told = |event: &Occurrence| match event.kind() {
             EventKind::ServiceFailed { restarting, .. } => Some(*restarting),
             _ => None,
         };
