@@ -25,5 +25,8 @@ pub mod coming_from_pact {}
 #[doc = include_str!("docs/coming_from_suture.md")]
 pub mod coming_from_suture {}
 
+#[doc = include_str!("docs/observing.md")]
+pub mod observing {}
+
 #[doc = include_str!("docs/system_services.md")]
 pub mod system_services {}

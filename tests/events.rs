@@ -8,12 +8,14 @@
 use std::{
     fmt::{Debug, Write},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use actix::prelude::*;
 use futures::StreamExt;
 use resurgam::{
-    EventKind, RestartType, ServiceContext, ServiceSpec, SupervisorActor, SupervisorRef,
+    Backoff, EventKind, RestartLimit, RestartType, ServiceContext, ServiceSpec, SupervisorActor,
+    SupervisorRef,
 };
 use tokio::time;
 
@@ -196,6 +198,52 @@ async fn tracing_is_told_without_any_subscription() {
         lines.iter().any(|line| line.contains("supervisor stopped")),
         "{lines:#?}"
     );
+}
+
+#[actix::test]
+async fn failure_is_one_record_with_all_its_fields_and_a_loop_is_summarised() {
+    time::pause();
+    let recorder = Recorder::default();
+    let _guard = tracing::subscriber::set_default(recorder.clone());
+    let limit = RestartLimit::window(50, Duration::from_secs(600)).give_up();
+    let backoff = Backoff::constant(Duration::from_millis(100));
+    let spec = ServiceSpec::new("fragile", || Fragile)
+        .backoff(backoff)
+        .limit(limit);
+    let root = root().await;
+    let fragile = root.add_and_wait(spec).await.unwrap();
+    let token = fragile.token();
+    for _ in 0..51 {
+        fragile.do_send(Crash);
+        let _until_it_gave_up = fragile.send(Ping).await;
+    }
+    root.shutdown().await.unwrap();
+    let lines = recorder.0.lock().unwrap();
+    let all: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("path=root/fragile "))
+        .collect();
+    let failures = all.iter().filter(|line| line.starts_with("WARN"));
+    let failures: Vec<_> = failures.collect();
+    let first = failures[0];
+    for field in [
+        format!("token={token} generation=0 kind=\"service_panicked\" reason=panicked at "),
+        " delay=0.1 count=1.0 ".into(),
+    ] {
+        assert!(first.contains(&field), "{first}");
+    }
+    assert!(!first.contains("repeats"), "{first}");
+    // Three by themselves, and 47 at once when it gives up, beside the last of them.
+    assert_eq!(failures.len(), 4, "{failures:#?}");
+    assert!(
+        failures[3].contains("repeats=47 over=4.8 "),
+        "{failures:#?}"
+    );
+    let kinds = ["restart_scheduled", "service_started", "service_ready"].map(|kind| {
+        let kind = format!("kind=\"{kind}\"");
+        all.iter().filter(|line| line.contains(&kind)).count()
+    });
+    assert_eq!(kinds, [0, 4, 4], "{all:#?}");
 }
 
 /// An error that cannot be printed.

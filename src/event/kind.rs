@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::policy::{ExitReason, ServiceError, Strategy};
+use crate::policy::{ExitReason, ServiceError, Strategy, with_causes};
 
 /// What has happened.
 ///
@@ -289,6 +289,42 @@ impl EventKind {
                 | Self::RowRejected { .. }
                 | Self::ScanRefused { .. }
         )
+    }
+
+    /// Why it happened, with all causes, where the kind says so.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self {
+            Self::ServiceStartFailed { reason, .. }
+            | Self::ServiceDeclined { reason }
+            | Self::ServiceFailed { reason, .. }
+            | Self::ServiceStopped { reason }
+            | Self::ServiceGaveUp { reason }
+            | Self::ServiceRemoved { reason }
+            | Self::SupervisorStartFailed { cause: reason, .. }
+            | Self::SupervisorStopped { reason }
+            | Self::SupervisorEscalated { reason } => Some(format!("{reason:#}")),
+            Self::ServicePanicked {
+                message, location, ..
+            } => Some(format!("panicked at {location}: {message}")),
+            Self::TableUnreachable { error } | Self::RowRejected { error, .. } => {
+                Some(with_causes(error))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is counted against the limit, where the kind says so.
+    pub(crate) const fn count(&self) -> Option<f64> {
+        match self {
+            Self::ServiceStartFailed { count, .. }
+            | Self::ServiceFailed { count, .. }
+            | Self::ServicePanicked { count, .. }
+            | Self::ServiceCompleted { count, .. }
+            | Self::ServicePaused { count, .. }
+            | Self::PauseStarted { count, .. }
+            | Self::LimitExceeded { count } => Some(*count),
+            _ => None,
+        }
     }
 
     /// The log level of an event of this kind.

@@ -36,12 +36,12 @@ fn subscription_that_is_dropped_leaves_nothing_behind_without_an_event() {
         drop(hub.subscribe(1024, None));
     }
     let kept: Vec<_> = (0..10).map(|_| hub.subscribe(1024, None)).collect();
-    assert_eq!(hub.0.lock().subscribers.len(), 10);
-    assert_eq!(hub.0.listening.load(Ordering::Relaxed), 10);
+    assert_eq!(hub.subscriptions.lock().subscribers.len(), 10);
+    assert_eq!(hub.subscriptions.listening.load(Ordering::Relaxed), 10);
     drop(kept);
-    assert_eq!(hub.0.lock().subscribers.len(), 0);
-    assert_eq!(hub.0.listening.load(Ordering::Relaxed), 0);
-    assert_eq!(Arc::strong_count(&hub.0), 1);
+    assert_eq!(hub.subscriptions.lock().subscribers.len(), 0);
+    assert_eq!(hub.subscriptions.listening.load(Ordering::Relaxed), 0);
+    assert_eq!(Arc::strong_count(&hub.subscriptions), 1);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn subscription_takes_no_room_before_there_is_an_event_and_gives_it_back() {
     let hub = EventHub::default();
     let mut events = hub.subscribe(1024, None);
     let room = |hub: &EventHub| {
-        let list = hub.0.lock();
+        let list = hub.subscriptions.lock();
         list.subscribers[&0].room()
     };
     assert_eq!(room(&hub), 0);
@@ -153,17 +153,17 @@ fn early_subscriptions_are_told_by_the_hub_of_their_tree_and_leave_nothing_behin
     for path in ["root", "root/site", "root/sites", "root/site/a"] {
         tree.report(event_of(path));
     }
-    assert_eq!(tree.0.listening.load(Ordering::Relaxed), 1);
+    assert_eq!(tree.subscriptions.listening.load(Ordering::Relaxed), 1);
     assert_eq!(numbers(&told(&mut one)), [2, 4]);
     drop(one);
-    assert_eq!(tree.0.listening.load(Ordering::Relaxed), 0);
-    assert!(tree.0.lock().relays.is_empty());
-    assert_eq!(tree.0.narrow.load(Ordering::Relaxed), 0);
+    assert_eq!(tree.subscriptions.listening.load(Ordering::Relaxed), 0);
+    assert!(tree.subscriptions.lock().relays.is_empty());
+    assert_eq!(tree.subscriptions.narrow.load(Ordering::Relaxed), 0);
 
     let mut gone = EarlyEvents::default();
     drop(gone.subscribe(8));
     gone.join(&tree, of());
-    assert!(tree.0.lock().relays.is_empty());
+    assert!(tree.subscriptions.lock().relays.is_empty());
 
     let mut removed = EarlyEvents::default();
     let mut events = removed.subscribe(8);
@@ -260,7 +260,7 @@ fn subscription_to_a_supervisor_has_its_events_alone_and_ends_with_it() {
     let told = std::iter::from_fn(|| of_another.try_next()).count();
     assert_eq!(told, 3);
     drop((events, of_another));
-    assert_eq!(hub.0.narrow.load(Ordering::Relaxed), 0);
+    assert_eq!(hub.subscriptions.narrow.load(Ordering::Relaxed), 0);
 }
 
 /// An executor may hold a task by nothing but its waker, so that waking it drops the task, and a subscription with it.
@@ -279,7 +279,7 @@ fn waker_that_drops_a_subscription_does_not_block() {
     let mut cx = Context::from_waker(&waker);
     assert!(events.poll_next_unpin(&mut cx).is_pending());
     hub.report(event());
-    assert_eq!(hub.0.lock().subscribers.len(), 1);
+    assert_eq!(hub.subscriptions.lock().subscribers.len(), 1);
 }
 
 #[test]
