@@ -481,7 +481,7 @@ proptest! {
 
     #[test]
     fn delay_stays_between_base_and_prolonged_maximum(
-        base in 0_u64..10_000,
+        base in 1_u64..10_000,
         more in 0_u64..100_000,
         factor in 1.0_f64..10.0,
         jitter in 0.0_f64..2.0,
