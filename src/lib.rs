@@ -45,6 +45,7 @@
 //! - With the feature `process`, a `process::Command` makes a service of a process of the operating system.
 //! - [`SupervisorRef`] is what you hold of a running supervisor, [`ServiceRef`] what you hold of a service. Begin with these two.
 //! - A [`Scope`](scope::Scope) binds the lives of services and futures: the first failure ends all of them.
+//! - [`ServiceRef::states`] and [`ServiceRef::ended`] watch one service, from any thread; [`ServiceContext::watch`] is OTP's monitor.
 //! - What happens is told as [`Event`]s, see [`SupervisorRef::events`], and written to `tracing` under the target `resurgam`.
 //!
 //! The rest of this page: [lives of a service](#lives-of-a-service), [what survives](#what-survives),
@@ -201,7 +202,7 @@ mod tree;
 mod user_value;
 
 pub use crate::{
-    event::{Blocked, EventKind, Operation, Restarting},
+    event::{Blocked, EventKind, Restarting},
     observe::{Event, Events},
     policy::{
         AutoShutdown, Backoff, Directive, ExitReason, Failure, IntoServiceError, KillCause,
@@ -210,8 +211,8 @@ pub use crate::{
     },
     registry::{LookupError, RegistryActor, ServiceSummary},
     service::{
-        HostedContext, Placement, ServiceContext, ServiceRef, ServiceSpec, StartContext,
-        StartError, WhyClosed,
+        EndedRecipient, HostedContext, Placement, ServiceContext, ServiceEnded, ServiceRef,
+        ServiceSpec, ServiceStates, StartContext, StartError, UntilEnded, WatchId, WhyClosed,
     },
     state::{
         AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ServiceState,

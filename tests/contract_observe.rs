@@ -11,8 +11,9 @@ use actix::prelude::*;
 #[cfg(feature = "serde")]
 use resurgam::Event;
 use resurgam::{
-    Directive, EventKind, ExitReason, Failure, RestartLimit, ServiceContext, ServiceRef,
-    ServiceSpec, StartOrder, SupervisorActor, SupervisorRef, SupervisorSpec, WhileDown,
+    Directive, EventKind, ExitReason, Failure, RestartLimit, ServiceContext, ServiceEnded,
+    ServiceRef, ServiceSpec, ServiceState, StartOrder, SupervisorActor, SupervisorRef,
+    SupervisorSpec, WhileDown,
 };
 
 #[derive(Default)]
@@ -94,11 +95,6 @@ async fn before() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn see_who(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
-    root.by("ada").restart("root/site/store").await?; // an operation that says who asked: EventKind::Requested
-    Ok(())
-}
-
 #[cfg(feature = "serde")]
 async fn see_events(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
     let mut failures = root.events().below("root/site").failures();
@@ -108,4 +104,29 @@ async fn see_events(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Erro
         let json: String = serde_json::to_string(&event)?;
     }
     Ok(())
+}
+
+async fn see_one(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+    let service: ServiceRef<Store> = root.lookup("root/site/store").await?;
+    let mut states = service.states(); // impl Stream<Item = ServiceState>, the present one first
+    let state: Option<ServiceState> = states.next().await;
+    let reason: ExitReason = service.ended().await; // when it has ended for good
+    Ok(())
+}
+
+/// OTP's monitor: the end of a service as a message.
+struct Watcher(ServiceRef<Store>);
+
+impl Actor for Watcher {
+    type Context = ServiceContext<Self>;
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.watch(&self.0);
+    }
+}
+
+impl Handler<ServiceEnded> for Watcher {
+    type Result = ();
+    fn handle(&mut self, ended: ServiceEnded, _: &mut Self::Context) {
+        let (path, reason) = (ended.path().to_owned(), ended.reason().clone());
+    }
 }

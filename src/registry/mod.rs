@@ -256,7 +256,7 @@ impl RegistryActor {
                 return self.finding.tell_missing(token, path, Obstacle::Missing);
             };
             // Watch first, then look, as for whoever waits until it is ready.
-            link.core().watch();
+            link.core().ask();
             if !is_there(&*link) {
                 return self.finding.tell_missing(token, path, Obstacle::NotReady);
             }
@@ -320,7 +320,7 @@ impl RegistryActor {
     /// sends [`Changed`].
     fn watch(&self, token: ServiceToken) {
         for link in self.lineage(token) {
-            link.core().watch();
+            link.core().ask();
         }
     }
 

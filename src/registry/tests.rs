@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     policy::Readiness,
     service::{Link, NoticeKind, Parent, Reply, ServiceKind},
-    state::{EndedAs, Mirrored, Senders},
+    state::{EndedAs, Mirrored, Over, Senders},
 };
 
 struct Leaf;
@@ -35,7 +35,7 @@ fn token(link: &Arc<dyn AnyLink>) -> ServiceToken {
 }
 
 fn set(link: &Arc<dyn AnyLink>, state: impl Into<Mirrored>) {
-    let _told_by_hand = link.core().set_state(state);
+    let _told_by_hand = link.core().set_state(state, None);
 }
 
 type Answer = oneshot::Receiver<Result<Located, LookupError>>;
@@ -155,11 +155,11 @@ fn end_of_a_supervisor_is_told_to_those_who_wait_for_services_below() {
     assert_eq!(answer_of(&mut early), None);
     let gave_up = Mirrored {
         state: ServiceState::Failed,
-        ended: Some(EndedAs::GaveUp),
+        over: Over::Ended(EndedAs::GaveUp),
         senders: Senders::Refused,
     };
     // The supervisor above is told that somebody waits.
-    assert!(supervisor.core().set_state(gave_up) == crate::service::Watched::Yes);
+    assert!(supervisor.core().set_state(gave_up, None) == crate::service::Asked::Yes);
     registry.changed(token(&supervisor));
     let told = LookupError::Ended {
         path: Arc::from("root/sub"),

@@ -23,10 +23,11 @@ use std::{
 use actix::{Actor, dev::Envelope};
 
 use super::{
+    commands::Commands,
     contents::Contents,
     factory::{Building, Factory, Making, StartContext, UserFactory},
     host::{BUDGET, Host, Step},
-    link::{AnyLink, Commands, Link, ServiceKind},
+    link::{AnyLink, Link, ServiceKind},
     panic::{drop_guarded, guard},
     parent::NoticeKind,
     turn::Turn,

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix::{Actor, dev::Envelope};
+use actix::{Actor, Message, dev::Envelope};
 
 use super::{
     contents::Contents,
@@ -79,6 +79,12 @@ pub(super) trait Host<A: Actor>: Unpin + 'static {
         incarnation: Self::Incarnation,
         take_back: impl FnOnce(&mut Self, A),
     ) -> Option<ExitReason>;
+
+    /// Reports whether a message that was queued is for the present incarnation. All are, but for the end of a service that an earlier one has
+    /// watched, or that is watched no more.
+    fn wants<M: Message + 'static>(&self, _: &M) -> bool {
+        true
+    }
 
     /// Looks into the mailbox.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>>;

@@ -14,7 +14,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -22,13 +22,15 @@ use std::{
 use actix::{Actor, Addr, WeakAddr};
 
 use super::{
+    commands::Commands,
     lane::{Lane, LaterWaker, Taken},
     parent::Parent,
+    watches::{Change, ServiceEnded, Watches},
 };
 pub(crate) use crate::state::ServiceKind;
 use crate::{
     policy::{ExitReason, KillCause, Readiness},
-    state::{Ended, EndedAs, Exit, Mirrored, Senders, ServiceState, ShutdownReport, StopBy},
+    state::{Ended, EndedAs, Exit, Mirrored, Over, Senders, ServiceState, ShutdownReport, StopBy},
     token::ServiceToken,
 };
 
@@ -52,9 +54,10 @@ pub(crate) struct LinkCore {
     // not wait for a busy supervisor. Each has one writer (invariant 1), but for the lane.
     lane: Lane,
     state: AtomicU8,
-    watched: AtomicBool,
-    /// Which incarnation was ordered last. Stored before the start is commanded, so that a cell that sees the command reads this number.
-    generation: AtomicU64,
+    /// Who asks for news of the state, and with what the service has ended for good: `ASKED` and the bits beside it.
+    news: AtomicU8,
+    /// How many incarnations were ordered. Stored before the start is commanded, so that a cell that sees the command reads this number.
+    lives: AtomicU64,
     rare: OnceLock<Box<Rare>>,
 }
 
@@ -75,6 +78,8 @@ struct Rare {
     refused: AtomicU64,
     /// How the latest incarnation ended, if one has ended in another way than a clean one, or is one of a supervisor.
     latest_exit: Mutex<Option<LatestExit>>,
+    /// Why the service has ended for good the last time, if that is neither of the two reasons that need no room.
+    end: Mutex<Option<Box<ExitReason>>>,
     /// What a supervisor said that a user has shut down, for those who ask again.
     shutdown: OnceLock<ShutdownReport>,
 }
@@ -134,8 +139,8 @@ impl<A: Actor> Link<A> {
                 kind,
                 lane: Lane::new(),
                 state: AtomicU8::new(Mirrored::from(ServiceState::Waiting).to_bits()),
-                watched: AtomicBool::new(false),
-                generation: AtomicU64::new(0),
+                news: AtomicU8::new(0),
+                lives: AtomicU64::new(0),
                 rare: OnceLock::new(),
             },
             address,
@@ -206,8 +211,14 @@ impl LinkCore {
         &self.parent
     }
 
+    /// The present or latest incarnation, 0 for the first.
     pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.lives().saturating_sub(1)
+    }
+
+    /// How many incarnations were ordered.
+    pub(super) fn lives(&self) -> u64 {
+        self.lives.load(Ordering::Acquire)
     }
 
     pub(crate) fn state(&self) -> ServiceState {
@@ -216,29 +227,112 @@ impl LinkCore {
 
     /// How the service has ended for good, if it has.
     pub(crate) fn ended(&self) -> Option<EndedAs> {
-        self.mirrored().ended
+        self.mirrored().ended()
     }
 
     fn mirrored(&self) -> Mirrored {
         Mirrored::from_bits(self.state.load(Ordering::SeqCst))
     }
 
-    /// Copies the state that the supervisor has decided to where look-ups read it, and reports whether anybody has asked for news.
+    /// Copies the state that the supervisor has decided to where look-ups read it, tells those who watch the service, and reports whether
+    /// the registry has asked for news. With a reason if the service ends for good with this change.
     ///
-    /// `SeqCst` here, in [`state`](Self::state) and in [`watch`](Self::watch): of a change and a subscription at the same time, either the
-    /// watcher reads the new state, or this finds that it is watched.
-    pub(crate) fn set_state(&self, state: impl Into<Mirrored>) -> Watched {
-        self.state.store(state.into().to_bits(), Ordering::SeqCst);
-        if self.watched.load(Ordering::SeqCst) {
-            Watched::Yes
+    /// `SeqCst` here, in [`state`](Self::state), and wherever somebody begins to watch: of a change and a watch that begins at the same
+    /// time, either the watcher reads the new state, or this finds that the service is watched.
+    pub(crate) fn set_state(&self, state: impl Into<Mirrored>, end: Option<ExitReason>) -> Asked {
+        let state = state.into();
+        if let Some(reason) = &end {
+            self.note_end(reason);
+        }
+        let before = self.state.swap(state.to_bits(), Ordering::SeqCst);
+        let before = Mirrored::from_bits(before).state;
+        let news = self.news.load(Ordering::SeqCst);
+        if news & WATCHED != 0 {
+            // A new incarnation is news, even if the one before was starting as well.
+            let other = before != state.state || state.state == ServiceState::Starting;
+            match end {
+                Some(reason) => self.tell(&Change::Ended {
+                    lives: self.lives(),
+                    ended: self.end_with(reason),
+                }),
+                None if other => self.tell(&Change::State),
+                None => {}
+            }
+        }
+        if news & ASKED != 0 {
+            Asked::Yes
         } else {
-            Watched::No
+            Asked::No
         }
     }
 
     /// Asks for news of changes of the state, from now until the service is forgotten.
-    pub(crate) fn watch(&self) {
-        self.watched.store(true, Ordering::SeqCst);
+    pub(crate) fn ask(&self) {
+        self.news.fetch_or(ASKED, Ordering::SeqCst);
+    }
+
+    /// Reports whether the service has ended for good, by itself or with its supervisor, or is removed.
+    pub(super) fn is_over(&self) -> bool {
+        let bits = self.state.load(Ordering::SeqCst);
+        bits & RELEASED != 0 || Mirrored::from_bits(bits).over != Over::No
+    }
+
+    /// Why the service has ended for good, if it has.
+    pub(super) fn end(&self) -> Option<ServiceEnded> {
+        self.is_over().then(|| self.end_with(self.end_reason()))
+    }
+
+    fn end_reason(&self) -> ExitReason {
+        let kept = self.rare.get().and_then(|rare| lock(&rare.end).clone());
+        match kept {
+            Some(reason) => *reason,
+            None if self.news.load(Ordering::SeqCst) & SHUT_DOWN != 0 => ExitReason::Shutdown,
+            None => ExitReason::Normal,
+        }
+    }
+
+    /// Keeps why the service ends for good, before that is shown.
+    fn note_end(&self, reason: &ExitReason) {
+        let kept = match reason {
+            ExitReason::Shutdown => {
+                self.news.fetch_or(SHUT_DOWN, Ordering::SeqCst);
+                None
+            }
+            ExitReason::Normal => {
+                self.news.fetch_and(!SHUT_DOWN, Ordering::SeqCst);
+                None
+            }
+            other => Some(Box::new(other.clone())),
+        };
+        if kept.is_some() || self.rare.get().is_some() {
+            let before = std::mem::replace(&mut *lock(&self.rare().end), kept);
+            // An error of the user's, which must not be dropped under the lock.
+            drop(before);
+        }
+    }
+
+    fn end_with(&self, reason: ExitReason) -> ServiceEnded {
+        ServiceEnded::new(Arc::clone(self.path()), self.token, reason)
+    }
+
+    /// Who watches it, and its siblings.
+    pub(super) fn watches(&self) -> &Watches {
+        &self.parent.watches
+    }
+
+    fn tell(&self, change: &Change) {
+        let watches = self.watches();
+        watches.tell(self.token, change, || self.note_unwatched());
+    }
+
+    /// Says that somebody watches the service.
+    pub(super) fn note_watched(&self) {
+        self.news.fetch_or(WATCHED, Ordering::SeqCst);
+    }
+
+    /// Says that nobody does any more.
+    pub(super) fn note_unwatched(&self) {
+        self.news.fetch_and(!WATCHED, Ordering::SeqCst);
     }
 
     /// Says which siblings the service requires, by name, before it is registered or started.
@@ -359,7 +453,7 @@ impl LinkCore {
         if let Some(rare) = self.rare.get() {
             *lock(&rare.stop_by) = None;
         }
-        self.generation.store(generation, Ordering::Release);
+        self.lives.store(generation + 1, Ordering::Release);
         self.lane.start(self.later_waker());
     }
 
@@ -399,11 +493,22 @@ impl LinkCore {
         self.lane.kill(Commands::encode(cause), self.later_waker());
     }
 
-    /// Has the cell drop all it holds, and close the mailbox.
-    pub(crate) fn release(&self) {
-        self.state.fetch_or(RELEASED, Ordering::SeqCst);
+    /// Has the cell drop all it holds, and close the mailbox. The first call counts for those who watch the service: with it, that has ended
+    /// for ever, with this reason.
+    pub(crate) fn release(&self, reason: ExitReason) {
+        let before = self.state.load(Ordering::SeqCst);
+        if before & RELEASED == 0 {
+            self.note_end(&reason);
+        }
+        let before = self.state.fetch_or(RELEASED, Ordering::SeqCst);
         // Kept through a later start, so that the cell cannot miss it.
         self.give(Lane::RELEASE);
+        if before & RELEASED == 0 && self.news.load(Ordering::SeqCst) & WATCHED != 0 {
+            self.tell(&Change::Removed {
+                lives: self.lives(),
+                ended: self.end_with(reason),
+            });
+        }
     }
 
     /// Has the cell look at the state, which says what becomes of messages while there is no incarnation.
@@ -473,6 +578,7 @@ impl Rare {
             later_waker: LaterWaker::new(),
             refused: AtomicU64::new(0),
             latest_exit: Mutex::default(),
+            end: Mutex::default(),
             shutdown: OnceLock::new(),
         }
     }
@@ -502,67 +608,20 @@ impl fmt::Debug for dyn AnyLink {
     }
 }
 
-/// Whether anybody has asked for news of changes of a service's state.
+/// Whether the registry has asked for news of changes of a service's state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub(crate) enum Watched {
+pub(crate) enum Asked {
     No,
     Yes,
-}
-
-/// A set of commands, as taken by the cell.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Commands(u8);
-
-impl Commands {
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) fn starts(self) -> bool {
-        self.0 & Lane::START != 0
-    }
-
-    pub(crate) fn stops(self) -> bool {
-        self.0 & Lane::STOP != 0
-    }
-
-    /// Whether what becomes of messages may have changed.
-    pub(crate) fn looks(self) -> bool {
-        self.0 & Lane::LOOK != 0
-    }
-
-    pub(crate) fn releases(self) -> bool {
-        self.0 & Lane::RELEASE != 0
-    }
-
-    /// The cause, if the incarnation is to be killed.
-    pub(crate) fn kills(self) -> Option<KillCause> {
-        (self.0 & Lane::KILL != 0).then(|| Self::decode(self.0 >> Lane::CAUSE_SHIFT))
-    }
-
-    /// The bits of a cause. All of [`CAUSES`] fit into the three bits above the commands.
-    fn encode(cause: KillCause) -> u8 {
-        let index = CAUSES.iter().position(|known| *known == cause);
-        u8::try_from(index.unwrap_or(0)).unwrap_or(0) << Lane::CAUSE_SHIFT
-    }
-
-    fn decode(index: u8) -> KillCause {
-        CAUSES
-            .get(usize::from(index))
-            .copied()
-            .unwrap_or(KillCause::Requested)
-    }
 }
 
 /// A bit beside what is mirrored of the state: the mailbox is closed for ever, or about to be.
 const RELEASED: u8 = 1 << 7;
 
-/// The causes of a kill, by the number that stands for them in [`Commands`].
-const CAUSES: [KillCause; 5] = [
-    KillCause::Requested,
-    KillCause::StopTimeout,
-    KillCause::StartTimeout,
-    KillCause::Unresponsive,
-    KillCause::ArbiterStopped,
-];
+/// The registry asks for news of the state.
+const ASKED: u8 = 1;
+/// Somebody watches the service.
+const WATCHED: u8 = 1 << 1;
+/// It has ended for good with a clean stop, and not by itself.
+const SHUT_DOWN: u8 = 1 << 2;

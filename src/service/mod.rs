@@ -4,8 +4,9 @@
 //! owns the mailbox, which outlives them. This module decides nothing: a cell starts and stops when its supervisor
 //! says so, and tells it what has happened.
 //!
-//! Each file uses only those before it in this list: `error`; `panic`, which runs and drops user code; `parent`, the way up from a cell to
-//! its supervisor; `lane` and `link`, the way down; `reference`; `factory`; `contents`, the mailbox and the factory; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
+//! Each file uses only those before it in this list: `error`; `panic`, which runs and drops user code; `watches`, who watches the services of a
+//! supervisor; `parent`, the way up from a cell to
+//! its supervisor; `lane`, `commands` and `link`, the way down; `watch`, what is shown to those who watch; `reference`; `factory`; `contents`, the mailbox and the factory; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
 //! that there are; `cell`; `seed`, a mailbox whose cell does not run yet; `spec`; `create`, factories
 //! that see the context.
 //!
@@ -17,6 +18,7 @@
 
 mod abrupt;
 mod cell;
+mod commands;
 mod contents;
 mod create;
 mod error;
@@ -32,6 +34,8 @@ mod reply;
 mod seed;
 mod spec;
 mod turn;
+mod watch;
+mod watches;
 
 #[cfg(all(unix, feature = "process"))]
 pub(crate) use self::abrupt::before_abrupt_exit;
@@ -40,7 +44,7 @@ pub(crate) use self::{
     abrupt::bid_farewell,
     error::start_failed,
     factory::{Factory, Idle, Making},
-    link::{AnyLink, Link, LinkCore, ServiceKind, Watched, downcast},
+    link::{AnyLink, Asked, Link, LinkCore, ServiceKind, downcast},
     panic::{guard, probe},
     parent::{Above, Notice, NoticeKind, Parent},
     reply::{Published, Reply, side_by_side},
@@ -54,4 +58,6 @@ pub use self::{
     hosted::ServiceContext,
     reference::{ServiceRef, WhyClosed},
     spec::{Placement, ServiceSpec},
+    watch::{EndedRecipient, ServiceStates, UntilEnded, WatchId},
+    watches::ServiceEnded,
 };

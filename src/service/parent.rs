@@ -8,16 +8,18 @@ use std::{
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::watches::Watches;
 use crate::{
     policy::ServiceError,
     state::{Exit, Obstacle},
     token::ServiceToken,
 };
 
-/// What the cells of one supervisor share: where their notices go, and who that supervisor is.
+/// What the cells of one supervisor share: where their notices go, who that supervisor is, and who watches them.
 pub(crate) struct Parent {
     notices: UnboundedSender<Notice>,
     above: OnceLock<Box<dyn Above>>,
+    pub(super) watches: Watches,
 }
 
 impl Parent {
@@ -30,6 +32,7 @@ impl Parent {
         let parent = Self {
             notices,
             above: OnceLock::new(),
+            watches: Watches::default(),
         };
         (parent, receiver)
     }

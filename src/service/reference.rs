@@ -9,7 +9,10 @@ use std::{
 
 use actix::{Actor, Addr, Handler, Message, Recipient, dev::ToEnvelope};
 
-use super::link::{AnyLink, Link, LinkCore, ServiceKind};
+use super::{
+    link::{AnyLink, Link, LinkCore, ServiceKind},
+    watch::{EndedRecipient, ServiceStates, UntilEnded, WatchId},
+};
 use crate::{
     policy::ExitReason,
     state::EndedAs,
@@ -130,6 +133,104 @@ impl<A: Actor> ServiceRef<A> {
             reason if reason.is_abnormal() => Some(WhyClosed::Interrupted { reason }),
             _ => None,
         }
+    }
+
+    /// The states of the service, from any thread and with any executor: the present one first, and then the latest whenever it has changed.
+    ///
+    /// States that nobody has taken in time are passed over: an item is the state at the moment when it is taken. Two that are the same in a
+    /// row say that it has changed and changed back, as after a restart. The stream ends when the service is removed for ever, with its tree or
+    /// without; of one that is gone already it is at its end. It does not end while the service is down: that may be started again.
+    ///
+    /// Nothing is kept for it but one entry, and nothing once it is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resurgam::{ServiceSpec, ServiceState, SupervisorActor, TaskContext};
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let idle = ServiceSpec::task("idle", |cx: TaskContext| async move { cx.shutdown().await });
+    /// let idle = root.add_and_wait(idle).await?;
+    /// let mut states = idle.states();
+    /// assert_eq!(states.next().await, Some(ServiceState::Ready));
+    /// root.stop(&idle).await?;
+    /// assert_eq!(states.next().await, Some(ServiceState::Stopped)); // that it was `Stopping` before is passed over
+    /// root.remove(&idle).await?;
+    /// assert_eq!(states.next().await, None);
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn states(&self) -> ServiceStates {
+        ServiceStates::new(Arc::clone(&self.link) as Arc<dyn AnyLink>)
+    }
+
+    /// Waits until the service has ended for good, and says why its latest incarnation ended ([`Normal`](ExitReason::Normal) if it has had
+    /// none).
+    ///
+    /// It has when it has finished, was given up, is lost or was removed, or when its supervisor has ended for good and it with that; the
+    /// same holds for [`watch`](Self::watch) and [`ServiceContext::watch`](crate::ServiceContext::watch). Not after a stop on request, and not
+    /// while it is down between two lives, its own or those of its supervisor. Called after the fact it returns at once; after a
+    /// [`reset`](crate::SupervisorRef::reset) or a start by hand it waits for the next end. Whoever waits when the service ends is told of that
+    /// end, also if it runs again before they look.
+    ///
+    /// May be called on any thread, with any executor. The future borrows nothing, and keeps nothing but one entry until it is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe. The wait begins with the call: an end is not missed by a future that is polled late.
+    pub fn ended(&self) -> UntilEnded {
+        UntilEnded::new(Arc::clone(&self.link) as Arc<dyn AnyLink>)
+    }
+
+    /// Has an actor told, with the message [`ServiceEnded`](crate::ServiceEnded), whenever the service has [ended](Self::ended) for good: at once if it has, and
+    /// once for each end.
+    ///
+    /// For plain actix actors, and for whoever outlives the incarnations of a service; an incarnation of a service itself uses
+    /// [`ServiceContext::watch`](crate::ServiceContext::watch). What is given says whether the actor is kept running by that: a
+    /// [`Recipient`] or an [`Addr`] does, until the service is removed, a [`WeakRecipient`](actix::WeakRecipient) or a
+    /// [`WeakAddr`](actix::WeakAddr) does not. The message comes past the capacity of the mailbox. Each call begins a watch of its own, which
+    /// ends with [`unwatch`](Self::unwatch), when the service is removed, or with the actor; dropping the id ends nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use resurgam::{ServiceEnded, ServiceSpec, SupervisorActor, TaskContext};
+    ///
+    /// struct Monitor;
+    ///
+    /// impl Actor for Monitor {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// impl Handler<ServiceEnded> for Monitor {
+    ///     type Result = ();
+    ///     fn handle(&mut self, ended: ServiceEnded, _: &mut Self::Context) {
+    ///         println!("{ended}"); // root/job has ended: normal
+    ///     }
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let job = root.add(ServiceSpec::task("job", |_: TaskContext| async {})).await?;
+    /// let monitor = Monitor.start();
+    /// let watch = job.watch(monitor.downgrade());
+    /// job.unwatch(watch);
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch(&self, recipient: impl Into<EndedRecipient>) -> WatchId {
+        WatchId::begin(self.core(), recipient.into())
+    }
+
+    /// Ends a watch of this service. What is queued for the actor by then is still handled.
+    pub fn unwatch(&self, watch: WatchId) {
+        watch.end(self.core());
     }
 
     pub(crate) fn link(&self) -> &Arc<Link<A>> {

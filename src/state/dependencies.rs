@@ -404,7 +404,8 @@ fn take_out(
     let gone = state.services.remove(slot, input)?;
     state.dropped.forget(token);
     // Released before anybody is told: the name and the address are gone once `remove` is answered.
-    state.output.push(Effect::Release { token });
+    let reason = reason.clone();
+    state.output.push(Effect::Release { token, reason });
     state
         .waiters
         .tell(gone.serial, milestone, &mut state.output);

@@ -334,7 +334,7 @@ pub(super) enum Limited {
 }
 
 /// With what everything ends that is dropped with its supervisor.
-pub(super) const DROPPED: ExitReason = ExitReason::Killed(KillCause::Requested);
+pub(crate) const DROPPED: ExitReason = ExitReason::Killed(KillCause::Requested);
 
 /// An end that is judged when it is known whether the service is to go on.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use super::{
     waiters::{Milestone, Waiters},
 };
 use crate::{
-    event::{EventKind, Occurrence, Operation},
+    event::{EventKind, Occurrence},
     policy::{ExitReason, KillCause, LimitCounter, Shutdown},
     token::{ServiceToken, SupervisorId},
 };
@@ -206,8 +206,9 @@ impl SupervisorState {
         let untold = matches!(before, Phase::Undecided) || matches!(phase, Phase::Starting { .. });
         let shown = !matches!(phase, Phase::Undecided);
         let state = self.mirrored(slot, phase);
-        if shown && (untold || self.mirrored(slot, before) != state) {
-            self.mirror(slot, state);
+        let was = self.mirrored(slot, before);
+        if shown && (untold || was != state) {
+            self.mirror(slot, was, state);
         }
     }
 
@@ -225,9 +226,10 @@ impl SupervisorState {
             // In the line already, and shown as waiting before and after, but for what an earlier life of the supervisor has left.
             let input = self.input_to(*slot);
             let before = self.services.set_phase(*slot, Phase::InLine, input);
+            let before = self.mirrored(*slot, before);
             let state = self.mirrored(*slot, Phase::InLine);
-            if self.mirrored(*slot, before) != state {
-                self.mirror(*slot, state);
+            if before != state {
+                self.mirror(*slot, before, state);
             }
         }
     }
@@ -241,20 +243,22 @@ impl SupervisorState {
         }
         let state = self.mirrored(slot, phase);
         if before != state {
-            self.mirror(slot, state);
+            self.mirror(slot, before, state);
         }
     }
 
     /// Shows that a service has ended whose end is judged later. [`set_phase`](Self::set_phase) does not.
     pub(super) fn show_undecided(&mut self, slot: u32) {
         let state = self.mirrored(slot, Phase::Undecided);
-        self.mirror(slot, state);
+        self.mirror(slot, state, state);
     }
 
-    /// Says in which state a service is, for look-ups, and what becomes of messages.
-    fn mirror(&mut self, slot: u32, state: Mirrored) {
+    /// Says in which state a service is, for look-ups, what becomes of messages, and whether it has ended for good.
+    fn mirror(&mut self, slot: u32, before: Mirrored, state: Mirrored) {
         let token = self.services.token(slot);
-        self.output.push(Effect::Mirror { token, state });
+        let is_end = state.is_end_after(before);
+        let end = is_end.then(|| Box::new(self.services[slot].last_exit()));
+        self.output.push(Effect::Mirror { token, state, end });
     }
 
     /// Says what becomes of a service once its incarnation has ended.
@@ -352,26 +356,6 @@ impl SupervisorState {
     pub(crate) fn report_self(&mut self, kind: EventKind, now: Instant) {
         if let Some(event) = self.own_event(kind, now) {
             self.output.push(Effect::Event(event));
-        }
-    }
-
-    /// Reports who asks for an operation on one of the services, or on the supervisor itself.
-    pub(crate) fn requested(
-        &mut self,
-        token: Option<ServiceToken>,
-        operation: Operation,
-        by: Arc<str>,
-        now: Instant,
-    ) {
-        let kind = EventKind::Requested { operation, by };
-        match token {
-            None => self.report_self(kind, now),
-            // One that was forgotten meanwhile is refused.
-            Some(token) => {
-                if let Some(slot) = self.services.slot(token) {
-                    self.report(slot, kind, now);
-                }
-            }
         }
     }
 

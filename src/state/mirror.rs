@@ -2,15 +2,28 @@
 
 use std::fmt;
 
-use super::{phase::Phase, senders::Senders, service_state::ServiceState};
+use super::{
+    phase::{Phase, Registered},
+    senders::Senders,
+    service_state::ServiceState,
+};
 
 /// What is mirrored of a service's phase: more than users see of its state, and less than decisions need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Mirrored {
     pub(crate) state: ServiceState,
-    /// How it has ended for good, if it has. `None` once it is started again, and for one that was stopped on request.
-    pub(crate) ended: Option<EndedAs>,
+    pub(crate) over: Over,
     pub(crate) senders: Senders,
+}
+
+/// Whether a service has ended for good. `No` once it is started again, and for one that was stopped on request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Over {
+    No,
+    /// By itself.
+    Ended(EndedAs),
+    /// Its supervisor has, and it with that.
+    WithSupervisor,
 }
 
 /// How a service has ended for good: nothing but a request, or a restart of its group or its supervisor, starts it again.
@@ -28,43 +41,59 @@ pub enum EndedAs {
 impl Mirrored {
     /// What is mirrored of a service in this phase, to which messages are treated in this way.
     pub(super) fn of(phase: Phase, senders: Senders) -> Self {
-        let ended = match phase {
-            Phase::Finished(_) => Some(EndedAs::Finished),
-            Phase::Failed => Some(EndedAs::GaveUp),
-            Phase::Lost => Some(EndedAs::Lost),
-            _ => None,
+        let over = match phase {
+            Phase::Finished(_) => Over::Ended(EndedAs::Finished),
+            Phase::Failed => Over::Ended(EndedAs::GaveUp),
+            Phase::Lost => Over::Ended(EndedAs::Lost),
+            Phase::Registered(Registered::ForGood) => Over::WithSupervisor,
+            _ => Over::No,
         };
         Self {
             state: phase.public(),
-            ended,
+            over,
             senders,
+        }
+    }
+
+    /// Reports whether a service that was shown like `before` ends for good with this change: those who watch it are told.
+    pub(super) fn is_end_after(self, before: Self) -> bool {
+        self.over != Over::No && before.over == Over::No
+    }
+
+    /// How it has ended for good by itself, if it has.
+    pub(crate) const fn ended(self) -> Option<EndedAs> {
+        match self.over {
+            Over::Ended(how) => Some(how),
+            Over::No | Over::WithSupervisor => None,
         }
     }
 
     /// A number for this, to keep it in an atomic.
     pub(crate) const fn to_bits(self) -> u8 {
-        let ended = match self.ended {
-            None => 0,
-            Some(EndedAs::Finished) => 1,
-            Some(EndedAs::GaveUp) => 2,
-            Some(EndedAs::Lost) => 3,
+        let over = match self.over {
+            Over::No => 0,
+            Over::Ended(EndedAs::Finished) => 1,
+            Over::Ended(EndedAs::GaveUp) => 2,
+            Over::Ended(EndedAs::Lost) => 3,
+            Over::WithSupervisor => 4,
         };
         let senders = match self.senders {
             Senders::Wait => 0,
             Senders::Refused => REFUSED,
         };
-        self.state.to_bits() | ended << ENDED_SHIFT | senders
+        self.state.to_bits() | over << OVER_SHIFT | senders
     }
 
     /// What has the number that [`to_bits`](Self::to_bits) has returned. The highest bit is somebody else's.
     pub(crate) fn from_bits(bits: u8) -> Self {
         Self {
             state: ServiceState::from_bits(bits & STATE),
-            ended: match bits >> ENDED_SHIFT & 3 {
-                1 => Some(EndedAs::Finished),
-                2 => Some(EndedAs::GaveUp),
-                3 => Some(EndedAs::Lost),
-                _ => None,
+            over: match bits >> OVER_SHIFT & OVER {
+                1 => Over::Ended(EndedAs::Finished),
+                2 => Over::Ended(EndedAs::GaveUp),
+                3 => Over::Ended(EndedAs::Lost),
+                4 => Over::WithSupervisor,
+                _ => Over::No,
             },
             senders: if bits & REFUSED == 0 {
                 Senders::Wait
@@ -79,7 +108,7 @@ impl From<ServiceState> for Mirrored {
     fn from(state: ServiceState) -> Self {
         Self {
             state,
-            ended: None,
+            over: Over::No,
             senders: Senders::Wait,
         }
     }
@@ -95,9 +124,10 @@ impl fmt::Display for EndedAs {
     }
 }
 
-/// The bits of the state; those above say how the service has ended.
-const STATE: u8 = 0x0f;
-const ENDED_SHIFT: u32 = 4;
+/// The bits of the state; those above say whether the service has ended for good.
+const STATE: u8 = 0x07;
+const OVER_SHIFT: u32 = 3;
+const OVER: u8 = 0x07;
 const REFUSED: u8 = 1 << 6;
 
 #[cfg(test)]
@@ -107,13 +137,13 @@ mod tests {
     #[test]
     fn what_is_kept_in_an_atomic_comes_back() {
         let endings = [EndedAs::Finished, EndedAs::GaveUp, EndedAs::Lost];
-        let endings = endings.into_iter().map(Some).chain([None]);
-        for ended in endings {
+        let endings = endings.into_iter().map(Over::Ended);
+        for over in endings.chain([Over::No, Over::WithSupervisor]) {
             for state in ServiceState::ALL {
                 for senders in [Senders::Wait, Senders::Refused] {
                     let mirrored = Mirrored {
                         state,
-                        ended,
+                        over,
                         senders,
                     };
                     assert_eq!(Mirrored::from_bits(mirrored.to_bits()), mirrored);

@@ -105,10 +105,10 @@ pub(crate) use self::{
     address::Route,
     bounds::StopBy,
     consult::Goes,
-    end::{Cause, Ended, Exit},
+    end::{Cause, DROPPED, Ended, Exit},
     error::Unaddressed,
     machine::SupervisorState,
-    mirror::Mirrored,
+    mirror::{Mirrored, Over},
     obstacle::Obstacle,
     output::{Answer, Effect, Reporting, ServiceView, Unready, Waiter},
     rules::{
@@ -118,7 +118,7 @@ pub(crate) use self::{
     standing::Standing,
 };
 use self::{
-    end::{DROPPED, Lost},
+    end::Lost,
     next::Next,
     phase::{Phase, Registered},
     service::Origin,
@@ -504,6 +504,12 @@ impl SupervisorState {
 
 /// What comes back.
 impl SupervisorState {
+    /// Why a service ended the last time; `Normal` if it never ran.
+    pub(crate) fn last_exit(&self, token: ServiceToken) -> ExitReason {
+        let slot = self.services.slot(token);
+        slot.map_or(ExitReason::Normal, |slot| self.services[slot].last_exit())
+    }
+
     /// The next thing to do, in order, or `None` until the next input.
     pub(crate) fn next_effect(&mut self) -> Option<Effect> {
         self.output.pop()

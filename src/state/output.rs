@@ -87,10 +87,13 @@ pub(crate) enum Effect {
         /// Which service.
         token: ServiceToken,
     },
-    /// Close the address and drop everything that is kept: the service is forgotten.
+    /// Close the address and drop everything that is kept: the service is forgotten. Those who watch it are told that it has ended, if they
+    /// were not told of the end of its latest life before.
     Release {
         /// Which service.
         token: ServiceToken,
+        /// Why it ended.
+        reason: ExitReason,
     },
     /// Mirror the state for look-ups.
     Mirror {
@@ -98,6 +101,8 @@ pub(crate) enum Effect {
         token: ServiceToken,
         /// What it is from now on.
         state: Mirrored,
+        /// Why it has ended for good, if it does with this change: those who watch it are told.
+        end: Option<Box<ExitReason>>,
     },
     /// Tell the subscribers.
     Event(Occurrence),

@@ -7,6 +7,7 @@ mod completed;
 mod consult;
 mod decide;
 mod dependencies;
+mod ends;
 mod failures;
 mod findings;
 mod for_good;
@@ -119,6 +120,8 @@ struct Bench {
     started: usize,
     /// What was mirrored last.
     mirror: BTreeMap<ServiceToken, Mirrored>,
+    /// Who has ended for good, and why, by name; with `release` before the name if it is forgotten.
+    ends: Vec<(String, ExitReason)>,
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -188,6 +191,7 @@ impl Bench {
             ended: None,
             started: 0,
             mirror: BTreeMap::new(),
+            ends: Vec::new(),
         }
     }
 
@@ -358,6 +362,8 @@ impl Bench {
                 let service = &self.state.services[token.slot()];
                 let senders = service.senders(service.phase());
                 assert_eq!(mirrored.senders, senders, "{view:?} {service:?}");
+                let over = Mirrored::of(service.phase(), senders).over;
+                assert_eq!(mirrored.over, over, "{view:?} {service:?}");
             }
         }
     }
@@ -394,12 +400,20 @@ impl Bench {
                 self.actions
                     .push(format!("kill {} {cause}", self.name(token)));
             }
-            Effect::Release { token } => {
+            Effect::Release { token, reason } => {
+                let name = self.name(token).to_owned();
+                self.ends.push((format!("release {name}"), reason));
                 self.actions.push(format!("release {}", self.name(token)));
                 self.mirror.remove(&token);
             }
-            Effect::Mirror { token, state } => {
-                self.mirror.insert(token, state);
+            Effect::Mirror { token, state, end } => {
+                let before = self.mirror.insert(token, state);
+                // Told of each end, and of nothing else. What is told between is not shown in every case, and has begun no other life.
+                let ends = state.over != Over::No && before.is_some_and(|it| it.over == Over::No);
+                assert!(end.is_some() || !ends, "{} {state:?}", self.name(token));
+                assert!(end.is_none() || state.over != Over::No, "{state:?}");
+                self.ends
+                    .extend(end.map(|reason| (self.name(token).to_owned(), *reason)));
             }
             Effect::Event(event) => self.hear(event),
             Effect::Answer { waiter, answer } => self.answers.push((waiter, answer)),

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     event::Occurrence,
     observe::{EarlyEvents, Events, Subtree},
-    policy::{ServiceError, SpecError, check_name},
+    policy::{ExitReason, ServiceError, SpecError, check_name},
     registry::ServiceSummary,
     service::{AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, guard},
     state::{
@@ -441,11 +441,13 @@ impl Core {
                 Effect::Kill { token, cause } => self.cells.kill(token, cause),
                 Effect::Moved { token, place } => self.cells.set_position(token, place),
                 Effect::Abandon { token } => self.cells.abandon(token),
-                Effect::Release { token } => {
-                    self.cells.release(token);
+                Effect::Release { token, reason } => {
+                    self.cells.release(token, reason);
                     self.stewarded.note(token, News::Released);
                 }
-                Effect::Mirror { token, state } => self.mirror(token, state),
+                Effect::Mirror { token, state, end } => {
+                    self.mirror(token, state, end.map(|reason| *reason));
+                }
                 Effect::Event(event) => self.tell(event),
                 Effect::Answer { waiter, answer } => self.answers.give(waiter, answer),
                 // In its place among the effects: the readiness of the services is told before that of the supervisor.
@@ -475,7 +477,7 @@ impl Core {
         if let Some(tree) = self.cells.tree()
             && self.ending.begin(tree) == WhatIsDown::Released
         {
-            self.cells.release_what_is_down();
+            self.cells.release_what_is_down(&self.state);
         }
         // Only the first call has an effect, and none if a handle has ended the scope.
         self.scope.begin_to_end();
@@ -514,14 +516,15 @@ impl Core {
         }
     }
 
-    fn mirror(&mut self, token: ServiceToken, state: Mirrored) {
+    fn mirror(&mut self, token: ServiceToken, state: Mirrored, end: Option<ExitReason>) {
         self.stewarded.note(token, News::State(state.state));
         // At the last end a service that is down is released at once. One that stops later may still send to it, and would otherwise wait
         // for an answer until its own time is up.
         if self.ending.is_last() && !state.state.is_live() {
-            self.cells.release_as(token, state);
+            let reason = end.unwrap_or_else(|| self.state.last_exit(token));
+            self.cells.release_as(token, state, reason);
         } else {
-            self.cells.mirror(token, state);
+            self.cells.mirror(token, state, end);
         }
     }
 
@@ -560,6 +563,7 @@ impl Drop for Core {
             self.state.forget_all(now());
             self.carry_out(None);
         }
+        self.cells.release_all(&self.state);
     }
 }
 

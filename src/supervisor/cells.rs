@@ -19,10 +19,10 @@ use crate::{
     policy::{ExitReason, KillCause, ServiceError},
     registry::{Changed, Find, Forget, Register, RegisterAll, StopFinding},
     service::{
-        AnyLink, AnySeed, Link, LinkCore, Notice, NoticeKind, Opened, Parent, Placement,
-        ServiceKind, ServiceRef, ServiceSpec, StartError, Watched,
+        AnyLink, AnySeed, Asked, Link, LinkCore, Notice, NoticeKind, Opened, Parent, Placement,
+        ServiceKind, ServiceRef, ServiceSpec, StartError,
     },
-    state::{AddError, Exit, Mirrored, OnBlocked, Senders, SupervisorState},
+    state::{AddError, DROPPED, Exit, Mirrored, OnBlocked, Senders, SupervisorState},
     token::ServiceToken,
     tree::Tree,
 };
@@ -358,15 +358,15 @@ impl Cells {
         }
     }
 
-    /// Says what state a service is in, for look-ups.
-    pub(super) fn mirror(&mut self, token: ServiceToken, state: Mirrored) {
+    /// Says what state a service is in, for look-ups, and with which reason it has ended for good, if it has with this change.
+    pub(super) fn mirror(&mut self, token: ServiceToken, state: Mirrored, end: Option<ExitReason>) {
         let Some(link) = self.link(token) else {
             return;
         };
         let changed = link.core().refuses() != (state.senders == Senders::Refused);
-        let watched = link.core().set_state(state);
+        let asked = link.core().set_state(state, end);
         let down = is_supervisor_that_is_down(link.core());
-        if watched == Watched::Yes
+        if asked == Asked::Yes
             && let Some(tree) = self.tree()
         {
             tree.registry.do_send(Changed(token));
@@ -395,16 +395,16 @@ impl Cells {
     }
 
     /// Says that a service is down for ever, and releases it.
-    pub(super) fn release_as(&mut self, token: ServiceToken, state: Mirrored) {
+    pub(super) fn release_as(&mut self, token: ServiceToken, state: Mirrored, reason: ExitReason) {
         if let Some(link) = self.link(token) {
             // Whoever waits for this service is told when the registry forgets it, so no `Changed` is sent before.
-            let _told_by_the_registry = link.core().set_state(state);
-            self.release(token);
+            let _told_by_the_registry = link.core().set_state(state, None);
+            self.release(token, reason);
         }
     }
 
-    /// Closes the mailbox of a service, and drops everything that is kept for it.
-    pub(super) fn release(&mut self, token: ServiceToken) {
+    /// Closes the mailbox of a service that has ended with this reason, and drops everything that is kept for it.
+    pub(super) fn release(&mut self, token: ServiceToken, reason: ExitReason) {
         let slot = token.slot();
         if self.link(token).is_none() {
             return;
@@ -413,7 +413,7 @@ impl Cells {
         if let Some(entry) = self.entries[slot as usize].take() {
             supervisor = entry.link.core().kind() == ServiceKind::Supervisor;
             self.supervisors -= usize::from(supervisor);
-            entry.link.core().release();
+            entry.link.core().release(reason);
         }
         if let Some(tree) = self.tree() {
             tree.links.remove(token);
@@ -428,22 +428,35 @@ impl Cells {
     }
 
     /// Releases the services that are down.
-    pub(super) fn release_what_is_down(&mut self) {
+    pub(super) fn release_what_is_down(&mut self, state: &SupervisorState) {
         let down = self.links().filter(|link| !link.core().state().is_live());
         let down: Vec<_> = down.map(|link| link.core().token()).collect();
         for token in down {
-            self.release(token);
+            self.release(token, state.last_exit(token));
+        }
+    }
+
+    /// Releases all: the supervisor will never be started again, and no service may keep an open mailbox that nobody reads.
+    pub(super) fn release_all(&mut self, state: &SupervisorState) {
+        self.release_each(|link| {
+            // Nobody waits for what still runs.
+            let dropped = link.state().is_live();
+            (!dropped).then(|| state.last_exit(link.token()))
+        });
+    }
+
+    fn release_each(&mut self, reason: impl Fn(&LinkCore) -> Option<ExitReason>) {
+        let all = self.links().map(|link| link.core());
+        let all: Vec<_> = all.map(|core| (core.token(), reason(core))).collect();
+        for (token, reason) in all {
+            self.release(token, reason.unwrap_or(DROPPED));
         }
     }
 }
 
 impl Drop for Cells {
-    /// The supervisor will never be started again: no service may keep an open mailbox that nobody reads.
     fn drop(&mut self) {
-        let all: Vec<_> = self.links().map(|link| link.core().token()).collect();
-        for token in all {
-            self.release(token);
-        }
+        self.release_each(|_| None);
     }
 }
 

@@ -90,10 +90,11 @@ impl OnStart<'_> {
         let link = self.cells.link(token).map(Arc::clone)?;
         let known = downcast(link).ok().and_then(ServiceRef::from_link);
         if known.is_none() {
+            let reason = self.state.last_exit(token);
             self.state.forget(token, now());
             // At once, and not by the effect of `forget`: that is carried out after the next service was added, perhaps to the same slot,
             // and would find a link with another token there.
-            self.cells.release(token);
+            self.cells.release(token, reason);
         }
         known
     }

@@ -117,7 +117,7 @@ fn launch_root(
         link: Arc::clone(&link) as Arc<dyn AnyLink>,
     });
     // For a service, the state of its supervisor decides this. There is none above a root.
-    let _nobody_watches_yet = link.core().set_state(ServiceState::Starting);
+    let _nobody_watches_yet = link.core().set_state(ServiceState::Starting, None);
     link.core().start(0);
     Box::new(seed).launch_here();
     (link, address)

@@ -8,7 +8,7 @@ use super::{Tree, TreeHandle, error::start_error};
 use crate::{
     policy::ExitReason,
     registry::Changed,
-    service::{AnyLink, Notice, NoticeKind, Published, Reply, StartError, Watched},
+    service::{AnyLink, Asked, Notice, NoticeKind, Published, Reply, StartError},
     state::{Ended, Exit, ServiceState},
 };
 
@@ -71,7 +71,7 @@ impl Keeper {
 
     fn started(&mut self) {
         // Before the starter is told: it may look the root up as soon as it knows.
-        self.mirror(ServiceState::Ready);
+        self.mirror(ServiceState::Ready, None);
         if let Some(starter) = self.starter.take() {
             // A starter that has gone away has dropped its reference, the only one: the tree is being stopped.
             starter.give(Ok(()));
@@ -88,9 +88,10 @@ impl Keeper {
         );
         let abandoned = self.tree.abandoned.below(&path);
         ended.report.add_unstopped(abandoned);
-        self.mirror(ServiceState::Stopped);
+        let reason = exit.reason;
+        self.mirror(ServiceState::Stopped, Some(reason.clone()));
         // Drops the factory, and what the supervisor keeps was dropped with its incarnation: no address of the tree is open any more.
-        self.link.core().release();
+        self.link.core().release(reason);
         // Still there if the root has never been ready: its end is that of the start.
         if let Some(starter) = self.starter.take() {
             starter.give(Err(start_error(path, &ended)));
@@ -99,9 +100,9 @@ impl Keeper {
         // The tree is closed as the keeper is dropped.
     }
 
-    fn mirror(&self, state: ServiceState) {
+    fn mirror(&self, state: ServiceState, end: Option<ExitReason>) {
         let core = self.link.core();
-        if core.set_state(state) == Watched::Yes {
+        if core.set_state(state, end) == Asked::Yes {
             self.tree.registry.do_send(Changed(core.token()));
         }
     }
@@ -111,6 +112,8 @@ impl Drop for Keeper {
     /// At the end of the tree, or with the arbiter of the root when the actix system stops: then there is no outcome, and events and
     /// look-ups end all the same, whoever holds a reference.
     fn drop(&mut self) {
+        // Also of a root that is dropped with its arbiter: those who watch it are told. Nothing else comes of it, if it has ended before.
+        self.link.core().release(ExitReason::Shutdown);
         self.tree.close();
     }
 }

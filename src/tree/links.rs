@@ -10,7 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::abandoned::{AbandonedThreads, is_below};
 use crate::{
     service::{AnyLink, LinkCore, Occupied},
-    state::{ShutdownReport, UnstoppedService},
+    state::{DROPPED, ShutdownReport, UnstoppedService},
     token::ServiceToken,
 };
 
@@ -127,7 +127,7 @@ impl Links {
         let below: Vec<_> = below.cloned().collect();
         drop(table);
         for link in below {
-            link.core().release();
+            link.core().release(DROPPED);
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
             Readiness::Explicit,
             ServiceKind::Actor,
         );
-        let _nobody_watches = link.core().set_state(state);
+        let _nobody_watches = link.core().set_state(state, None);
         Arc::new(link)
     }
 

@@ -1,6 +1,7 @@
 //! The actix context of a service.
 
 use std::{
+    any::Any,
     fmt,
     pin::Pin,
     sync::Arc,
@@ -21,6 +22,9 @@ use super::{
         link::{AnyLink, Link, ServiceKind},
         panic::drop_guarded,
         parent::NoticeKind,
+        reference::ServiceRef,
+        watch::Watching,
+        watches::{Meant, ServiceEnded},
     },
     envelope,
     incarnation::Incarnation,
@@ -150,6 +154,91 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     /// The number of this incarnation: 0 for the first, one more after each start.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Has the actor told, with the message [`ServiceEnded`], when a service has ended for good: when it has finished, was given up, is lost or
+    /// was removed, or its supervisor has ended for good with it.
+    ///
+    /// OTP's monitor. The rules:
+    ///
+    /// - The watch belongs to this incarnation. The next one must watch anew, in [`started`](Actor::started) as a rule, and is told nothing
+    ///   that was meant for this one.
+    /// - A service is watched once, however often this is called.
+    /// - If the service has ended already, the message comes at once. Each end is told once. A service that is started again after its end, by
+    ///   [`reset`](crate::SupervisorRef::reset), by hand, or with its group, goes on being watched, and its next end is told again.
+    /// - A stop on request is no end, nor is a restart of the service or of its supervisor.
+    /// - The message is queued like any other, but past the capacity of the mailbox: it is not lost because that is full, and comes behind
+    ///   what the service itself had sent before it ended.
+    ///
+    /// A service that watches itself is told nothing: when it has ended for good, no incarnation is left. Outside of a service there is
+    /// [`ServiceRef::watch`](crate::ServiceRef::watch), and [`ServiceRef::ended`](crate::ServiceRef::ended) for a task.
+    ///
+    /// # Comparison with OTP
+    ///
+    /// A monitor in OTP is of one process, and is over with its one message; here it is of a service, whose restarts are none of the watcher's
+    /// business, and it lasts until the service is removed. So a watch has no reference: the service names it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use resurgam::{ExitReason, ServiceContext, ServiceEnded, ServiceRef, ServiceSpec, SupervisorActor};
+    /// # use tokio::sync::mpsc;
+    ///
+    /// struct Job;
+    ///
+    /// impl Actor for Job {
+    ///     type Context = ServiceContext<Self>;
+    /// }
+    ///
+    /// struct Watcher(ServiceRef<Job>, mpsc::UnboundedSender<String>);
+    ///
+    /// impl Actor for Watcher {
+    ///     type Context = ServiceContext<Self>;
+    ///
+    ///     fn started(&mut self, ctx: &mut Self::Context) {
+    ///         ctx.watch(&self.0);
+    ///     }
+    /// }
+    ///
+    /// impl Handler<ServiceEnded> for Watcher {
+    ///     type Result = ();
+    ///     fn handle(&mut self, ended: ServiceEnded, _: &mut Self::Context) {
+    ///         self.1.send(ended.to_string()).ok();
+    ///     }
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// let job = root.add_and_wait(ServiceSpec::new("job", || Job)).await?;
+    /// let (sender, mut told) = mpsc::unbounded_channel();
+    /// let watched = job.clone();
+    /// root.add_and_wait(ServiceSpec::new("watcher", move || Watcher(watched.clone(), sender.clone()))).await?;
+    ///
+    /// root.stop(&job).await?; // no end: somebody may start it again
+    /// assert_eq!(root.remove(&job).await?, ExitReason::Shutdown);
+    /// assert_eq!(told.recv().await.as_deref(), Some("root/job has ended: shutdown"));
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch<S: Actor>(&mut self, service: &ServiceRef<S>)
+    where
+        A: Handler<ServiceEnded>,
+    {
+        let service = Arc::clone(service.link()) as Arc<dyn AnyLink>;
+        let new = || Box::new(Watching::new(&self.contents.address(), self.generation));
+        let arrived = self.arrived.get_or_insert_default();
+        arrived.watching.get_or_insert_with(new).watch(&service);
+    }
+
+    /// Ends the watch of a service, if there is one: this incarnation is told nothing of it any more, not even what is queued.
+    pub fn unwatch<S: Actor>(&mut self, service: &ServiceRef<S>) {
+        let arrived = self.arrived.as_mut();
+        if let Some(watching) = arrived.and_then(|arrived| arrived.watching.as_mut()) {
+            watching.unwatch(service.core());
+        }
     }
 
     /// Returns the handle of the future that is being polled.
@@ -375,6 +464,21 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
         incarnation.tear_down(self, take_back)
     }
 
+    fn wants<M: Message + 'static>(&self, message: &M) -> bool {
+        // Known when this is compiled, but for that one message.
+        let Some(ended) = (message as &dyn Any).downcast_ref::<ServiceEnded>() else {
+            return true;
+        };
+        match ended.meant {
+            Meant::Anybody => true,
+            Meant::Incarnation { generation, watch } => {
+                let watching = self.arrived.as_ref().and_then(|it| it.watching.as_ref());
+                generation == self.generation
+                    && watching.is_some_and(|watching| watching.has(ended.token(), watch))
+            }
+        }
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>> {
         self.contents.poll_next(self.epoch, cx)
     }
@@ -489,6 +593,8 @@ pub(super) struct Arrived<A: Actor> {
     /// In the order in which they were awaited.
     pub(super) waits: Vec<Task<A>>,
     pub(super) cancelled: Vec<SpawnHandle>,
+    /// What the incarnation watches, if anything. Stays here.
+    watching: Option<Box<Watching>>,
     /// The handle that was given out last. Stays here when the rest is taken over, so that none is given twice in an incarnation.
     latest: SpawnHandle,
 }
@@ -515,6 +621,7 @@ impl<A: Actor> Default for Arrived<A> {
             items: Vec::new(),
             waits: Vec::new(),
             cancelled: Vec::new(),
+            watching: None,
             latest: SpawnHandle::default(),
         }
     }

@@ -46,7 +46,7 @@ where
             _ => AnswerTo::Nobody,
         };
         ctx.note_answer(answer);
-        if let Some(msg) = self.msg.take() {
+        if let Some(msg) = self.msg.take_if(|msg| ctx.wants(msg)) {
             actor.handle(msg, ctx).handle(ctx, tx);
         }
     }

@@ -119,7 +119,7 @@ impl World {
                     assert!(cell.live.is_some() && !cell.killed, "killed in vain");
                     cell.killed = true;
                 }
-                Effect::Release { token } => {
+                Effect::Release { token, .. } => {
                     let live = self
                         .cells
                         .remove(token)
