@@ -202,7 +202,7 @@ mod tree;
 mod user_value;
 
 pub use crate::{
-    event::{Blocked, EventKind, Restarting},
+    event::{Blocked, EventKind, Operation, Restarting},
     observe::{Event, Events},
     policy::{
         AutoShutdown, Backoff, Directive, ExitReason, Failure, IntoServiceError, KillCause,

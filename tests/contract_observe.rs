@@ -95,6 +95,11 @@ async fn before() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+async fn see_who(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+    root.by("ada").restart("root/site/store").await?; // an operation that says who asked: EventKind::Requested
+    Ok(())
+}
+
 #[cfg(feature = "serde")]
 async fn see_events(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
     let mut failures = root.events().below("root/site").failures();

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::policy::{ExitReason, ServiceError, Strategy, with_causes};
+use crate::policy::{ExitReason, ServiceError, Strategy, printable, with_causes};
 
 /// What has happened.
 ///
@@ -132,6 +132,15 @@ pub enum EventKind {
     },
     /// The count of a service's failures was reset on request.
     ServiceReset,
+    /// Somebody who has said who it is asks for an operation, see [`SupervisorRef::by`](crate::SupervisorRef::by). What follows from it is told as ever, behind
+    /// this. An operation that is refused, because it names no service, is not told.
+    #[non_exhaustive]
+    Requested {
+        /// Which operation.
+        operation: Operation,
+        /// Who.
+        by: Arc<str>,
+    },
     /// Restarts pause, because there were too many. Again if failures during the pause prolong it.
     #[non_exhaustive]
     PauseStarted {
@@ -253,6 +262,7 @@ impl EventKind {
             Self::MessagesRefused => "messages_refused",
             Self::ServiceRemoved { .. } => "service_removed",
             Self::ServiceReset => "service_reset",
+            Self::Requested { .. } => "requested",
             Self::PauseStarted { .. } => "pause_started",
             Self::PauseEnded { .. } => "pause_ended",
             Self::LimitExceeded { .. } => "limit_exceeded",
@@ -419,6 +429,9 @@ impl fmt::Display for EventKind {
             Self::ServiceBlocked { on, why } => write!(f, "blocked on `{on}`, which {why}"),
             Self::ServiceRemoved { reason } => write!(f, "removed: {reason:#}"),
             Self::ServiceReset => f.write_str("reset"),
+            Self::Requested { operation, by } => {
+                write!(f, "{operation} requested by {}", printable(by))
+            }
             other => other.fmt_supervisor(f),
         }
     }
@@ -467,6 +480,45 @@ impl EventKind {
             ),
             _ => Ok(()),
         }
+    }
+}
+
+/// What may be asked of a supervisor.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
+#[non_exhaustive]
+pub enum Operation {
+    /// To take in a service.
+    Add,
+    /// To go by other rules.
+    Reconfigure,
+    /// To stop a service and forget it.
+    Remove,
+    /// To clear the failures of a service, and to start it if it is down for them.
+    Reset,
+    /// To start a service, or to stop and start it.
+    Restart,
+    /// To end, with all services.
+    Shutdown,
+    /// To stop a service and keep it.
+    Stop,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Add => "add",
+            Self::Reconfigure => "reconfigure",
+            Self::Remove => "remove",
+            Self::Reset => "reset",
+            Self::Restart => "restart",
+            Self::Shutdown => "shutdown",
+            Self::Stop => "stop",
+        })
     }
 }
 

@@ -12,7 +12,7 @@ mod tests;
 use std::{fmt, sync::Arc, time::Instant};
 
 pub(crate) use self::kind::Severity;
-pub use self::kind::{Blocked, EventKind, Restarting};
+pub use self::kind::{Blocked, EventKind, Operation, Restarting};
 use crate::token::ServiceToken;
 
 /// Something that has happened to a service or to a supervisor. Those who listen get it as an [`Event`](crate::Event).

@@ -25,7 +25,7 @@ use super::{
     waiters::{Milestone, Waiters},
 };
 use crate::{
-    event::{EventKind, Occurrence},
+    event::{EventKind, Occurrence, Operation},
     policy::{ExitReason, KillCause, LimitCounter, Shutdown},
     token::{ServiceToken, SupervisorId},
 };
@@ -356,6 +356,26 @@ impl SupervisorState {
     pub(crate) fn report_self(&mut self, kind: EventKind, now: Instant) {
         if let Some(event) = self.own_event(kind, now) {
             self.output.push(Effect::Event(event));
+        }
+    }
+
+    /// Reports who asks for an operation on one of the services, or on the supervisor itself.
+    pub(crate) fn requested(
+        &mut self,
+        token: Option<ServiceToken>,
+        operation: Operation,
+        by: Arc<str>,
+        now: Instant,
+    ) {
+        let kind = EventKind::Requested { operation, by };
+        match token {
+            None => self.report_self(kind, now),
+            // One that was forgotten meanwhile is refused.
+            Some(token) => {
+                if let Some(slot) = self.services.slot(token) {
+                    self.report(slot, kind, now);
+                }
+            }
         }
     }
 

@@ -9,12 +9,14 @@ use super::{
     answers::Deferred,
     carried::{Way, carried},
     clock::now,
-    message,
+    message::{self, Asker},
     scope_run::AddMember,
 };
 use crate::{
-    service::{ServiceContext, ServiceRef, StartError},
+    event::Operation,
+    service::{ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{AddError, Answer, ShutdownReport, StopBy, Unready},
+    token::ServiceToken,
     tree::ShutdownError,
 };
 
@@ -62,13 +64,14 @@ macro_rules! operation {
             type Result = Deferred<<message::$message as Message>::Result>;
 
             fn handle(&mut self, msg: message::$message, ctx: &mut Self::Context) -> Self::Result {
-                let token = match self.core.way(&msg.0) {
+                let token = match self.core.way(&msg.service) {
                     Ok(Way::Here(token)) => token,
                     // Also if this supervisor is down itself: it may be what is to be restarted.
                     Ok(Way::Through(next)) => return carried(msg, next),
                     Err(unaddressed) => return self.ask_now(ctx, |_| Err(unaddressed.into())),
                 };
                 self.ask(ctx, |core| {
+                    core.note_asker(Some(token), Operation::$message, msg.by);
                     core.answers.ask(
                         &mut core.state,
                         |state, waiter| state.$operation(token, waiter, now()),
@@ -91,14 +94,16 @@ operation!(Stop, stop, Stopped);
 request!(message::Count, ask_now, |core, _| core.counts());
 request!(message::Report, ask_now, |core, _| core.report());
 request!(message::Services, ask_now, |core, _| core.summaries());
-request!(message::Reconfigure, ask_now, |core, msg| core
-    .reconfigure(msg.0));
+request!(message::Reconfigure, ask_now, |core, msg| {
+    core.note_asker(None, Operation::Reconfigure, msg.by);
+    core.reconfigure(msg.spec)
+});
 
 impl<A: Actor> Handler<message::Add<A>> for SupervisorActor {
     type Result = Deferred<Result<ServiceRef<A>, AddError>>;
 
     fn handle(&mut self, msg: message::Add<A>, ctx: &mut Self::Context) -> Self::Result {
-        self.ask_now(ctx, |core| core.add(msg.0))
+        self.ask_now(ctx, |core| core.add_for(msg.service, msg.by))
     }
 }
 
@@ -108,7 +113,7 @@ impl<A: Actor> Handler<message::AddAndWait<A>> for SupervisorActor {
     fn handle(&mut self, msg: message::AddAndWait<A>, ctx: &mut Self::Context) -> Self::Result {
         let awaited = ctx.answer_is_awaited();
         // One turn for both: no notice can come between, so that the first start is awaited whatever becomes of it.
-        self.ask(ctx, |core| match core.add(msg.0) {
+        self.ask(ctx, |core| match core.add_for(msg.service, msg.by) {
             Err(refused) => Deferred::now(Err(refused.into())),
             // Kept then, whatever becomes of its first start.
             Ok(service) if !awaited => Deferred::now(Ok(service)),
@@ -148,6 +153,24 @@ impl<A: Actor> Handler<AddMember<A>> for SupervisorActor {
 }
 
 impl Core {
+    /// Adds a service, and says who has asked for that.
+    fn add_for<A: Actor>(
+        &mut self,
+        service: ServiceSpec<A>,
+        by: Asker,
+    ) -> Result<ServiceRef<A>, AddError> {
+        let service = self.add(service)?;
+        self.note_asker(Some(service.token()), Operation::Add, by);
+        Ok(service)
+    }
+
+    /// Says who asks for an operation on a service, or on the supervisor itself, before it is carried out.
+    fn note_asker(&mut self, token: Option<ServiceToken>, operation: Operation, by: Asker) {
+        if let Some(by) = by {
+            self.state.requested(token, operation, by, now());
+        }
+    }
+
     /// Waits for the first start of a service that was added just now.
     pub(super) fn await_ready<A: Actor>(
         &mut self,

@@ -34,7 +34,7 @@
 //! # }
 //! ```
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Message};
 
@@ -50,15 +50,41 @@ use crate::{
     tree::ShutdownError,
 };
 
+/// Who has asked for an operation, if that was said.
+pub(super) type Asker = Option<Arc<str>>;
+
+/// A message that may say who asks.
+macro_rules! said_by {
+    () => {
+        /// Says who asks: [`EventKind::Requested`](crate::EventKind::Requested) tells it.
+        #[must_use]
+        pub fn by(mut self, who: impl Into<Arc<str>>) -> Self {
+            self.by = Some(who.into());
+            self
+        }
+
+        /// Likewise, if somebody is said to ask.
+        pub(super) fn asked_by(mut self, asker: &Asker) -> Self {
+            self.by.clone_from(asker);
+            self
+        }
+    };
+}
+
 /// Adds a service and starts it. Answered at once; a start that fails is retried by policy.
 #[derive(Debug)]
-pub struct Add<A: Actor>(pub(super) ServiceSpec<A>);
+pub struct Add<A: Actor> {
+    pub(super) service: ServiceSpec<A>,
+    pub(super) by: Asker,
+}
 
 impl<A: Actor> Add<A> {
     /// A request to add `service`.
     pub fn new(service: ServiceSpec<A>) -> Self {
-        Self(service)
+        Self { service, by: None }
     }
+
+    said_by!();
 }
 
 impl<A: Actor> Message for Add<A> {
@@ -67,13 +93,18 @@ impl<A: Actor> Message for Add<A> {
 
 /// Adds a service, starts it, and answers when it is ready or its first start has failed.
 #[derive(Debug)]
-pub struct AddAndWait<A: Actor>(pub(super) ServiceSpec<A>);
+pub struct AddAndWait<A: Actor> {
+    pub(super) service: ServiceSpec<A>,
+    pub(super) by: Asker,
+}
 
 impl<A: Actor> AddAndWait<A> {
     /// A request to add `service` and to wait for it.
     pub fn new(service: ServiceSpec<A>) -> Self {
-        Self(service)
+        Self { service, by: None }
     }
+
+    said_by!();
 }
 
 impl<A: Actor> Message for AddAndWait<A> {
@@ -84,13 +115,19 @@ macro_rules! on_service {
     ($(#[$doc:meta])* $name:ident -> $result:ty) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        pub struct $name(pub(super) ServiceKey);
+        pub struct $name {
+            pub(super) service: ServiceKey,
+            pub(super) by: Asker,
+        }
 
         impl $name {
             /// A request about the service that this names.
             pub fn new(service: impl Into<ServiceKey>) -> Self {
-                Self(service.into())
+                let service = service.into();
+                Self { service, by: None }
             }
+
+            said_by!();
         }
 
         impl Message for $name {
@@ -134,13 +171,18 @@ impl Message for Count {
 
 /// Changes the spec of a running supervisor. A refused change leaves everything as it was.
 #[derive(Clone, Debug)]
-pub struct Reconfigure(pub(super) SupervisorSpec);
+pub struct Reconfigure {
+    pub(super) spec: SupervisorSpec,
+    pub(super) by: Asker,
+}
 
 impl Reconfigure {
     /// A request to go by `spec` from now on.
     pub const fn new(spec: SupervisorSpec) -> Self {
-        Self(spec)
+        Self { spec, by: None }
     }
+
+    said_by!();
 }
 
 impl Message for Reconfigure {

@@ -16,7 +16,7 @@
 //! | `cells`, `answers`, `on_start`, `driver`, `ending`, `scope_run` | the parts: each owns its fields, and knows nothing of the core |
 //! | `incarnation`, `idle`, `handler` | what the actor is told: by its context and its cells, also between two incarnations, and by users |
 //! | `root`, `nested` | how a supervisor is started, as a root or as a service |
-//! | `upward`, `reference`, `program` | the way to a supervisor, from below and from outside |
+//! | `upward`, `reference`, `shutting_down`, `program` | the way to a supervisor, from below and from outside |
 //! | `defaults`, `spec`, `message`, `report`, `error` | what users say and get |
 //! | `clock`, `random` | what a decision needs and the state does not make: the present, and jitter |
 
@@ -44,6 +44,7 @@ mod reference;
 mod report;
 mod root;
 mod scope_run;
+mod shutting_down;
 mod spec;
 mod steward;
 mod upward;

@@ -1,25 +1,25 @@
 //! What users hold of a supervisor.
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use actix::{Actor, Addr, AsyncContext, Handler, Message, dev::channel::channel};
-use futures::future::{Either, select};
 
 use super::{
-    actor::SupervisorActor, clock::now, error::ReconfigureError, message, report::Report,
-    spec::SupervisorSpec, upward::Upward,
+    actor::SupervisorActor,
+    error::ReconfigureError,
+    message::{self, Asker},
+    report::Report,
+    spec::SupervisorSpec,
+    upward::Upward,
 };
 use crate::{
     observe::{Events, Subtree},
     policy::{ExitReason, Readiness},
     registry::{Located, LookupError, RegistryActor, ServiceSummary, Siblings, Sought},
     service::{AnyLink, Link, Parent, ServiceKind, ServiceRef, ServiceSpec, StartError},
-    state::{
-        AddError, Cause, Counts, Ended, RemoveError, ResetError, RestartError, ShutdownReport,
-        StopBy, StopError,
-    },
+    state::{AddError, Counts, RemoveError, ResetError, RestartError, StopError},
     token::{ServiceKey, ServiceToken, SupervisorId},
-    tree::{JoinError, ShutdownError, SupervisorGone, Tree, TreeHandle, result},
+    tree::{SupervisorGone, Tree, TreeHandle},
 };
 
 /// A handle of a running supervisor.
@@ -74,6 +74,8 @@ pub struct SupervisorRef {
     // `None` if the tree is not to be kept: the last of them had been dropped when this reference was made, and the tree is being stopped.
     // Or whoever waits for signals has it.
     handle: Option<Arc<TreeHandle>>,
+    /// Who asks by this reference.
+    by: Asker,
 }
 
 impl SupervisorRef {
@@ -88,6 +90,7 @@ impl SupervisorRef {
             link,
             tree,
             handle,
+            by: None,
         }
     }
 
@@ -107,6 +110,39 @@ impl SupervisorRef {
             kind,
         );
         Self::new(address, Arc::new(link), Arc::new(Tree::over(closed())))
+    }
+
+    /// The same, for one who says who it is: each operation is told with that as [`EventKind::Requested`](crate::EventKind::Requested), before what follows from it.
+    ///
+    /// The text is for people, and is not checked. References that are got through this one do not have it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actix::prelude::*;
+    /// # use resurgam::{ServiceContext, ServiceSpec, SupervisorActor};
+    /// # struct Store;
+    /// # impl Actor for Store {
+    /// #     type Context = ServiceContext<Self>;
+    /// # }
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = SupervisorActor::with_defaults("root").start().await?;
+    /// root.add_and_wait(ServiceSpec::new("store", || Store)).await?;
+    /// let mut events = root.events();
+    /// root.by("ada").restart("store").await?;
+    /// let first = events.next().await.expect("the tree has not ended");
+    /// assert_eq!(first.to_string(), "root/store#0: restart requested by ada");
+    /// # root.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by(&self, who: impl Into<Arc<str>>) -> Self {
+        Self {
+            by: Some(who.into()),
+            ..self.clone()
+        }
     }
 
     /// The address of the supervisor, for the messages of [`message`].
@@ -174,7 +210,7 @@ impl SupervisorRef {
     where
         A: Actor,
     {
-        self.ask(message::Add::new(service))
+        self.ask(message::Add::new(service).asked_by(&self.by))
             .await
             .unwrap_or(Err(AddError::SupervisorGone))
     }
@@ -210,7 +246,7 @@ impl SupervisorRef {
     where
         A: Actor,
     {
-        self.ask(message::AddAndWait::new(service))
+        self.ask(message::AddAndWait::new(service).asked_by(&self.by))
             .await
             .unwrap_or(Err(StartError::SupervisorGone))
     }
@@ -230,7 +266,7 @@ impl SupervisorRef {
     ///
     /// The service is removed all the same once this was polled.
     pub async fn remove(&self, service: impl Into<ServiceKey>) -> Result<ExitReason, RemoveError> {
-        self.ask(message::Remove::new(service))
+        self.ask(message::Remove::new(service).asked_by(&self.by))
             .await
             .unwrap_or(Err(RemoveError::SupervisorGone))
     }
@@ -244,7 +280,7 @@ impl SupervisorRef {
     ///
     /// The service is stopped all the same once this was polled.
     pub async fn stop(&self, service: impl Into<ServiceKey>) -> Result<(), StopError> {
-        self.ask(message::Stop::new(service))
+        self.ask(message::Stop::new(service).asked_by(&self.by))
             .await
             .unwrap_or(Err(StopError::SupervisorGone))
     }
@@ -257,7 +293,7 @@ impl SupervisorRef {
     ///
     /// The service is restarted all the same once this was polled.
     pub async fn restart(&self, service: impl Into<ServiceKey>) -> Result<(), RestartError> {
-        self.ask(message::Restart::new(service))
+        self.ask(message::Restart::new(service).asked_by(&self.by))
             .await
             .unwrap_or(Err(RestartError::SupervisorGone))
     }
@@ -268,7 +304,7 @@ impl SupervisorRef {
     ///
     /// The service is reset all the same once this was polled.
     pub async fn reset(&self, service: impl Into<ServiceKey>) -> Result<(), ResetError> {
-        self.ask(message::Reset::new(service))
+        self.ask(message::Reset::new(service).asked_by(&self.by))
             .await
             .unwrap_or(Err(ResetError::SupervisorGone))
     }
@@ -375,117 +411,12 @@ impl SupervisorRef {
     ///
     /// The spec is changed all the same once this was polled.
     pub async fn reconfigure(&self, spec: SupervisorSpec) -> Result<(), ReconfigureError> {
-        match self.ask(message::Reconfigure::new(spec)).await {
+        match self
+            .ask(message::Reconfigure::new(spec).asked_by(&self.by))
+            .await
+        {
             Ok(done) => Ok(done?),
             Err(_) => Err(ReconfigureError::SupervisorGone),
-        }
-    }
-
-    /// Stops all services in reverse start order, each within its timeout, and then the supervisor.
-    ///
-    /// Overtakes everything that is queued for the supervisor, and works in every state: while it starts, while it is
-    /// paused, when it has stopped already (the report is then that of the first time), and from inside a service. Any number of
-    /// callers get the same report, also later. A supervisor below the root is removed from its own supervisor, also if it is down, is being stopped
-    /// for another reason, or is killed meanwhile; its name is free when this returns.
-    ///
-    /// # Errors
-    ///
-    /// [`ShutdownError`] if the actix system took the tree down before it could report.
-    ///
-    /// # Cancel safety
-    ///
-    /// The supervisor is shut down all the same once this was polled.
-    pub async fn shutdown(&self) -> Result<ShutdownReport, ShutdownError> {
-        if self.is_root() {
-            // A command and not a message, which would wait behind all that is queued for the root.
-            self.link.core().stop();
-            self.tree.ended().await.map(|ended| ended.report.clone())
-        } else {
-            self.shutdown_below(message::Shutdown::new()).await
-        }
-    }
-
-    /// As [`shutdown`](Self::shutdown), and takes at most `limit` for the whole tree, abandoning included; 10 ms if it is shorter.
-    ///
-    /// What still runs is dropped a tenth of `limit` before its end, at most 100 ms, at any depth, and what is still there in the middle of
-    /// that time is abandoned. Who that was is in the report, with its path from the root. Of several limits the shortest counts.
-    ///
-    /// A supervisor whose own thread is blocked, by a service that runs there, carries nothing out until the thread is back. Callers on other
-    /// threads do not wait for that: 50 ms after `limit`, by the clock of the operating system, they get a report that names what still
-    /// runs below this supervisor, the service first that blocks a thread; the stop goes on once the thread is back. What is not below this
-    /// supervisor was not asked to stop, and is not named, even if it is what blocks the thread: the root names it. With nothing left below, the
-    /// report names the supervisor itself. A caller on the blocked thread itself cannot be helped. Place what may block elsewhere, with [`Placement::Dedicated`](crate::Placement::Dedicated) or
-    /// [`ServiceSpec::blocking`](crate::ServiceSpec::blocking).
-    ///
-    /// # Errors
-    ///
-    /// As [`shutdown`](Self::shutdown).
-    ///
-    /// # Cancel safety
-    ///
-    /// The supervisor is shut down within `limit` all the same once this was polled.
-    pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, ShutdownError> {
-        // In this order: the first poll of the one orders the stop, and a prompt one needs no clock. If both are there, the report of the
-        // supervisor wins.
-        let told = pin!(self.told_within(limit));
-        let overdue = pin!(self.tree.overdue(&*self.link, limit));
-        match select(told, overdue).await {
-            Either::Left((report, _)) => report,
-            // It may have ended, and wait for a supervisor above whose thread is blocked to remove it.
-            Either::Right((report, _)) => match self.link.core().shutdown_report() {
-                Some(ended) => Ok(ended.clone()),
-                None => Ok(report),
-            },
-        }
-    }
-
-    /// Orders a stop within a limit, and waits until the supervisor says how that went.
-    pub(super) async fn told_within(
-        &self,
-        limit: Duration,
-    ) -> Result<ShutdownReport, ShutdownError> {
-        if self.is_root() {
-            // A command and not a message: the time holds for what runs now, and overtakes all that is queued for the root.
-            match StopBy::within(limit, now()) {
-                Some(by) => self.link.core().stop_by(by),
-                None => self.link.core().stop(),
-            }
-            self.tree.ended().await.map(|ended| ended.report.clone())
-        } else {
-            let mut message = message::Shutdown::within(limit);
-            message.by = StopBy::within(limit, now());
-            self.shutdown_below(message).await
-        }
-    }
-
-    /// Waits until the supervisor ends for good: a root ends with its tree; one below it when it is removed, or it or a supervisor above it
-    /// will not be started again unless somebody asks for it.
-    ///
-    /// # Errors
-    ///
-    /// Why it ended, if that was not a shutdown: the most important fatal error, or the failure that was escalated.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub async fn join(&self) -> Result<(), JoinError> {
-        match self.ended().await {
-            Ok(ended) => result(&ended),
-            Err(_) => Err(JoinError::SystemStopped),
-        }
-    }
-
-    /// Waits until the supervisor has ended for good, and says how.
-    pub(super) async fn ended(&self) -> Result<Arc<Ended>, ShutdownError> {
-        if self.is_root() {
-            return self.tree.ended().await;
-        }
-        self.tree.when_ended(self.token()).await;
-        match self.link.core().latest_end() {
-            Some(ended) => Ok(ended),
-            // It was never started. Or the system was stopped, and the tree with it, before it could say anything.
-            None if self.link.core().is_released() => Ok(Arc::new(Ended::from(Cause::Stopped))),
-            None => self.tree.ended().await,
         }
     }
 
@@ -494,35 +425,6 @@ impl SupervisorRef {
         Sought {
             key: key.into(),
             of: Some(Arc::clone(self.link.core().path())),
-        }
-    }
-
-    /// Shuts down a supervisor below the root, which may be down: then it has itself removed.
-    async fn shutdown_below(
-        &self,
-        message: message::Shutdown,
-    ) -> Result<ShutdownReport, ShutdownError> {
-        match self.address.send(message).await {
-            Ok(answer) => answer,
-            // It was shut down before, or nobody has read it: the supervisor is gone, was never started, or is made by a factory of the user's,
-            // which keeps nothing.
-            Err(_) => match self.link.core().shutdown_report() {
-                Some(report) => Ok(report.clone()),
-                None => self.remove_from_above().await,
-            },
-        }
-    }
-
-    async fn remove_from_above(&self) -> Result<ShutdownReport, ShutdownError> {
-        let above = self.upward().and_then(Upward::supervisor);
-        match above.ok_or(SupervisorGone)?.remove(self.token()).await {
-            Ok(_) => {
-                let mut report = ShutdownReport::default();
-                report.add_unstopped(self.tree.abandoned.below(self.path()));
-                self.link.core().note_shutdown(&report);
-                Ok(report)
-            }
-            Err(_) => Err(SupervisorGone.into()),
         }
     }
 
@@ -558,7 +460,11 @@ impl SupervisorRef {
         self.handle.as_deref()
     }
 
-    fn upward(&self) -> Option<&Upward> {
+    pub(super) fn asker(&self) -> &Asker {
+        &self.by
+    }
+
+    pub(super) fn upward(&self) -> Option<&Upward> {
         Upward::of(self.link.core().parent())
     }
 

@@ -5,6 +5,7 @@ use super::{
     *,
 };
 use crate::{
+    event::Operation,
     policy::WhileDown,
     token::{ServiceKey, ServiceToken},
 };
@@ -489,4 +490,30 @@ fn token_that_names_nothing_is_unknown() {
         );
     }
     assert_eq!(text.parse(), Ok(a));
+}
+
+#[test]
+fn who_asks_is_told_about_a_service_that_is_there_or_the_supervisor() {
+    let by = || Arc::from("ada");
+    for state in STATES {
+        let mut bench = in_state(state);
+        let token = bench.token("a");
+        let asked = Operation::Stop;
+        bench.state.requested(Some(token), asked, by(), bench.now);
+        bench.run();
+        let told: Vec<_> = bench.events.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].ends_with(": stop requested by ada"), "{told:?}");
+    }
+    let mut bench = in_state(ServiceState::Stopped);
+    let token = bench.token("a");
+    bench.state.remove(token, Waiter(1), bench.now).unwrap();
+    bench.run();
+    bench.forget();
+    let (gone, itself) = (Operation::Remove, Operation::Reconfigure);
+    bench.state.requested(Some(token), gone, by(), bench.now);
+    bench.state.requested(None, itself, by(), bench.now);
+    bench.run();
+    let told: Vec<_> = bench.events.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["root: reconfigure requested by ada"]);
 }
