@@ -61,6 +61,52 @@ impl<T> fmt::Debug for UserValue<T> {
     }
 }
 
+/// A list of values of the user's, each of which is dropped by itself: a list alone drops the others while it unwinds after a panic of one, and
+/// a second panic ends the process.
+#[derive(Default)]
+pub(crate) struct Each<C: Default + IntoIterator>(pub(crate) C);
+
+impl<C: Default + IntoIterator> Each<C> {
+    /// The list itself, for one who drops each value in a guard.
+    pub(crate) fn take(&mut self) -> C {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Drops all of them.
+    pub(crate) fn drop_all(&mut self) {
+        for value in self.take() {
+            let _nobody_to_tell = quietly(|| drop(value));
+        }
+    }
+}
+
+impl<C: Default + IntoIterator> Deref for Each<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.0
+    }
+}
+
+impl<C: Default + IntoIterator> DerefMut for Each<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.0
+    }
+}
+
+impl<C: Default + IntoIterator> Drop for Each<C> {
+    fn drop(&mut self) {
+        self.drop_all();
+    }
+}
+
+impl<C: Default + IntoIterator> fmt::Debug for Each<C> {
+    /// Says nothing of the values: their `Debug` is the user's code, too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Each").finish_non_exhaustive()
+    }
+}
+
 /// Runs code of the user's; `None` if it panics. What the panic carries is dropped likewise.
 pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(code)) {

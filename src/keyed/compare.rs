@@ -63,7 +63,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
             let read = begun.or_else(|| self.plan.scan_begun());
             if service == Service::Leaving && read > self.left.get(&token).copied() {
                 // It is there again, and not only still: started as soon as its name is free.
-                life.again.insert(key.clone());
+                life.again.insert(key.clone(), ());
             }
         }
         let what = match begun {
@@ -241,7 +241,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         };
         let text = error.to_string();
         let scan = self.plan.latest_scan();
-        if let Some(rejected) = self.rejected.get_mut(key)
+        if let Some(rejected) = self.rejected.value_mut(key)
             && rejected.text == text
         {
             rejected.scan = scan;

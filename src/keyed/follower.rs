@@ -17,10 +17,11 @@ use std::{
 use actix::Actor;
 
 use super::{
+    by_key::ByKey,
     error::RescanError,
     life::Life,
     name::name_of,
-    plan::{Begun, Plan},
+    plan::{Begun, Ended, Plan},
     read::{self, Interrupted, Reading, Row, Why},
     settings::Revival,
     shared::{Entry, Shared},
@@ -61,7 +62,7 @@ pub(super) struct Follower<T: Table, A: Actor> {
     /// Since when services are being removed that this follower has removed.
     pub(super) left: HashMap<ServiceToken, Begun>,
     /// What was said of rows that are passed over, by key.
-    pub(super) rejected: HashMap<T::Key, Rejected>,
+    pub(super) rejected: ByKey<T::Key, Rejected>,
     pub(super) life: Option<Life<T, A>>,
 }
 
@@ -74,6 +75,10 @@ pub(super) struct Rejected {
 
 /// How many rows are handled in one poll before the supervisor gives way.
 const ROWS: usize = 128;
+/// How much of that a piece of the look for missing rows counts.
+const PIECE: usize = 16;
+/// How many places of that look count as one row.
+const PLACES: usize = 64;
 
 impl<T: Table, A: Actor> Steward for Follower<T, A> {
     fn begin(&mut self, now: Instant) {
@@ -160,7 +165,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
                     };
                     let forgotten = guard(|| {
                         self.forget(&key, token);
-                        if life.again.remove(&key) {
+                        if life.again.remove(&key).is_some() {
                             life.look_changed(key);
                         }
                     });
@@ -250,6 +255,14 @@ impl<T: Table, A: Actor> Follower<T, A> {
             }
             return Step::Again;
         }
+        if self.plan.is_sweeping() {
+            *budget = budget.saturating_sub(PIECE);
+            let most = PIECE * PLACES;
+            if let Some(ended) = self.plan.sweep(most, at) {
+                self.swept(hands, life, ended);
+            }
+            return Step::Again;
+        }
         if let Some((_, readings)) = &mut life.scan
             && let Poll::Ready(reading) = readings.poll_recv(cx)
         {
@@ -272,7 +285,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
             });
             if let Err(panic) = started {
                 // The others wait for the next scan, since nobody knows any longer who is in which.
-                life.due.clear();
+                life.due.drop_all();
                 life.due_once.clear();
                 self.panicked(hands, panic);
             }
@@ -299,9 +312,9 @@ impl<T: Table, A: Actor> Follower<T, A> {
         budget: &mut usize,
     ) {
         match reading {
-            Some(Reading::Rows(rows)) => {
+            Some(Reading::Rows(mut rows)) => {
                 *budget = budget.saturating_sub(rows.len());
-                for row in rows {
+                for row in rows.take() {
                     if let Err(panic) = guard(|| self.scanned(hands, life, row)) {
                         self.panicked(hands, panic);
                     }
@@ -336,11 +349,16 @@ impl<T: Table, A: Actor> Follower<T, A> {
     fn scan_ended(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>) {
         life.scan = None;
         life.first.scanned();
-        let now = now();
-        let ended = self.plan.scan_ended(now);
         hands.set_unreachable(None);
+        if let Some(ended) = self.plan.scan_ended(now()) {
+            self.swept(hands, life, ended);
+        }
+    }
+
+    /// All is known that follows from a scan.
+    fn swept(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, ended: Ended<T::Key>) {
         if let Some(since) = ended.recovered {
-            let after = now.saturating_duration_since(since);
+            let after = now().saturating_duration_since(since);
             hands.tell(EventKind::TableRecovered { after });
         }
         if let Some((missing, of)) = ended.refused {
@@ -351,7 +369,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         let before = self.plan.latest_scan().saturating_sub(1);
         self.rejected.retain(|_, rejected| rejected.scan >= before);
         life.suspect(ended.suspects);
-        life.tell_rescanned();
+        life.tell_rescanned(self.plan.is_sweeping());
     }
 
     fn scan_failed(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, error: ServiceError) {
@@ -404,10 +422,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
                 }
             }
             Why::Suspect => {
-                if guard(|| life.suspects.remove(&key)).is_err() {
-                    // Nobody is to wait for one that cannot be found any longer.
-                    life.suspects.clear();
-                }
+                life.read_suspect();
                 let done = guard(|| match value {
                     Ok(Some(value)) => self.compare(hands, life, key, value, Some(begun)),
                     Ok(None) => self.vanish(hands, &key, begun),
@@ -416,7 +431,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
                 if let Err(panic) = done {
                     self.panicked(hands, panic);
                 }
-                life.tell_rescanned();
+                life.tell_rescanned(self.plan.is_sweeping());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What belongs to one life of a keyed supervisor.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     pin::Pin,
     task::Context,
     time::Instant,
@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    by_key::ByKey,
     error::{RescanError, StartKeyError},
     first::FirstScan,
     read::{Reading, Row, Task, Why},
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     supervisor::Awaiting,
     table::{Change, Table},
+    user_value::Each,
 };
 
 /// What belongs to one life of the supervisor.
@@ -33,11 +35,11 @@ pub(super) struct Life<T: Table, A: Actor> {
         mpsc::UnboundedReceiver<Row<T>>,
     ),
     /// Keys whose rows are to be read, when others were.
-    pub(super) looks: VecDeque<(T::Key, Why)>,
+    pub(super) looks: Each<VecDeque<(T::Key, Why)>>,
     pub(super) looking: usize,
     /// Rows that wait for their turn to be started.
-    pub(super) due: VecDeque<T::Key>,
-    pub(super) due_once: HashSet<T::Key>,
+    pub(super) due: Each<VecDeque<T::Key>>,
+    pub(super) due_once: ByKey<T::Key, ()>,
     pub(super) next_start: Option<Instant>,
     pub(super) first: FirstScan,
     pub(super) requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
@@ -47,12 +49,14 @@ pub(super) struct Life<T: Table, A: Actor> {
     pub(super) rescans: Vec<oneshot::Sender<Result<(), RescanError>>>,
     /// Who waits for the scan that goes on, and for what follows from it.
     pub(super) rescanning: Vec<oneshot::Sender<Result<(), RescanError>>>,
-    /// The keys that a scan has missed, and whose rows are still to be read.
-    pub(super) suspects: HashSet<T::Key>,
+    /// The keys that a scan has missed, and whose rows are still to be read, after all others.
+    pub(super) suspects: Each<Vec<T::Key>>,
+    /// How many of them are being read.
+    pub(super) suspecting: usize,
     /// The keys whose rows are to be read because they have changed: at most one look for each, and one more for what came meanwhile.
-    pub(super) changed: HashMap<T::Key, Changed>,
+    pub(super) changed: ByKey<T::Key, Changed>,
     /// The keys whose rows were there again when their services were being removed.
-    pub(super) again: HashSet<T::Key>,
+    pub(super) again: ByKey<T::Key, ()>,
     pub(super) timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -80,19 +84,20 @@ impl<T: Table, A: Actor> Life<T, A> {
             changes: None,
             scan: None,
             rows: mpsc::unbounded_channel(),
-            looks: VecDeque::new(),
+            looks: Each::default(),
             looking: 0,
-            due: VecDeque::new(),
-            due_once: HashSet::new(),
+            due: Each::default(),
+            due_once: ByKey::new(),
             next_start: None,
             first: FirstScan::new(ready_by),
             requests,
             starts: HashMap::new(),
             rescans: Vec::new(),
             rescanning: Vec::new(),
-            suspects: HashSet::new(),
-            changed: HashMap::new(),
-            again: HashSet::new(),
+            suspects: Each::default(),
+            suspecting: 0,
+            changed: ByKey::new(),
+            again: ByKey::new(),
             timer: None,
         }
     }
@@ -140,17 +145,22 @@ impl<T: Table, A: Actor> Life<T, A> {
     }
 
     /// Has the rows of keys be read that a scan has missed.
-    pub(super) fn suspect(&mut self, keys: Vec<T::Key>) {
-        for key in keys {
-            if self.suspects.insert(key.clone()) {
-                self.look(key, Why::Suspect);
-            }
+    pub(super) fn suspect(&mut self, mut keys: Vec<T::Key>) {
+        if self.suspects.is_empty() {
+            *self.suspects = keys;
+        } else {
+            self.suspects.append(&mut keys);
         }
+    }
+
+    /// The row was read of a key that a scan had missed.
+    pub(super) fn read_suspect(&mut self) {
+        self.suspecting -= 1;
     }
 
     /// Has a row be started when it is its turn.
     pub(super) fn put_off(&mut self, key: T::Key) {
-        if self.due_once.insert(key.clone()) {
+        if self.due_once.insert(key.clone(), ()).is_none() {
             self.due.push_back(key);
         }
     }
@@ -164,10 +174,15 @@ impl<T: Table, A: Actor> Life<T, A> {
         if self.looking == LOOKS {
             return None;
         }
-        let (key, why) = self.looks.pop_front()?;
+        let Some((key, why)) = self.looks.pop_front() else {
+            let key = self.suspects.pop()?;
+            self.looking += 1;
+            self.suspecting += 1;
+            return Some((key, Why::Suspect));
+        };
         self.looking += 1;
         if matches!(why, Why::Change)
-            && let Some(changed) = self.changed.get_mut(&key)
+            && let Some(changed) = self.changed.value_mut(&key)
         {
             *changed = Changed::Reading;
         }
@@ -175,8 +190,9 @@ impl<T: Table, A: Actor> Life<T, A> {
     }
 
     /// Tells those who wait for a scan that it has been acted on, if it has.
-    pub(super) fn tell_rescanned(&mut self) {
-        if self.scan.is_none() && self.suspects.is_empty() {
+    pub(super) fn tell_rescanned(&mut self, sweeping: bool) {
+        let reads = self.scan.is_some() || sweeping;
+        if !reads && self.suspects.is_empty() && self.suspecting == 0 {
             for caller in self.rescanning.drain(..) {
                 let _caller_gone = caller.send(Ok(()));
             }

@@ -3,6 +3,7 @@
 //! A [`KeyedSpec`] describes a supervisor that has a service for each row, and follows the table from then on; a [`KeyedRef`] is what one holds
 //! of it.
 
+mod by_key;
 mod compare;
 mod error;
 mod fence;

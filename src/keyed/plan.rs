@@ -12,27 +12,31 @@
 //! Everything else stops nothing: a table that is wrong must not stop the fleet.
 
 use std::{
-    collections::{HashMap, HashSet},
     hash::Hash,
     time::{Duration, Instant},
 };
 
-use super::settings::{OnChanged, OnVanished};
-use crate::policy::Backoff;
+use super::{
+    by_key::ByKey,
+    settings::{OnChanged, OnVanished},
+};
+use crate::{policy::Backoff, user_value::quietly};
 
 /// What is known of the rows of a table, and when it is read again.
 #[derive(Debug)]
 pub(super) struct Plan<K, V> {
     rules: Rules,
-    rows: HashMap<K, Known<V>>,
+    rows: ByKey<K, Known<V>>,
     /// The number of the latest scan, counted from 1.
     scans: u64,
     /// How many rows that scan has not shown. Counted, so that one that shows all ends without another look at each of them.
     unseen: usize,
     /// The scan that is going on.
     scan: Option<Scan>,
-    /// The keys that a scan would have stopped, which was refused.
-    refused: Option<HashSet<K>>,
+    /// The look for the rows that a scan has missed, which goes from place to place.
+    sweep: Option<Sweep<K>>,
+    /// The latest scan that has ended and was not believed.
+    refused: Option<Refused>,
     /// When the next scan begins, if none is going on.
     next: Option<Instant>,
     /// Whether somebody has asked for a scan since the latest one began.
@@ -73,6 +77,10 @@ struct Known<V> {
     touched: u64,
     presence: Presence,
     made: Made,
+    /// The scan whose end has found it missing last.
+    missed: u64,
+    /// Whether the scan that was refused before that one had missed it, too.
+    missed_again: bool,
 }
 
 impl<V> Known<V> {
@@ -119,6 +127,29 @@ struct Scan {
     /// Whether every row could be read so far.
     clean: bool,
     forced: bool,
+}
+
+/// The look for the rows that a scan has missed.
+#[derive(Debug)]
+struct Sweep<K> {
+    forced: bool,
+    recovered: Option<Instant>,
+    /// The next place to look at, of so many.
+    place: usize,
+    places: usize,
+    missing: usize,
+    /// How many of them the scan had missed that was refused before.
+    again: usize,
+    keys: Vec<K>,
+}
+
+/// A scan that would have stopped too many services.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    /// Its number.
+    scan: u64,
+    /// How many it has missed, without those that are forgotten meanwhile.
+    missing: usize,
 }
 
 /// Whether somebody has asked for a scan.
@@ -183,10 +214,11 @@ where
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            rows: HashMap::new(),
+            rows: ByKey::new(),
             scans: 0,
             unseen: 0,
             scan: None,
+            sweep: None,
             refused: None,
             next: None,
             asked: Asked::No,
@@ -204,16 +236,23 @@ where
     /// The supervisor has begun a life: the first scan is due now. What was going on in the life before is over.
     pub(super) fn begin(&mut self, now: Instant) {
         self.scan = None;
+        self.sweep = None;
         self.asked = Asked::No;
         self.next = Some(now);
     }
 
     /// When the next scan is to begin. `None` while one is going on.
     pub(super) const fn next_scan(&self) -> Option<Instant> {
-        match self.scan {
-            Some(_) => None,
-            None => self.next,
+        if self.scan.is_some() || self.is_sweeping() {
+            None
+        } else {
+            self.next
         }
+    }
+
+    /// Reports whether a scan has ended, and the rows that it has missed are still looked for: [`sweep`](Self::sweep) goes on with that.
+    pub(super) const fn is_sweeping(&self) -> bool {
+        self.sweep.is_some()
     }
 
     /// Since when the table cannot be read.
@@ -271,7 +310,7 @@ where
         let scans = self.scans;
         self.clock += 1;
         let clock = self.clock;
-        let Some(known) = self.rows.get_mut(key) else {
+        let Some(known) = self.rows.value_mut(key) else {
             return match service {
                 Service::None => {
                     self.note(key, value.clone());
@@ -312,6 +351,8 @@ where
             touched: self.clock,
             presence: Presence::There,
             made: Made::Yes,
+            missed: 0,
+            missed_again: false,
         };
         self.forget(key);
         self.rows.insert(key.clone(), known);
@@ -319,14 +360,14 @@ where
 
     /// No service could be made of the latest value of a row: to be tried again when it is read the next time.
     pub(super) fn not_made(&mut self, key: &K) {
-        if let Some(known) = self.rows.get_mut(key) {
+        if let Some(known) = self.rows.value_mut(key) {
             known.made = Made::No;
         }
     }
 
     /// One row could not be read by a scan, of this key if that is known. That is no reason to stop anything.
     pub(super) fn bad_row(&mut self, key: Option<&K>) {
-        match key.map(|key| self.rows.get_mut(key)) {
+        match key.map(|key| self.rows.value_mut(key)) {
             Some(Some(known)) => known.see(self.scans, &mut self.unseen),
             Some(None) => {}
             // It may be any of them.
@@ -358,48 +399,98 @@ where
         tries == 1
     }
 
-    /// All rows were read, but for those that could not be.
-    pub(super) fn scan_ended(&mut self, now: Instant) -> Ended<K> {
-        let mut ended = Ended {
+    /// All rows were read, but for those that could not be. Without an answer the rows that were missed are still to be found, by
+    /// [`sweep`](Self::sweep).
+    pub(super) fn scan_ended(&mut self, now: Instant) -> Option<Ended<K>> {
+        let recovered = self.unreachable.take().map(|(since, _)| since);
+        let done = Ended {
             suspects: Vec::new(),
             refused: None,
-            recovered: self.unreachable.take().map(|(since, _)| since),
+            recovered,
         };
         let Some(scan) = self.scan.take() else {
-            return ended;
+            return Some(done);
         };
         self.set_next(now, self.rules.rescan_every);
         if !scan.clean {
-            return ended;
+            return Some(done);
         }
-        let seen = self.scans;
-        debug_assert_eq!(
-            self.unseen,
-            self.rows.values().filter(|known| known.seen < seen).count()
-        );
         if self.unseen == 0 {
             self.refused = None;
-            return ended;
+            return Some(done);
         }
-        let missing = self.rows.iter_mut().filter(|(_, known)| known.seen < seen);
-        let missing: HashSet<K> = missing
-            .map(|(key, known)| {
-                known.presence = Presence::Missing;
-                key.clone()
-            })
-            .collect();
+        self.sweep = Some(Sweep {
+            forced: scan.forced,
+            recovered,
+            place: 0,
+            places: self.rows.places(),
+            missing: 0,
+            again: 0,
+            keys: Vec::new(),
+        });
+        None
+    }
+
+    /// Looks at some more places, `most` of them, for rows that the scan has missed. Says what follows from it once all were looked at.
+    pub(super) fn sweep(&mut self, most: usize, now: Instant) -> Option<Ended<K>> {
+        let sweep = self.sweep.as_mut()?;
+        // Rows have moved: what was found is marked, and not found again.
+        if sweep.places != self.rows.places() {
+            (sweep.place, sweep.places) = (0, self.rows.places());
+        }
+        let end = sweep.places.min(sweep.place.saturating_add(most));
+        let before = self.refused.map(|refused| refused.scan);
+        for place in sweep.place..end {
+            let Some((key, known)) = self.rows.at(place) else {
+                continue;
+            };
+            if known.seen >= self.scans || known.missed == self.scans {
+                continue;
+            }
+            // One that cannot be copied cannot be asked for by its key, and is not stopped.
+            let Some(key) = quietly(|| key.clone()) else {
+                continue;
+            };
+            known.missed_again = Some(known.missed) == before;
+            known.missed = self.scans;
+            known.presence = Presence::Missing;
+            sweep.missing += 1;
+            sweep.again += usize::from(known.missed_again);
+            sweep.keys.push(key);
+        }
+        sweep.place = end;
+        if end < sweep.places {
+            return None;
+        }
+        let sweep = self.sweep.take()?;
+        Some(self.swept(sweep, now))
+    }
+
+    fn swept(&mut self, sweep: Sweep<K>, now: Instant) -> Ended<K> {
+        let mut ended = Ended {
+            suspects: Vec::new(),
+            refused: None,
+            recovered: sweep.recovered,
+        };
+        // From the end of all that belongs to the scan.
+        self.set_next(now, self.rules.rescan_every);
         if self.rules.on_vanished == OnVanished::Keep {
             return ended;
         }
+        let missing = sweep.missing;
         let most = self.rules.max_vanish;
         let most = most.unwrap_or_else(|| FEW.max(self.rows.len() / 2));
-        let again = self.refused.as_ref() == Some(&missing);
-        if missing.len() <= most || scan.forced || again {
+        let before = self.refused.map(|refused| refused.missing);
+        let same = before == Some(missing) && sweep.again == missing;
+        if missing <= most || sweep.forced || same {
             self.refused = None;
-            ended.suspects = missing.into_iter().collect();
+            ended.suspects = sweep.keys;
         } else {
-            ended.refused = Some((missing.len(), self.rows.len()));
-            self.refused = Some(missing);
+            ended.refused = Some((missing, self.rows.len()));
+            self.refused = Some(Refused {
+                scan: self.scans,
+                missing,
+            });
         }
         ended
     }
@@ -427,7 +518,7 @@ where
 
     /// A row is not there, says a look for its key: all rows are read before anything is stopped for that.
     pub(super) fn missed(&mut self, key: &K, begun: Begun, now: Instant) {
-        if let Some(known) = self.rows.get_mut(key)
+        if let Some(known) = self.rows.value_mut(key)
             && Begun(known.touched) < begun
         {
             known.presence = Presence::Missing;
@@ -438,7 +529,7 @@ where
     /// The row of a service that is about to be started again. Returns the value that it is to have, if that is another one.
     pub(super) fn revived(&mut self, key: &K, value: V) -> Option<V> {
         self.clock += 1;
-        let known = self.rows.get_mut(key)?;
+        let known = self.rows.value_mut(key)?;
         known.presence = Presence::There;
         known.touched = self.clock;
         known.take_over(&value).then_some(value)
@@ -447,7 +538,7 @@ where
     /// The row of a service that is about to be started again is not there. What is known of it is forgotten with the service; if that goes
     /// on all the same, because of a request, the next scan misses the row.
     pub(super) fn not_revived(&mut self, key: &K) {
-        if let Some(known) = self.rows.get_mut(key) {
+        if let Some(known) = self.rows.value_mut(key) {
             known.presence = Presence::Missing;
         }
     }
@@ -464,12 +555,31 @@ where
 
     /// The service of a row is gone, or is to be. If the row is still there, the next scan starts another one.
     pub(super) fn forget(&mut self, key: &K) {
-        let known = self.rows.remove(key);
-        if known.is_some_and(|known| known.seen < self.scans) {
+        let Some(known) = self.rows.remove(key) else {
+            return;
+        };
+        if known.seen < self.scans {
             self.unseen -= 1;
         }
-        if let Some(refused) = &mut self.refused {
-            refused.remove(key);
+        let now_missed = known.missed == self.scans;
+        if let Some(sweep) = &mut self.sweep
+            && now_missed
+        {
+            sweep.missing -= 1;
+            sweep.again -= usize::from(known.missed_again);
         }
+        if let Some(refused) = &mut self.refused
+            && (known.missed == refused.scan || now_missed && known.missed_again)
+        {
+            refused.missing -= 1;
+        }
+    }
+
+    /// Reports whether as many rows were not shown by the latest scan as are counted.
+    #[cfg(test)]
+    pub(super) fn counts_right(&self) -> bool {
+        let unseen = self.rows.iter();
+        let unseen = unseen.filter(|(_, known)| known.seen < self.scans);
+        unseen.count() == self.unseen
     }
 }

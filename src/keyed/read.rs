@@ -18,12 +18,13 @@ use crate::{
     supervisor::Awaited,
     table::{Change, RowError, RowResult, Table},
     token::ServiceToken,
+    user_value::Each,
 };
 
 /// What was read.
 pub(super) enum Reading<T: Table> {
     /// Some rows of the scan.
-    Rows(Vec<RowResult<T>>),
+    Rows(Each<Vec<RowResult<T>>>),
     /// There are no more, because all were read, or for this reason.
     End(Result<(), ServiceError>),
 }
@@ -109,13 +110,13 @@ async fn read_all<T: Table>(
             .iter()
             .position(|row| matches!(row, Err(RowError::Scan { .. })));
         let Some(at) = broken else {
-            if tx.send(Reading::Rows(batch)).await.is_err() {
+            if tx.send(Reading::Rows(Each(batch))).await.is_err() {
                 return Ok(());
             }
             continue;
         };
         let end = batch.drain(at..).next();
-        let _nobody_wants_it = tx.send(Reading::Rows(batch)).await;
+        let _nobody_wants_it = tx.send(Reading::Rows(Each(batch))).await;
         if let Some(Err(RowError::Scan { error })) = end {
             return Err(ServiceError::new(error));
         }

@@ -123,10 +123,27 @@ where
     pub async fn when_ready<Q>(&self, key: &Q) -> Result<ServiceRef<A>, LookupError>
     where
         K: Borrow<Q>,
-        Q: Display + ?Sized,
+        Q: Display + Eq + Hash + ?Sized,
     {
+        let service = match self.shared.read().get(key) {
+            Some(Entry::Service(service)) => Some(service.clone()),
+            _ => None,
+        };
+        // By its token, and not by its name: another key may print alike.
+        if let Some(service) = service {
+            return self.supervisor().when_ready(&service).await;
+        }
+        let supervisor = self.supervisor();
         let name = name_of(&key).unwrap_or_default();
-        self.supervisor().when_ready(&*name).await
+        match supervisor.lookup::<A>(&*name).await {
+            Err(unknown @ (LookupError::SupervisorGone | LookupError::UnknownPath { .. })) => {
+                Err(unknown)
+            }
+            // That of a key which prints alike, or one that was added in another way.
+            Err(_) | Ok(_) => Err(LookupError::UnknownPath {
+                path: format!("{}/{name}", supervisor.path()).into(),
+            }),
+        }
     }
 
     /// Reads the row of a key, starts its service, and waits until that is ready. Does not wait for a scan.

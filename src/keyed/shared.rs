@@ -1,17 +1,17 @@
 //! What a [`KeyedRef`](super::KeyedRef) shares with the follower of the table.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicU64, Ordering},
 };
 
 use actix::Actor;
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::{RescanError, StartKeyError, StopKeyError};
+use super::{
+    by_key::ByKey,
+    error::{RescanError, StartKeyError, StopKeyError},
+};
 use crate::{
     policy::ExitReason,
     service::{Link, ServiceRef},
@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Shared<K, A: Actor> {
     // A lock, since references are read by any thread without waiting for the supervisor. Only the follower writes, on the supervisor's
     // turn, one entry at a time; nothing of the user's but `Hash` and `Eq` of a key runs meanwhile.
-    services: RwLock<HashMap<K, Entry<A>>>,
+    services: RwLock<ByKey<K, Entry<A>>>,
     /// Where requests are taken, by the present life of the supervisor: what comes just when that is over is dropped with the channel, so that
     /// nobody waits for the next one. A lock, since any thread asks; it is held for one `send`.
     requests: RwLock<Option<mpsc::UnboundedSender<Request<K, A>>>>,
@@ -61,19 +61,19 @@ pub(super) enum Stopping {
 impl<K, A: Actor> Shared<K, A> {
     pub(super) fn new() -> Self {
         Self {
-            services: RwLock::default(),
+            services: RwLock::new(ByKey::new()),
             requests: RwLock::default(),
             starts: AtomicU64::new(0),
             owner: OnceLock::new(),
         }
     }
 
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, HashMap<K, Entry<A>>> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, ByKey<K, Entry<A>>> {
         // Poisoned if a user's `Hash` or `Eq` has panicked. The map is as usable as it was.
         self.services.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, HashMap<K, Entry<A>>> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, ByKey<K, Entry<A>>> {
         self.services
             .write()
             .unwrap_or_else(PoisonError::into_inner)

@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt, process::ExitCode, sync::Arc, time::Duratio
 use actix::Actor;
 
 use super::{
+    by_key::ByKey,
     fence::Fence,
     follower::{Follower, Make, Settings},
     plan::{Plan, Rules},
@@ -265,7 +266,7 @@ impl<T: Table, A: Actor> KeyedSpec<T, A> {
             shared: Arc::clone(&shared),
             keys: HashMap::new(),
             left: HashMap::new(),
-            rejected: HashMap::new(),
+            rejected: ByKey::new(),
             life: None,
         });
         (supervisor, KeyedRef::new(self.name, shared))

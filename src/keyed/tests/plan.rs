@@ -57,7 +57,17 @@ impl Bench {
             };
             let _followed = self.plan.scanned(&key, value, service);
         }
-        self.plan.scan_ended(self.now)
+        self.end_scan()
+    }
+
+    fn end_scan(&mut self) -> Ended<u32> {
+        assert!(self.plan.counts_right());
+        let mut ended = self.plan.scan_ended(self.now);
+        while ended.is_none() {
+            assert_eq!(self.plan.next_scan(), None);
+            ended = self.plan.sweep(3, self.now);
+        }
+        ended.unwrap()
     }
 
     fn wait(&mut self) {
@@ -98,6 +108,77 @@ fn row_is_started_once_and_an_equal_value_restarts_nothing() {
 }
 
 #[test]
+fn look_for_missing_rows_goes_a_bounded_way_at_a_time_and_finds_each_once() {
+    let mut bench = Bench::new(Rules {
+        max_vanish: Some(usize::MAX),
+        ..rules()
+    });
+    let many = 100_000;
+    bench.scan(all(many));
+    bench.wait();
+    // As many rows again are added by hand meanwhile, so that the first ones move.
+    assert!(bench.plan.begin_scan(bench.now));
+    for (key, value) in all(many).filter(|(key, _)| key % 100 != 0) {
+        let _nothing = bench.plan.scanned(&key, value, Service::Kept);
+    }
+    assert!(bench.plan.scan_ended(bench.now).is_none());
+    let mut pieces = 0;
+    let ended = loop {
+        if pieces == 50 {
+            (many..2 * many).for_each(|key| bench.plan.note(&key, "a"));
+        }
+        pieces += 1;
+        if let Some(ended) = bench.plan.sweep(1024, bench.now) {
+            break ended;
+        }
+        assert!(bench.plan.is_sweeping());
+        assert!(!bench.plan.begin_scan(bench.now + 100 * SECOND));
+    };
+    // Of a table whose places are at most three quarters full, and that had grown in the middle.
+    let places = 2 * many as usize * 2;
+    assert!((50..50 + places / 1024).contains(&pieces), "{pieces}");
+    let mut suspects = ended.suspects;
+    suspects.sort_unstable();
+    let missing: Vec<u32> = (0..many).filter(|key| key % 100 == 0).collect();
+    assert_eq!(suspects, missing);
+    assert!(bench.plan.counts_right());
+}
+
+#[test]
+fn row_that_is_forgotten_while_missing_rows_are_looked_for_does_not_count() {
+    // Removed by somebody after so many steps: before or after it is found. The others are the same ones as before.
+    for step in 0..150 {
+        let mut bench = Bench::new(Rules {
+            max_vanish: Some(1),
+            ..rules()
+        });
+        bench.scan(all(100));
+        bench.wait();
+        let refused = bench.scan(all(97)).refused;
+        assert_eq!(refused, Some((3, 100)));
+        bench.wait();
+        assert!(bench.plan.begin_scan(bench.now));
+        for (key, value) in all(97) {
+            let _nothing = bench.plan.scanned(&key, value, Service::Kept);
+        }
+        let mut ended = bench.plan.scan_ended(bench.now);
+        for number in 0.. {
+            if number == step {
+                bench.plan.forget(&98);
+            }
+            if ended.is_some() {
+                break;
+            }
+            ended = bench.plan.sweep(1, bench.now);
+        }
+        let mut suspects = ended.unwrap().suspects;
+        suspects.retain(|key| *key != 98);
+        suspects.sort_unstable();
+        assert_eq!(suspects, [97, 99], "{step}");
+    }
+}
+
+#[test]
 fn another_value_restarts_what_runs_and_gives_what_has_given_up_another_chance() {
     for (on_changed, expected) in [
         (OnChanged::Restart, Do::Restart("b")),
@@ -130,7 +211,7 @@ fn row_that_was_removed_and_added_again_gives_what_has_given_up_another_chance()
     });
     bench.scan(all(1));
     bench.wait();
-    assert_eq!(bench.scan([]).suspects, []);
+    assert!(bench.scan([]).suspects.is_empty());
     assert_eq!(bench.look(0, "a", Service::Ended), Do::Reset(None));
     assert_eq!(bench.look(0, "a", Service::Ended), Do::Nothing);
     // Also if a look for its key has missed it.
@@ -170,7 +251,7 @@ fn look_for_a_key_stops_nothing_by_itself_and_has_all_rows_read() {
     bench.plan.missed(&2, begun, bench.now);
     assert_eq!(bench.plan.next_scan(), Some(bench.now));
     // It was there after all.
-    assert_eq!(bench.scan(all(3)).suspects, []);
+    assert!(bench.scan(all(3)).suspects.is_empty());
     // A key that has no service.
     bench.plan.missed(&9, begun, bench.now);
     assert_eq!(bench.plan.next_scan(), Some(bench.now + 60 * SECOND));
@@ -196,14 +277,14 @@ fn scan_with_an_error_stops_nothing() {
     assert!(bench.plan.begin_scan(bench.now));
     bench.plan.scanned(&0, "a", Service::Kept);
     bench.plan.bad_row(None);
-    assert_eq!(bench.plan.scan_ended(bench.now).suspects, []);
+    assert!(bench.end_scan().suspects.is_empty());
     // A row whose value could not be read: all others could.
     bench.wait();
     assert!(bench.plan.begin_scan(bench.now));
     bench.plan.scanned(&0, "a", Service::Kept);
     bench.plan.bad_row(Some(&1));
     bench.plan.bad_row(Some(&17));
-    let mut suspects = bench.plan.scan_ended(bench.now).suspects;
+    let mut suspects = bench.end_scan().suspects;
     suspects.sort_unstable();
     assert_eq!(suspects, [2, 3]);
     // One that could not be read to its end.
@@ -231,7 +312,7 @@ fn scan_that_would_stop_too_many_is_believed_the_second_time_or_if_somebody_asks
             for rest in [all(size - most - 1), all(size - most - 2)] {
                 bench.wait();
                 let ended = bench.scan(rest);
-                assert_eq!(ended.suspects, []);
+                assert!(ended.suspects.is_empty());
                 let (stopped, of) = ended.refused.unwrap();
                 assert!(stopped > most as usize);
                 assert_eq!(of, size as usize);
@@ -281,7 +362,7 @@ fn change_during_a_scan_is_followed_by_another_scan_at_once() {
     assert!(bench.plan.begin_scan(bench.now));
     bench.plan.look_again(bench.now);
     assert_eq!(bench.plan.next_scan(), None, "one at a time");
-    bench.plan.scan_ended(bench.now);
+    bench.end_scan();
     assert_eq!(bench.plan.next_scan(), Some(bench.now));
     bench.scan([]);
     assert_eq!(bench.plan.next_scan(), Some(bench.now + 60 * SECOND));
@@ -448,6 +529,10 @@ impl Model {
     }
 
     fn scan(&mut self) {
+        if self.plan.is_sweeping() {
+            let ended = self.plan.sweep(2, self.now);
+            return self.end(ended);
+        }
         let Some(at) = self.at else {
             if self.plan.begin_scan(self.now) {
                 self.at = Some(0);
@@ -467,6 +552,14 @@ impl Model {
         }
         self.at = None;
         let ended = self.plan.scan_ended(self.now);
+        self.end(ended);
+    }
+
+    fn end(&mut self, ended: Option<Ended<u32>>) {
+        assert!(self.plan.counts_right());
+        let Some(ended) = ended else {
+            return;
+        };
         assert!(ended.suspects.is_empty() || ended.refused.is_none());
         for key in ended.suspects {
             self.read(key, Why::Suspect);
@@ -567,7 +660,7 @@ impl Model {
             }
             self.plan.rescan(self.now);
             self.scan();
-            while self.at.is_some() {
+            while self.at.is_some() || self.plan.is_sweeping() {
                 self.scan();
             }
         }
