@@ -211,8 +211,9 @@ pub use crate::{
     },
     registry::{LookupError, RegistryActor, ServiceSummary},
     service::{
-        EndedRecipient, HostedContext, Placement, ServiceContext, ServiceEnded, ServiceRef,
-        ServiceSpec, ServiceStates, StartContext, StartError, UntilEnded, WatchId, WhyClosed,
+        EndedRecipient, HostedContext, Placement, ReportedKind, ReportedPlacement, ServiceContext,
+        ServiceEnded, ServiceRef, ServiceSpec, ServiceStates, StartContext, StartError, UntilEnded,
+        WatchId, WhyClosed,
     },
     state::{
         AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ServiceState,

@@ -2,19 +2,22 @@
 //!
 //! The design's `contract-observe.rs`, word for word, as far as it is built.
 #![expect(dead_code, unused_variables, reason = "only the types matter here")]
+#![cfg_attr(
+    feature = "serde",
+    expect(clippy::print_stdout, reason = "users print a report")
+)]
 
 use std::time::Duration;
 #[cfg(feature = "serde")]
 use std::time::SystemTime;
 
 use actix::prelude::*;
-#[cfg(feature = "serde")]
-use resurgam::Event;
 use resurgam::{
     Directive, EventKind, ExitReason, Failure, RestartLimit, ServiceContext, ServiceEnded,
-    ServiceRef, ServiceSpec, ServiceState, StartOrder, SupervisorActor, SupervisorRef,
-    SupervisorSpec, WhileDown,
+    ServiceRef, ServiceSpec, StartOrder, SupervisorActor, SupervisorRef, SupervisorSpec, WhileDown,
 };
+#[cfg(feature = "serde")]
+use resurgam::{Event, Report, ServiceReport, ServiceState};
 
 #[derive(Default)]
 struct Store;
@@ -95,27 +98,39 @@ async fn before() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn see_who(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
-    root.by("ada").restart("root/site/store").await?; // an operation that says who asked: EventKind::Requested
-    Ok(())
-}
-
 #[cfg(feature = "serde")]
-async fn see_events(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+async fn see(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
+    let report: Report = root.report().await?;
+    println!("{report}");
+    let json: String = serde_json::to_string(&report)?;
+    for service in report.walk() {
+        let (path, kind, state): (&str, &str, ServiceState) =
+            (service.path(), service.type_name(), service.state());
+        let (restarts, handled): (u64, u64) = (service.restarts(), service.handled());
+        let (since, last): (Option<SystemTime>, Option<&ExitReason>) =
+            (service.since(), service.last_exit());
+        let below: Option<&Report> = service.supervisor();
+        let age: Option<Duration> = service.age(); // `None`: this is live
+        let (token, generation) = (service.token(), service.generation());
+        let (next, waits): (Option<SystemTime>, Option<&str>) =
+            (service.next_start(), service.waits_for());
+    }
+    let (count, paused): (f64, Option<SystemTime>) =
+        (report.failure_count(), report.paused_until());
+    let one: Option<&ServiceReport> = report.find("root/site/store");
+    root.by("ada").restart("root/site/store").await?; // an operation that says who asked: EventKind::Requested
+
+    let service: ServiceRef<Store> = root.lookup("root/site/store").await?;
+    let mut states = service.states(); // impl Stream<Item = ServiceState>, the present one first
+    let state: Option<ServiceState> = states.next().await;
+    let reason: ExitReason = service.ended().await; // when it has ended for good
+
     let mut failures = root.events().below("root/site").failures();
     let event: Option<Event> = failures.next().await;
     if let Some(event) = event {
         let (at, n): (SystemTime, u64) = (event.at(), event.sequence());
         let json: String = serde_json::to_string(&event)?;
     }
-    Ok(())
-}
-
-async fn see_one(root: &SupervisorRef) -> Result<(), Box<dyn std::error::Error>> {
-    let service: ServiceRef<Store> = root.lookup("root/site/store").await?;
-    let mut states = service.states(); // impl Stream<Item = ServiceState>, the present one first
-    let state: Option<ServiceState> = states.next().await;
-    let reason: ExitReason = service.ended().await; // when it has ended for good
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     policy::{Backoff, RestartLimit, SpecError, StartOrder},
-    service::{ServiceRef, ServiceSpec, StartError},
+    service::{ReportedKind, ServiceRef, ServiceSpec, StartError},
     state::AddError,
     supervisor::{SupervisorActor, SupervisorRef, SupervisorSpec},
     table::Table,
@@ -256,7 +256,8 @@ impl<T: Table, A: Actor> KeyedSpec<T, A> {
         if let Some(max) = self.max_services {
             spec = spec.max_services(max);
         }
-        let mut supervisor = SupervisorActor::new(Arc::clone(&self.name), spec);
+        let supervisor = SupervisorActor::new(Arc::clone(&self.name), spec);
+        let mut supervisor = supervisor.shown_as(ReportedKind::Keyed);
         let shared = Arc::new(Shared::new());
         supervisor.set_steward(Follower {
             table: Arc::new(self.table),

@@ -163,6 +163,31 @@ impl RestartLimit {
         }
     }
 
+    /// Up to which count restarts are within it. `None` if any are.
+    pub(crate) fn threshold(&self) -> Option<f64> {
+        match self.rule {
+            Rule::Decay { threshold, .. } => Some(threshold),
+            Rule::Window { max, .. } => Some(f64::from(max)),
+            Rule::Unlimited => None,
+        }
+    }
+
+    /// In what time the count halves, if it does.
+    pub(crate) const fn half_life(&self) -> Option<Duration> {
+        match self.rule {
+            Rule::Decay { half_life, .. } => Some(half_life),
+            Rule::Window { .. } | Rule::Unlimited => None,
+        }
+    }
+
+    /// How long its window is, if it has one.
+    pub(crate) const fn within(&self) -> Option<Duration> {
+        match self.rule {
+            Rule::Window { within, .. } => Some(within),
+            Rule::Decay { .. } | Rule::Unlimited => None,
+        }
+    }
+
     /// Reports whether it ever leads to a pause.
     pub(crate) fn pauses(&self) -> bool {
         self.rule != Rule::Unlimited && self.on_limit() == OnLimit::Pause

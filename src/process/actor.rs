@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     policy::Readiness,
-    service::{ServiceContext, ServiceSpec, StartContext},
+    service::{ReportedKind, ServiceContext, ServiceSpec, StartContext},
 };
 
 /// One process, as an actor; see [`Command::service`].
@@ -223,7 +223,7 @@ impl Command {
         let spec = ServiceSpec::new_async(name, move |context| {
             ProcessActor::begin(self.clone(), context)
         });
-        let mut spec = spec.readiness(readiness);
+        let mut spec = spec.readiness(readiness).shown_as(ReportedKind::Process);
         if let Some(refused) = refused {
             spec.refuse(refused);
         }

@@ -14,7 +14,7 @@ use futures::future::{Either, select};
 use super::handle::Scope;
 use crate::{
     policy::{AutoShutdown, IntoServiceError, Readiness, ServiceError, TaskOutput},
-    service::{ServiceSpec, StartError},
+    service::{ReportedKind, ServiceSpec, StartError},
     state::Binding,
     supervisor::{OnStart, ScopeError, ScopeRun, SupervisorActor, SupervisorSpec},
     task::{TaskActor, run_once},
@@ -236,7 +236,7 @@ impl ScopeSpec {
             members.add(work).map_err(ServiceError::new)?;
             Ok::<_, ServiceError>(())
         });
-        SupervisorActor::new(self.name, spec)
+        SupervisorActor::new(self.name, spec).shown_as(ReportedKind::Scope)
     }
 }
 

@@ -29,6 +29,7 @@ use super::{
     factory::UserFactory,
     link::Link,
     panic::{Drained, close, drain},
+    shown::Handled,
 };
 
 /// The mailbox and the factory of a service, as its cell has them.
@@ -75,6 +76,24 @@ impl<A: Actor> Contents<A> {
         match self {
             Self::Owned { mailbox, .. } => Pin::new(mailbox).poll_next(cx),
             Self::Lent(slot) => slot.poll_next(epoch, cx),
+        }
+    }
+
+    /// As [`poll_next`](Self::poll_next), for a message that is handled.
+    #[inline]
+    pub(super) fn poll_handled(
+        &mut self,
+        epoch: u32,
+        handled: &Handled,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Envelope<A>>> {
+        match self {
+            Self::Owned { mailbox, .. } => counted(Pin::new(mailbox).poll_next(cx), handled),
+            Self::Lent(slot) => match slot.of(epoch) {
+                // Counted under the lock: the cell of another epoch, which may take over at any time, counts behind it.
+                Some(mut inner) => counted(inner.poll_next(cx), handled),
+                None => Poll::Pending,
+            },
         }
     }
 
@@ -211,11 +230,8 @@ impl<A: Actor> Slot<A> {
     }
 
     fn poll_next(&self, epoch: u32, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>> {
-        let Some(mut inner) = self.of(epoch) else {
-            return Poll::Pending;
-        };
-        match &mut inner.mailbox {
-            Some(mailbox) => Pin::new(mailbox).poll_next(cx),
+        match self.of(epoch) {
+            Some(mut inner) => inner.poll_next(cx),
             None => Poll::Pending,
         }
     }
@@ -258,6 +274,27 @@ impl<A: Actor> Slot<A> {
             drop_contents(mailbox, factory);
         }
     }
+}
+
+impl<A: Actor> Inner<A> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>> {
+        match &mut self.mailbox {
+            Some(mailbox) => Pin::new(mailbox).poll_next(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Counts the message that was found, if there is one.
+#[inline]
+fn counted<A: Actor>(
+    found: Poll<Option<Envelope<A>>>,
+    handled: &Handled,
+) -> Poll<Option<Envelope<A>>> {
+    if let Poll::Ready(Some(_)) = found {
+        handled.count();
+    }
+    found
 }
 
 impl<A: Actor> Drop for Slot<A> {

@@ -25,6 +25,7 @@ use super::{
     commands::Commands,
     lane::{Lane, LaterWaker, Taken},
     parent::Parent,
+    shown::{Handled, ReportedKind, ReportedPlacement, Shown},
     watches::{Change, ServiceEnded, Watches},
 };
 pub(crate) use crate::state::ServiceKind;
@@ -50,6 +51,7 @@ pub(crate) struct LinkCore {
     parent: Arc<Parent>,
     readiness: Readiness,
     kind: ServiceKind,
+    shown: Shown,
     // Atomics, since a mailbox will not do: commands must overtake any number of queued messages, also on another thread, and look-ups must
     // not wait for a busy supervisor. Each has one writer (invariant 1), but for the lane.
     lane: Lane,
@@ -58,6 +60,7 @@ pub(crate) struct LinkCore {
     news: AtomicU8,
     /// How many incarnations were ordered. Stored before the start is commanded, so that a cell that sees the command reads this number.
     lives: AtomicU64,
+    handled: Handled,
     rare: OnceLock<Box<Rare>>,
 }
 
@@ -137,14 +140,28 @@ impl<A: Actor> Link<A> {
                 parent,
                 readiness,
                 kind,
+                shown: Shown {
+                    kind: match kind {
+                        ServiceKind::Actor => ReportedKind::Actor,
+                        ServiceKind::Supervisor => ReportedKind::Supervisor,
+                    },
+                    placement: ReportedPlacement::Inherit,
+                },
                 lane: Lane::new(),
                 state: AtomicU8::new(Mirrored::from(ServiceState::Waiting).to_bits()),
                 news: AtomicU8::new(0),
                 lives: AtomicU64::new(0),
+                handled: Handled::default(),
                 rare: OnceLock::new(),
             },
             address,
         }
+    }
+
+    /// Says what the service is and where it runs, for reports.
+    pub(crate) fn shown_as(mut self, shown: Shown) -> Self {
+        self.core.shown = shown;
+        self
     }
 
     /// A strong address, or `None` once the mailbox is dropped.
@@ -205,6 +222,21 @@ impl LinkCore {
 
     pub(crate) fn kind(&self) -> ServiceKind {
         self.kind
+    }
+
+    /// What the service is and where it runs, for reports.
+    pub(crate) fn shown(&self) -> Shown {
+        self.shown
+    }
+
+    /// How many messages it has handled so far.
+    pub(crate) fn handled(&self) -> u64 {
+        self.handled.get()
+    }
+
+    /// Where a message is counted that is taken out of the mailbox to be handled.
+    pub(super) fn handled_counter(&self) -> &Handled {
+        &self.handled
     }
 
     pub(crate) fn parent(&self) -> &Arc<Parent> {
@@ -412,7 +444,7 @@ impl LinkCore {
     }
 
     /// How the latest incarnation ended, if that was kept.
-    pub(super) fn latest_exit(&self) -> Option<ExitReason> {
+    pub(crate) fn latest_exit(&self) -> Option<ExitReason> {
         let kept = lock(&self.rare.get()?.latest_exit);
         kept.as_ref().map(|latest| latest.reason.clone())
     }

@@ -6,7 +6,7 @@
 //!
 //! Each file uses only those before it in this list: `error`; `panic`, which runs and drops user code; `watches`, who watches the services of a
 //! supervisor; `parent`, the way up from a cell to
-//! its supervisor; `lane`, `commands` and `link`, the way down; `watch`, what is shown to those who watch; `reference`; `factory`; `contents`, the mailbox and the factory; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
+//! its supervisor; `shown`, what a report shows; `lane`, `commands` and `link`, the way down; `watch`, what is shown to those who watch; `reference`; `factory`; `contents`, the mailbox and the factory; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
 //! that there are; `cell`; `seed`, a mailbox whose cell does not run yet; `spec`; `create`, factories
 //! that see the context.
 //!
@@ -32,6 +32,7 @@ mod parent;
 mod reference;
 mod reply;
 mod seed;
+mod shown;
 mod spec;
 mod turn;
 mod watch;
@@ -49,6 +50,7 @@ pub(crate) use self::{
     parent::{Above, Notice, NoticeKind, Parent},
     reply::{Published, Reply, side_by_side},
     seed::{AnySeed, AnySlot},
+    shown::Shown,
     turn::{Occupied, on_other_threads},
 };
 pub use self::{
@@ -57,6 +59,7 @@ pub use self::{
     factory::StartContext,
     hosted::ServiceContext,
     reference::{ServiceRef, WhyClosed},
+    shown::{ReportedKind, ReportedPlacement},
     spec::{Placement, ServiceSpec},
     watch::{EndedRecipient, ServiceStates, UntilEnded, WatchId},
     watches::ServiceEnded,

@@ -15,6 +15,7 @@ use super::{
     link::ServiceKind,
     panic::guard,
     seed::{Seed, grow},
+    shown::{ReportedKind, ReportedPlacement},
 };
 use crate::{
     policy::{
@@ -64,6 +65,7 @@ pub struct ServiceSpec<A: Actor> {
     /// `None` if nothing was said: its supervisor's `each_service` holds.
     placement: Option<Placement>,
     capacity: usize,
+    shown: ReportedKind,
     factory: UserFactory<A>,
     grow: Grow<A>,
 }
@@ -222,6 +224,7 @@ impl<A: Actor> ServiceSpec<A> {
             rules: ServiceRules::new(name),
             placement: None,
             capacity: DEFAULT_CAPACITY,
+            shown: ReportedKind::Actor,
             factory: UserValue::new(factory),
             grow: grow::<A, H>,
         }
@@ -438,6 +441,12 @@ impl<A: Actor> ServiceSpec<A> {
         self.rules.naming = Naming::default();
     }
 
+    /// Says what the service is, for reports: an actor, if nothing is said.
+    pub(crate) fn shown_as(mut self, kind: ReportedKind) -> Self {
+        self.shown = kind;
+        self
+    }
+
     /// Has the steward of the supervisor be asked before the service is started again.
     pub(crate) fn consult(&mut self) {
         self.rules.rare().consults = true;
@@ -471,6 +480,11 @@ impl<A: Actor> ServiceSpec<A> {
         Opened {
             rules,
             placement: self.placement,
+            shown: match (kind, self.shown) {
+                // By the type of the actor: users may make supervisors in factories of their own.
+                (ServiceKind::Supervisor, ReportedKind::Actor) => ReportedKind::Supervisor,
+                (_, shown) => shown,
+            },
             address,
             seed,
         }
@@ -482,6 +496,8 @@ pub(crate) struct Opened<A: Actor> {
     pub(crate) rules: ServiceRules,
     /// Where it runs, if it says so.
     pub(crate) placement: Option<Placement>,
+    /// What it is, for reports.
+    pub(crate) shown: ReportedKind,
     pub(crate) address: Addr<A>,
     pub(crate) seed: Seed<A>,
 }
@@ -525,6 +541,17 @@ pub enum Placement {
     Inherit,
     /// On a pool that the tree shares: one arbiter per core, started with the first service that uses it.
     Pool,
+}
+
+impl From<&Placement> for ReportedPlacement {
+    fn from(placement: &Placement) -> Self {
+        match placement {
+            Placement::Arbiter(_) => Self::Arbiter,
+            Placement::Dedicated => Self::Dedicated,
+            Placement::Inherit => Self::Inherit,
+            Placement::Pool => Self::Pool,
+        }
+    }
 }
 
 /// How many messages a mailbox takes unless told otherwise: actix's own number.

@@ -447,7 +447,7 @@ pub(super) fn lost(state: &mut SupervisorState, slot: u32, what: Lost, now: Inst
         Lost::Factory | Lost::Thread => KillCause::Unresponsive,
     });
     if live {
-        state.clear_incarnation(slot);
+        state.clear_incarnation(slot, now);
     }
     // Not judged: no rule could have it started again as long as its mailbox and its factory, or its thread, are gone.
     state.services.remember_exit(slot, &reason);

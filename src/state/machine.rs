@@ -291,16 +291,16 @@ impl SupervisorState {
             asked,
             directive: None,
         };
-        self.clear_incarnation(slot);
+        self.clear_incarnation(slot, now);
         self.services.remember_exit(slot, &end.exit.reason);
         (wanted, end)
     }
 
     /// Notes that there is no incarnation any more.
-    pub(super) fn clear_incarnation(&mut self, slot: u32) {
+    pub(super) fn clear_incarnation(&mut self, slot: u32, now: Instant) {
         self.sequence.leave(&mut self.services, slot);
         self.set_wanted(slot, Wanted::Nothing);
-        self.services[slot].since = None;
+        self.services[slot].since = Some(now);
         self.line.let_go(slot);
         self.set_phase(slot, Phase::Undecided);
     }

@@ -261,7 +261,7 @@ pub(crate) struct ServiceView {
     pub(crate) restart: RestartType,
     /// Why it ended the last time, if it has.
     pub(crate) last_exit: Option<ExitReason>,
-    /// Since when it is starting or ready.
+    /// Since when it is starting or ready, or else since when its latest incarnation is over.
     pub(crate) since: Option<Instant>,
     /// When it is started again, if it waits for a time.
     pub(crate) next_start: Option<Instant>,

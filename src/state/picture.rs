@@ -15,7 +15,7 @@ use super::{
     service_state::ServiceState,
 };
 use crate::{
-    policy::ScopeEnding,
+    policy::{RestartLimit, ScopeEnding},
     token::{ServiceKey, ServiceToken},
 };
 
@@ -65,8 +65,21 @@ impl SupervisorState {
     }
 
     /// What can be seen of all services, in start order.
-    pub(crate) fn services(&self) -> impl DoubleEndedIterator<Item = ServiceView> {
-        self.services.in_order().map(|slot| self.view(slot))
+    #[cfg(test)]
+    pub(crate) fn services(&self) -> impl Iterator<Item = ServiceView> {
+        self.services_from(0).map(|(_, view)| view)
+    }
+
+    /// What can be seen of the services from this place in start order on, with their places.
+    pub(crate) fn services_from(&self, place: u64) -> impl Iterator<Item = (u64, ServiceView)> {
+        let slots = self.services.starting_at(place);
+        slots.map(|slot| (self.services[slot].order, self.view(slot)))
+    }
+
+    /// The last place in start order that a service has.
+    pub(crate) fn last_place(&self) -> u64 {
+        let last = self.services.in_order().next_back();
+        last.map_or(0, |slot| self.services[slot].order)
     }
 
     /// How many services there are.
@@ -91,10 +104,24 @@ impl SupervisorState {
         self.counter.count(&self.rules.limit, now)
     }
 
-    /// What is counted against the own limit of a service, if it has one.
-    pub(crate) fn own_count(&self, token: ServiceToken, now: Instant) -> Option<f64> {
+    /// How many restarts are too many.
+    pub(crate) const fn limit(&self) -> &RestartLimit {
+        &self.rules.limit
+    }
+
+    /// When the pause of all restarts is over, if there is one that ends.
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        self.pause?.until
+    }
+
+    /// What is counted against the own limit of a service, and up to which count it is within that, if it has one.
+    pub(crate) fn own_limit(
+        &self,
+        token: ServiceToken,
+        now: Instant,
+    ) -> Option<(f64, Option<f64>)> {
         let own = self.services[self.services.slot(token)?].own_limit()?;
-        Some(own.counter.count(&own.limit, now))
+        Some((own.counter.count(&own.limit, now), own.limit.threshold()))
     }
 
     /// The supervisor's names from the root.

@@ -69,7 +69,7 @@ pub(super) struct Service {
     pub(super) order: u64,
     /// How many incarnations were begun.
     pub(super) starts: u64,
-    /// Since when it is starting or ready.
+    /// Since when it is starting or ready, or else since when its latest incarnation is over.
     pub(super) since: Option<Instant>,
     phase: Phase,
     /// `None` if the supervisor's `shutdown_timeout` holds for it.

@@ -189,7 +189,7 @@ pub(super) fn reopen(state: &mut SupervisorState, now: Instant) {
     state.ending = None;
     state.status = Status::Idle;
     let mut forgotten: Vec<u32> = state.services.in_order().collect();
-    forgotten.retain(|slot| reopen_service(state, *slot) == Reopened::Forgotten);
+    forgotten.retain(|slot| reopen_service(state, *slot, now) == Reopened::Forgotten);
     state.line.clear();
     // After all are back in `Registered`: so none of them is blocked because one that it requires is forgotten here.
     for slot in forgotten {
@@ -206,12 +206,12 @@ enum Reopened {
 }
 
 /// Puts one service back to the time before the start.
-fn reopen_service(state: &mut SupervisorState, slot: u32) -> Reopened {
+fn reopen_service(state: &mut SupervisorState, slot: u32, now: Instant) -> Reopened {
     let removed = state.services[slot].wanted == Wanted::Removal;
     if state.services[slot].phase().is_live() {
         // Of a supervisor that was killed. Nobody waits for the end, whose notice will be one of an older incarnation.
         state.drop_incarnation(slot);
-        state.clear_incarnation(slot);
+        state.clear_incarnation(slot, now);
     }
     // Whoever still waits asked the incarnation that was killed, and nobody carries on with what was asked of that one.
     state.tell(slot, Milestone::Ended);

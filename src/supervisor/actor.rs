@@ -18,7 +18,6 @@ use super::{
     ending::{Ending, WhatIsDown},
     on_start::Starter,
     random::Random,
-    report::Report,
     scope_run::CurrentRun,
     spec::SupervisorSpec,
     steward::{Awaited, News, Stewarded},
@@ -28,7 +27,9 @@ use crate::{
     observe::{EarlyEvents, Events, Subtree},
     policy::{ExitReason, ServiceError, SpecError, check_name},
     registry::ServiceSummary,
-    service::{AnyLink, Notice, NoticeKind, ServiceContext, ServiceRef, ServiceSpec, guard},
+    service::{
+        AnyLink, Notice, NoticeKind, ReportedKind, ServiceContext, ServiceRef, ServiceSpec, guard,
+    },
     state::{
         AddError, Counts, Effect, Ended, Mirrored, Reporting, StopBy, SupervisorState,
         UnstoppedService,
@@ -90,6 +91,12 @@ impl SupervisorActor {
         let mut refused = Self::with_defaults(name);
         refused.core.refused = Some(error);
         refused
+    }
+
+    /// Says what it is, for reports: a supervisor, if nothing is said.
+    pub(crate) fn shown_as(mut self, kind: ReportedKind) -> Self {
+        self.core.shown = kind;
+        self
     }
 
     /// The name of the supervisor.
@@ -178,6 +185,8 @@ pub(super) struct Core {
     pub(super) requests: Requests,
     /// Whether the supervisor has ended for good, as far as its services were told.
     pub(super) rests_for_good: bool,
+    /// What it is, for reports.
+    pub(super) shown: ReportedKind,
     name: Arc<str>,
     /// What is wrong with the spec, to be said when the supervisor is started.
     refused: Option<SpecError>,
@@ -208,6 +217,7 @@ impl Core {
             stewarded: Stewarded::default(),
             requests: Requests::Served,
             rests_for_good: false,
+            shown: ReportedKind::Supervisor,
             name,
             refused,
         }
@@ -383,11 +393,6 @@ impl Core {
             .tokens()
             .filter_map(|token| self.cells.link(token));
         links.map(|link| ServiceSummary::new(&**link)).collect()
-    }
-
-    /// A picture of the supervisor and its services.
-    pub(super) fn report(&self) -> Report {
-        Report::of(&self.state, self.stewarded.unreachable, now())
     }
 
     /// Makes events only if somebody wants them; called before each input.

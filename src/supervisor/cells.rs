@@ -20,7 +20,7 @@ use crate::{
     registry::{Changed, Find, Forget, Register, RegisterAll, StopFinding},
     service::{
         AnyLink, AnySeed, Asked, Link, LinkCore, Notice, NoticeKind, Opened, Parent, Placement,
-        ServiceKind, ServiceRef, ServiceSpec, StartError,
+        ServiceKind, ServiceRef, ServiceSpec, Shown, StartError,
     },
     state::{AddError, DROPPED, Exit, Mirrored, OnBlocked, Senders, SupervisorState},
     token::ServiceToken,
@@ -87,6 +87,7 @@ impl Cells {
         let Opened {
             mut rules,
             placement,
+            shown,
             address,
             mut seed,
         } = spec.open(kind);
@@ -107,19 +108,24 @@ impl Cells {
         let token = state.add(rules, now)?;
         let path = state.service_path(token);
         let path = Arc::clone(path.expect("the service was added above"));
+        let shown = Shown {
+            kind: shown,
+            placement: (&placement).into(),
+        };
         // Kept apart from the entries, and for few: with a hundred thousand services every word of an entry counts.
         if !matches!(placement, Placement::Inherit) {
             self.elsewhere
                 .insert(token.slot(), Elsewhere::new(placement));
         }
-        let link = Arc::new(Link::new(
+        let link = Link::new(
             token,
             path,
             Arc::clone(&self.parent),
             address.downgrade(),
             readiness,
             kind,
-        ));
+        );
+        let link = Arc::new(link.shown_as(shown));
         if !required.is_empty() {
             link.core().set_required(required);
         }
@@ -175,6 +181,7 @@ impl Cells {
             }
         }
         tree.links.add(&links);
+        tree.supervisors.add(&owner, &self.parent);
         tree.registry.do_send(RegisterAll {
             owner: owner.core().token(),
             links,
@@ -457,6 +464,10 @@ impl Cells {
 impl Drop for Cells {
     fn drop(&mut self) {
         self.release_each(|_| None);
+        if let Some(place) = &self.place {
+            let token = place.owner.core().token();
+            place.tree.supervisors.remove(token, &self.parent);
+        }
     }
 }
 

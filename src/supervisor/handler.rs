@@ -10,11 +10,12 @@ use super::{
     carried::{Way, carried},
     clock::now,
     message::{self, Asker},
+    report::{Report, look_at},
     scope_run::AddMember,
 };
 use crate::{
     event::Operation,
-    service::{ServiceContext, ServiceRef, ServiceSpec, StartError},
+    service::{Reply, ServiceContext, ServiceRef, ServiceSpec, StartError},
     state::{AddError, Answer, ShutdownReport, StopBy, Unready},
     token::ServiceToken,
     tree::ShutdownError,
@@ -92,7 +93,7 @@ operation!(Restart, restart, Restarted);
 operation!(Stop, stop, Stopped);
 
 request!(message::Count, ask_now, |core, _| core.counts());
-request!(message::Report, ask_now, |core, _| core.report());
+request!(message::Report, ask, |core, _| core.report());
 request!(message::Services, ask_now, |core, _| core.summaries());
 request!(message::Reconfigure, ask_now, |core, msg| {
     core.note_asker(None, Operation::Reconfigure, msg.by);
@@ -169,6 +170,24 @@ impl Core {
         if let Some(by) = by {
             self.state.requested(token, operation, by, now());
         }
+    }
+
+    /// A picture of the supervisor and what is below it. Others are asked for it as well, so that it takes its time.
+    fn report(&self) -> Deferred<Report> {
+        let (Some(tree), Some(owner)) = (self.cells.tree(), self.cells.owner()) else {
+            return Deferred::refused();
+        };
+        let looking = look_at(Arc::clone(tree), Arc::clone(owner));
+        Deferred::elsewhere(move |asked| {
+            let Some(asked) = asked.map(Reply::new) else {
+                return;
+            };
+            actix_rt::spawn(async move {
+                if let Ok(report) = looking.await {
+                    asked.give(report);
+                }
+            });
+        })
     }
 
     /// Waits for the first start of a service that was added just now.

@@ -189,7 +189,9 @@ impl Message for Reconfigure {
     type Result = Result<(), SpecError>;
 }
 
-/// Takes a picture of the supervisor and its services.
+/// Takes a picture of the supervisor and everything below it.
+///
+/// A supervisor whose own thread is blocked does not read it: [`SupervisorRef::report`](crate::SupervisorRef::report) does without.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a message without fields")]
 pub struct Report;

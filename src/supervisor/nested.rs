@@ -22,13 +22,15 @@ impl ServiceSpec<SupervisorActor> {
         let name = Arc::clone(supervisor.core.name());
         // Said by whoever it is added to, since this cannot fail.
         let refused = supervisor.core.refused().cloned();
+        let shown = supervisor.core.shown;
         let factory = SupervisorFactory {
             core: Some(supervisor.core),
         };
         // No limit by default: each of its services has one, and the supervisor ends when they have.
         let mut spec = Self::with_factory(name, Box::new(factory))
             .readiness(Readiness::Explicit)
-            .shutdown(Shutdown::Infinity);
+            .shutdown(Shutdown::Infinity)
+            .shown_as(shown);
         if let Some(refused) = refused {
             spec.refuse(refused);
         }

@@ -8,7 +8,7 @@ use super::{
     actor::SupervisorActor,
     error::ReconfigureError,
     message::{self, Asker},
-    report::Report,
+    report::{Report, look_at},
     spec::SupervisorSpec,
     upward::Upward,
 };
@@ -362,9 +362,21 @@ impl SupervisorRef {
         ready.and_then(Located::typed)
     }
 
-    /// A picture of the supervisor and its services, which prints as a tree.
+    /// A picture of the supervisor and everything below it, which prints as a tree.
+    ///
+    /// All supervisors below are asked at the same time. For those that do not answer within 100 ms, as their thread is blocked, it has what is
+    /// known all the same, and how old that is: see [`Report`]. So it does if the thread of the supervisor itself is blocked. May be asked from any
+    /// thread, also without a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn report(&self) -> Result<Report, SupervisorGone> {
-        self.ask(message::Report).await
+        if self.link.core().state().is_down() {
+            return Err(SupervisorGone);
+        }
+        let link = Arc::clone(&self.link) as Arc<dyn AnyLink>;
+        look_at(Arc::clone(&self.tree), link).await
     }
 
     /// How many threads of the tree are blocked at present by services that were abandoned.

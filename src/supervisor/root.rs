@@ -10,7 +10,8 @@ use crate::{
     policy::Readiness,
     registry::Register,
     service::{
-        AnyLink, AnySeed, Link, Opened, Parent, ServiceKind, ServiceSpec, StartError, probe,
+        AnyLink, AnySeed, Link, Opened, Parent, ReportedPlacement, ServiceKind, ServiceSpec, Shown,
+        StartError, probe,
     },
     state::ServiceState,
     token::{ServiceToken, SupervisorId},
@@ -92,6 +93,10 @@ fn launch_root(
     tree: &Tree,
 ) -> (Arc<Link<SupervisorActor>>, Addr<SupervisorActor>) {
     let name = Arc::clone(supervisor.core.name());
+    let shown = Shown {
+        kind: supervisor.core.shown,
+        placement: ReportedPlacement::Inherit,
+    };
     let mut supervisor = Some(supervisor);
     // Called once, for a root is never started again.
     let factory = move |_: &_| supervisor.take().ok_or(StartError::SupervisorGone);
@@ -102,14 +107,15 @@ fn launch_root(
     } = spec.open(kind);
     // Of a supervisor that does not exist: no other service of the process can have this token.
     let token = ServiceToken::issue(SupervisorId::issue(), 0);
-    let link = Arc::new(Link::new(
+    let link = Link::new(
         token,
         Arc::clone(&name),
         parent,
         address.downgrade(),
         Readiness::Explicit,
         kind,
-    ));
+    );
+    let link = Arc::new(link.shown_as(shown));
     link.core().set_place(&name, 0);
     seed.tie(Arc::clone(&link));
     tree.registry.do_send(Register {

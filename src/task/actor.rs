@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     policy::{ExitReason, ServiceError, TaskOutput},
-    service::{ServiceContext, ServiceSpec, StartContext},
+    service::{ReportedKind, ServiceContext, ServiceSpec, StartContext},
     state::Exit,
 };
 
@@ -171,6 +171,7 @@ impl ServiceSpec<TaskActor> {
             let shared = Arc::new(Shared::new(start, &lineage));
             Ok::<_, std::convert::Infallible>(TaskActor::new(shared, &mut function))
         })
+        .shown_as(ReportedKind::Task)
     }
 }
 

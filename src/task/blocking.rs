@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     policy::TaskOutput,
-    service::{Placement, ServiceSpec, StartContext},
+    service::{Placement, ReportedKind, ServiceSpec, StartContext},
     supervisor::{SupervisorRef, Upward},
     token::ServiceToken,
     user_value::UserValue,
@@ -153,6 +153,8 @@ impl ServiceSpec<TaskActor> {
             let work = async move { (**function)(cx) };
             Ok::<_, std::convert::Infallible>(TaskActor::new(shared, |_| work))
         };
-        Self::try_new(name, factory).placement(Placement::Dedicated)
+        Self::try_new(name, factory)
+            .placement(Placement::Dedicated)
+            .shown_as(ReportedKind::Blocking)
     }
 }

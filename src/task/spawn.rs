@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     policy::{RestartType, TaskOutput, Verdict},
-    service::{ServiceRef, ServiceSpec, StartContext},
+    service::{ReportedKind, ServiceRef, ServiceSpec, StartContext},
     state::{AddError, Naming},
     supervisor::message::{Add, Remove},
     user_value::UserValue,
@@ -226,6 +226,7 @@ fn once(name: Arc<str>, function: Once, tie: Option<Arc<Tie>>) -> ServiceSpec<Ta
             _ => Err(Verdict::Uninstall),
         }
     })
+    .shown_as(ReportedKind::Task)
 }
 
 impl IntoFuture for Spawn {

@@ -57,6 +57,13 @@ impl Links {
         drop(all);
     }
 
+    /// Shows each once, in no order. Nothing is to be called there that waits.
+    pub(crate) fn visit(&self, mut look: impl FnMut(&Arc<dyn AnyLink>)) {
+        for link in self.lock().iter() {
+            look(link);
+        }
+    }
+
     /// Reports whether one of these is the cell of a service of the tree.
     pub(super) fn has_any(&self, busy: &[Occupied]) -> bool {
         !busy.is_empty() && self.lock().iter().any(|link| is_busy(link.core(), busy))

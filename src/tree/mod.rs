@@ -17,8 +17,10 @@ mod alarm;
 mod error;
 mod keeper;
 mod links;
+mod moment;
 mod pool;
 pub(crate) mod signal;
+mod supervisors;
 #[cfg(feature = "sd-notify")]
 pub(crate) mod systemd;
 
@@ -42,9 +44,17 @@ use self::{
     abandoned::{AbandonedThreads, WrittenOff},
     alarm::Alarm,
     links::Links,
+    moment::Moments,
     pool::Pool,
+    supervisors::Supervisors,
 };
-pub(crate) use self::{error::result, keeper::Keeper, pool::new_thread};
+pub(crate) use self::{
+    error::result,
+    keeper::Keeper,
+    moment::clock,
+    pool::new_thread,
+    supervisors::{Details, KnownSupervisor, LastPicture, LastSeen, Numbers, Silent},
+};
 use crate::{
     observe::EventHub,
     registry::{Await, Close, Located, LookupError, RegistryActor, Sought, WhenEnded},
@@ -60,6 +70,10 @@ pub(crate) struct Tree {
     pub(crate) abandoned: AbandonedThreads,
     /// The services, where also those can read them who have nobody to ask.
     pub(crate) links: Links,
+    /// The supervisors among them, and the root.
+    pub(crate) supervisors: Supervisors,
+    /// For whoever waits a moment, and has nobody who would wake it.
+    pub(crate) moments: Moments,
     /// Where root and registry run.
     thread: ThreadId,
     /// `None` until the tree has ended.
@@ -90,6 +104,8 @@ impl Tree {
             events,
             abandoned: AbandonedThreads::default(),
             links: Links::default(),
+            supervisors: Supervisors::default(),
+            moments: Moments::default(),
             thread: thread::current().id(),
             published,
             closing: watch::Sender::new(false),
@@ -217,6 +233,7 @@ impl Tree {
         self.registry.do_send(Close);
         // Links hold the tree.
         self.links.clear();
+        self.supervisors.clear();
         if let Some(pool) = self.pool.get() {
             pool.stop();
         }

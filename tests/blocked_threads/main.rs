@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod late;
+mod report;
 mod support;
 
 use std::{

@@ -373,7 +373,12 @@ async fn report_has_one_line_for_each_service_whatever_an_error_says() {
     plain.do_send(FailWith("boom\n  other [9.9.9] ready\u{2028}more".into()));
     quiet().await;
     let report = root.report().await.unwrap().to_string();
-    assert_eq!(report.lines().count(), 2, "{report}");
+    // The first is the supervisor, the second the service; what its error says stands below that, and nowhere else.
+    let (head, told) = report.split_once("last exit").unwrap();
+    assert_eq!(head.lines().count(), 3, "{report}");
+    assert_eq!(head.matches(['├', '└']).count(), 1, "{report}");
+    assert!(head.lines().last().unwrap().trim().is_empty(), "{report}");
+    assert_eq!(told.lines().count(), 1, "{report}");
     assert!(report.contains("boom\\n") && !report.contains('\u{2028}'));
     root.shutdown().await.unwrap();
 }

@@ -168,7 +168,9 @@ async fn member_of_a_group_whose_delay_is_not_over_is_passed_over_and_only_what_
         assert_eq!(service.send(Generation).await, Ok(1), "{service:?}");
     }
     let report = root.report().await.unwrap();
-    let waits = report.services()[1].waits_for();
+    let waits = report.services()[1]
+        .waits_for()
+        .zip(report.services()[1].blocked());
     let Some(("slow", Blocked::Delayed { after, .. })) = waits else {
         panic!("{report}");
     };

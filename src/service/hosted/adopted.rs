@@ -276,7 +276,10 @@ impl<A: Actor<Context = actix::Context<A>>> ActorFuture<A> for Delivery<A> {
             if queue.gate.get() == Gate::Closed || this.link.core().is_overruled(this.epoch) {
                 break;
             }
-            let next = queue.contents.borrow_mut().poll_next(this.epoch, cx);
+            let handled = this.link.core().handled_counter();
+            let mut contents = queue.contents.borrow_mut();
+            let next = contents.poll_handled(this.epoch, handled, cx);
+            drop(contents);
             let Poll::Ready(Some(mut envelope)) = next else {
                 break;
             };

@@ -268,10 +268,17 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
 
     /// The next message, for whoever answers while there is no incarnation. If there is none, the cell is woken by the next one.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Option<Envelope<A>> {
-        match self.contents.poll_next(self.epoch, cx) {
+        match self.poll_handled(cx) {
             Poll::Ready(message) => message,
             Poll::Pending => None,
         }
+    }
+
+    /// The next message, which is handled, and counted as such.
+    #[inline]
+    pub(super) fn poll_handled(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope<A>>> {
+        let handled = self.link.core().handled_counter();
+        self.contents.poll_handled(self.epoch, handled, cx)
     }
 
     /// Ends the incarnation like this, whatever it has said before.

@@ -149,7 +149,7 @@ impl<A: Actor<Context = ServiceContext<A>>> Incarnation<A> {
     ) {
         // The supervisor may give a command on another thread at any time: a kill waits for no second message.
         while *budget > 0 && !ctx.waiting() && !ctx.is_overruled() {
-            match ctx.contents.poll_next(ctx.epoch, cx) {
+            match ctx.poll_handled(cx) {
                 Poll::Ready(Some(envelope)) => {
                     // Handled where it lies, in the cell's frame: the unwinding of a panic has less to drop on its way.
                     handling.insert(envelope).handle(&mut self.actor, ctx);
