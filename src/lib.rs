@@ -71,7 +71,8 @@
 //! [`WhileDown`]. Timers, spawned futures and replies that were still being computed end with the incarnation. When the service is removed,
 //! or its supervisor ends, queued and later messages fail at once. [`ServiceRef::why_closed`] says which of all that it was.
 //!
-//! A panic is printed once, by the hook that the program has installed; its message and place are in the event. The place is that of the
+//! A panic is printed once, by the hook that the program has installed, or left to events and `tracing` by [`quiet_panics`]; its message and
+//! place are in the event. The place is that of the
 //! panic itself, also if it is caught and raised again; it is unknown if it is raised anew on another thread, or by
 //! [`resume_unwind`](std::panic::resume_unwind) with something else. A panic whose hook was set by the program after the start, and that
 //! keeps the hook before without calling it, has no place the first time. `panic = "abort"` is not supported: the process ends, as ever; and
@@ -213,7 +214,7 @@ pub use crate::{
     service::{
         EndedRecipient, HostedContext, Placement, ReportedKind, ReportedPlacement, ServiceContext,
         ServiceEnded, ServiceRef, ServiceSpec, ServiceStates, StartContext, StartError, UntilEnded,
-        WatchId, WhyClosed,
+        WatchId, WhyClosed, quiet_panics,
     },
     state::{
         AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ServiceState,

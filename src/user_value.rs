@@ -4,7 +4,7 @@
 //! which must not end because of a panic there. What is kept as a [`UserValue`] can be dropped anywhere.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -109,6 +109,7 @@ impl<C: Default + IntoIterator> fmt::Debug for Each<C> {
 
 /// Runs code of the user's; `None` if it panics. What the panic carries is dropped likewise.
 pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
+    let _nobody_is_told = Told::No.enter();
     match catch_unwind(AssertUnwindSafe(code)) {
         Ok(value) => Some(value),
         Err(mut payload) => {
@@ -122,6 +123,40 @@ pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
             let _never_dropped = Box::leak(payload);
             None
         }
+    }
+}
+
+/// Whether a panic of this thread is told to somebody, as the reason of an end. The hook of [`quiet_panics`](crate::quiet_panics) leaves such a
+/// panic to whoever tells it; of any other the hook is all that speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Told {
+    No,
+    Yes,
+}
+
+thread_local! {
+    static TOLD: Cell<Told> = const { Cell::new(Told::No) };
+}
+
+impl Told {
+    /// What holds for a panic of this thread at present.
+    pub(crate) fn at_present() -> Self {
+        TOLD.try_with(Cell::get).unwrap_or(Self::No)
+    }
+
+    /// Says what holds until what this returns is dropped.
+    pub(crate) fn enter(self) -> Until {
+        Until(TOLD.try_with(|told| told.replace(self)).unwrap_or(Self::No))
+    }
+}
+
+/// What holds again when this is dropped.
+#[must_use]
+pub(crate) struct Until(Told);
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        let _gone_at_thread_end = TOLD.try_with(|told| told.set(self.0));
     }
 }
 

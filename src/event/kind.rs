@@ -55,6 +55,9 @@ pub enum EventKind {
         message: String,
         /// File, line and column of the panic.
         location: String,
+        /// Who has called whom, if that was not printed, because of [`quiet_panics`](crate::quiet_panics), and `RUST_BACKTRACE` asks for it.
+        #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+        backtrace: Option<Arc<str>>,
         /// What is counted against its own limit, or without one against that of its supervisor.
         count: f64,
         /// Whether it is started again.
@@ -323,6 +326,21 @@ impl EventKind {
         }
     }
 
+    /// The backtrace of the panic that it tells of, if there is one.
+    pub(crate) fn backtrace(&self) -> Option<&str> {
+        match self {
+            Self::ServicePanicked { backtrace, .. } => backtrace.as_deref(),
+            Self::ServiceStartFailed { reason, .. }
+            | Self::ServiceFailed { reason, .. }
+            | Self::ServiceStopped { reason }
+            | Self::SupervisorStartFailed { cause: reason, .. } => match reason {
+                ExitReason::Panicked { backtrace, .. } => backtrace.as_deref(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What is counted against the limit, where the kind says so.
     pub(crate) const fn count(&self) -> Option<f64> {
         match self {
@@ -368,9 +386,14 @@ impl EventKind {
             ExitReason::Normal | ExitReason::Shutdown => {
                 Self::ServiceCompleted { count, restarting }
             }
-            ExitReason::Panicked { message, location } => Self::ServicePanicked {
+            ExitReason::Panicked {
                 message,
                 location,
+                backtrace,
+            } => Self::ServicePanicked {
+                message,
+                location,
+                backtrace,
                 count,
                 restarting,
             },
@@ -408,6 +431,7 @@ impl fmt::Display for EventKind {
                 location,
                 count,
                 restarting,
+                ..
             } => write!(
                 f,
                 "panicked at {location}: {message}; {restarting} (count {count:.2})"

@@ -52,6 +52,7 @@ fn write_unguarded(record: &Record) {
                 generation = what.generation(),
                 kind = kind.name(),
                 reason,
+                backtrace = kind.backtrace(),
                 delay,
                 count,
                 repeats = repeated,

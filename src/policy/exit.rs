@@ -34,6 +34,8 @@ pub enum ExitReason {
         message: String,
         /// File, line and column of the panic.
         location: String,
+        /// Who has called whom, if that was not printed, because of [`quiet_panics`](crate::quiet_panics), and `RUST_BACKTRACE` asks for it.
+        backtrace: Option<Arc<str>>,
     },
     /// It was dropped.
     Killed(KillCause),
@@ -54,6 +56,7 @@ impl ExitReason {
         Self::Panicked {
             message: message.into(),
             location: location.into(),
+            backtrace: None,
         }
     }
 
@@ -101,7 +104,9 @@ impl fmt::Display for ExitReason {
             Self::Normal => f.write_str("normal"),
             Self::Shutdown => f.write_str("shutdown"),
             Self::Failed(error) => write!(f, "failed: {error}"),
-            Self::Panicked { message, location } => write!(f, "panicked at {location}: {message}"),
+            Self::Panicked {
+                message, location, ..
+            } => write!(f, "panicked at {location}: {message}"),
             Self::Killed(cause) => write!(f, "killed: {cause}"),
             Self::Escalated { path, .. } => write!(f, "escalated by `{path}`"),
         }?;

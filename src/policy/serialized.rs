@@ -9,7 +9,8 @@ use super::{
     told::{Form, MAX_CHAIN, displayed, source_of},
 };
 
-/// The kind of the end, what `{}` prints, and the texts of all causes, outermost first. Besides, the place of a panic, and which service gave
+/// The kind of the end, what `{}` prints, and the texts of all causes, outermost first. Besides, the place of a panic, with its
+/// backtrace if there is one, and which service gave
 /// up. A chain of any length is a flat list.
 impl Serialize for ExitReason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -18,7 +19,16 @@ impl Serialize for ExitReason {
         fields.serialize_field("text", &self.to_string())?;
         fields.serialize_field("causes", &texts(self.source()))?;
         match self {
-            Self::Panicked { location, .. } => fields.serialize_field("location", location)?,
+            Self::Panicked {
+                location,
+                backtrace,
+                ..
+            } => {
+                fields.serialize_field("location", location)?;
+                if let Some(backtrace) = backtrace {
+                    fields.serialize_field("backtrace", &**backtrace)?;
+                }
+            }
             Self::Escalated { path, .. } => fields.serialize_field("path", path)?,
             Self::Killed(cause) => fields.serialize_field("cause", cause)?,
             _ => {}

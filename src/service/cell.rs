@@ -26,13 +26,18 @@ use super::{
     commands::Commands,
     contents::Contents,
     factory::{Building, Factory, Making, StartContext, UserFactory},
+    hook::tell_untold,
     host::{BUDGET, Host, Step},
     link::{AnyLink, Link, ServiceKind},
-    panic::{drop_guarded, guard},
+    panic::{drop_guarded, guard, guard_service},
     parent::NoticeKind,
     turn::Turn,
 };
-use crate::{policy::ExitReason, state::Exit, user_value::UserValue};
+use crate::{
+    policy::ExitReason,
+    state::Exit,
+    user_value::{Told, UserValue},
+};
 
 /// The future that runs a service, from the first start until the service is forgotten, or the cell is written off.
 pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
@@ -103,7 +108,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         };
         let link = Arc::clone(self.host.link()) as Arc<dyn AnyLink>;
         let context = StartContext::new(link, self.host.epoch());
-        let made = guard(|| factory.make(context, self.host.context()));
+        let made = guard_service(|| factory.make(context, self.host.context()));
         self.host.put_factory(factory);
         let said = self.host.take_factory_exit();
         let exit = match made {
@@ -119,7 +124,13 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
                 self.state = CellState::Building(future);
                 None
             }
-            Err(panic) => Some(said.unwrap_or_else(|| Exit::from(panic))),
+            Err(panic) => Some(match said {
+                Some(said) => {
+                    tell_untold(&panic);
+                    said
+                }
+                None => Exit::from(panic),
+            }),
         };
         if let Some(exit) = exit {
             self.end(exit);
@@ -231,6 +242,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         // It may have failed or decided about itself before, and panicked in the same handler or in `stopped`: what it said first counts.
         let said = self.host.take_exit();
         if said.reason.is_abnormal() || said.verdict.is_some() {
+            tell_untold(&panic);
             said
         } else {
             Exit::from(panic)
@@ -239,12 +251,18 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
 
     /// Drops what is left of the incarnation, then tells the supervisor.
     fn end(&mut self, mut exit: Exit) {
-        let panic = self.tear_down();
         // A panic of a `Drop` makes a panic of a clean end. It replaces neither a failure, which came first, nor a verdict, which the
         // service has given on purpose.
+        let told = if exit.reason.is_abnormal() || exit.verdict.is_some() {
+            Told::No
+        } else {
+            Told::Yes
+        };
+        let telling = told.enter();
+        let panic = self.tear_down();
+        drop(telling);
         if let Some(panic) = panic
-            && !exit.reason.is_abnormal()
-            && exit.verdict.is_none()
+            && told == Told::Yes
         {
             exit.reason = panic;
         }
@@ -330,10 +348,14 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
         if this.is_alive() {
             // Outside of the guard, since whatever has to be dropped between a panic and its catch costs half a microsecond.
             let mut handling = None;
-            match guard(|| this.advance(cx, &mut handling)) {
+            match guard_service(|| this.advance(cx, &mut handling)) {
                 Ok(Poll::Pending) => {}
                 Ok(Poll::Ready(exit)) => this.end(exit),
                 Err(panic) => {
+                    if this.is_written_off() {
+                        // Nobody wants to hear of its end.
+                        tell_untold(&panic);
+                    }
                     let exit = this.exit_after(panic);
                     this.end(exit);
                 }

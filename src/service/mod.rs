@@ -4,7 +4,7 @@
 //! owns the mailbox, which outlives them. This module decides nothing: a cell starts and stops when its supervisor
 //! says so, and tells it what has happened.
 //!
-//! Each file uses only those before it in this list: `error`; `panic`, which runs and drops user code; `watches`, who watches the services of a
+//! Each file uses only those before it in this list: `error`; `hook`, which remembers where a panic happens, and `panic`, which runs and drops user code; `watches`, who watches the services of a
 //! supervisor; `parent`, the way up from a cell to
 //! its supervisor; `shown`, what a report shows; `lane`, `commands` and `link`, the way down; `watch`, what is shown to those who watch; `reference`; `factory`; `contents`, the mailbox and the factory; `host`, what a kind of context offers to a cell, and `hosted`, the two kinds
 //! that there are; `cell`; `seed`, a mailbox whose cell does not run yet; `spec`; `create`, factories
@@ -23,6 +23,7 @@ mod contents;
 mod create;
 mod error;
 mod factory;
+mod hook;
 mod host;
 mod hosted;
 mod lane;
@@ -46,7 +47,7 @@ pub(crate) use self::{
     error::start_failed,
     factory::{Factory, Idle, Making},
     link::{AnyLink, Asked, Link, LinkCore, ServiceKind, downcast},
-    panic::{guard, probe},
+    panic::{guard, guard_service, probe},
     parent::{Above, Notice, NoticeKind, Parent},
     reply::{Published, Reply, side_by_side},
     seed::{AnySeed, AnySlot},
@@ -57,6 +58,7 @@ pub use self::{
     create::HostedContext,
     error::StartError,
     factory::StartContext,
+    hook::quiet_panics,
     hosted::ServiceContext,
     reference::{ServiceRef, WhyClosed},
     shown::{ReportedKind, ReportedPlacement},

@@ -11,28 +11,37 @@
 //! 2. What a panic carries is itself a value of the user's, and is dropped in a guard.
 
 use std::{
-    any::{Any, TypeId},
-    cell::{Cell, RefCell},
-    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook},
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
     task::{Context, Poll, Waker},
-    thread,
 };
 
 use actix::{Actor, dev::channel::AddressReceiver};
 use futures::Stream;
 
+use super::hook::{self, PROBING, keep_hook, message_of};
 use crate::{
     policy::ExitReason,
-    user_value::{UserValue, quietly},
+    user_value::{Told, UserValue, quietly},
 };
 
-/// Runs user code; a panic becomes the reason of an exit.
+/// Runs user code; a panic becomes a reason, with which its caller does what it likes: it is printed as ever.
 pub(crate) fn guard<T>(code: impl FnOnce() -> T) -> Result<T, ExitReason> {
+    let _printed = Told::No.enter();
+    catch(code)
+}
+
+/// Runs the code of a service; a panic becomes the reason of its exit, and is told as that.
+pub(crate) fn guard_service<T>(code: impl FnOnce() -> T) -> Result<T, ExitReason> {
+    let told = Told::Yes.enter();
+    let done = catch(code);
+    drop(told);
+    hook::tell_what_was_caught();
+    done
+}
+
+fn catch<T>(code: impl FnOnce() -> T) -> Result<T, ExitReason> {
     keep_hook();
     // Unwind safety: what the code touched is dropped by every caller, never used again.
     catch_unwind(AssertUnwindSafe(code)).map_err(reason)
@@ -40,7 +49,9 @@ pub(crate) fn guard<T>(code: impl FnOnce() -> T) -> Result<T, ExitReason> {
 
 /// Runs user code of a tear-down; of several panics the first one is kept.
 pub(super) fn run_guarded(first: &mut Option<ExitReason>, code: impl FnOnce()) {
-    if let Err(panic) = guard(code) {
+    // Whether the first one is told knows whoever tears down; of the others nobody hears.
+    let _printed = first.is_some().then(|| Told::No.enter());
+    if let Err(panic) = catch(code) {
         first.get_or_insert(panic);
     }
 }
@@ -99,180 +110,18 @@ pub(crate) fn probe(attempt: impl FnOnce()) -> Result<(), Impossible> {
 #[derive(Debug)]
 pub(crate) struct Impossible;
 
-thread_local! {
-    /// Whether a panic of this thread is no news.
-    static PROBING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Puts a hook that remembers where a panic happens in front of the one that is installed, unless ours is there.
-///
-/// The hook before goes on printing (or reporting) each panic, once. Called before user code runs, and costs the reading of a variable: a
-/// program may set a hook of its own at any time, and ours goes in front of that then. One that keeps ours and does not call it is found
-/// out by the first panic that ours has not seen, whose place is lost.
-#[inline]
-pub(crate) fn keep_hook() {
-    // Relaxed: whoever sees an old number keeps the hook one call later.
-    if LIVING.load(Ordering::Relaxed) == 0 {
-        install_hook(If::NoneLives);
-    }
-}
-
-/// When a hook is to be installed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum If {
-    NoneLives,
-    /// Ours may have been put behind another one, or aside.
-    NotInFront,
-}
-
-#[cold]
-fn install_hook(when: If) {
-    // Locked from the look to the change. What is kept is the address of the hook that was installed last.
-    static LATEST: Mutex<usize> = Mutex::new(0);
-
-    // A thread that unwinds may not touch the hook. There is another guard soon.
-    if thread::panicking() {
-        return;
-    }
-    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    if when == If::NoneLives && LIVING.load(Ordering::Relaxed) > 0 {
-        return;
-    }
-    let installed = take_hook();
-    // While one lives, nothing else has its address.
-    if LIVING.load(Ordering::Relaxed) > 0 && address(&*installed) == *latest {
-        set_hook(installed);
-        return;
-    }
-    LIVING.fetch_add(1, Ordering::Relaxed);
-    let living = Living;
-    let hook: Box<Hook> = Box::new(move |info| {
-        let _lives_as_long_as_the_hook = &living;
-        if !PROBING.try_with(Cell::get).unwrap_or(false) {
-            Place::note(info);
-            installed(info);
-        }
-    });
-    *latest = address(&*hook);
-    set_hook(hook);
-}
-
-type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static;
-
-fn address(hook: &Hook) -> usize {
-    std::ptr::from_ref(hook).cast::<()>().addr()
-}
-
-/// Counts the hooks of ours that were not dropped: a program that sets its own without keeping ours drops it.
-static LIVING: AtomicUsize = AtomicUsize::new(0);
-
-struct Living;
-
-impl Drop for Living {
-    fn drop(&mut self) {
-        LIVING.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Turns what a panic carried into the reason of an exit.
 fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
-    let location = Place::take(&*payload).unwrap_or_else(|| {
-        // Raised again by `resume_unwind`, which calls no hook, or another hook is in the way.
-        install_hook(If::NotInFront);
-        String::from("unknown location")
-    });
+    let (location, backtrace) = hook::take_place(&*payload);
     let payload = UserValue::new(payload);
-    let message = if let Some(text) = payload.downcast_ref::<&'static str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        String::from("Box<dyn Any>")
-    };
-    ExitReason::Panicked { message, location }
-}
-
-/// Where a panic of this thread has happened, with what tells it from others.
-///
-/// User code may catch a panic itself, and raise another one by `resume_unwind`, for which no hook is called; or one happens and is caught
-/// while the thread unwinds from another. So the latest few are kept, and found by what they carry.
-struct Place {
-    carried: Carried,
-    location: String,
-}
-
-/// What a panic carries, as far as it can be told from what others do.
-#[derive(Debug, PartialEq)]
-enum Carried {
-    /// A value of another type. Two panics with the same such type are taken for the same.
-    Other(TypeId),
-    /// A text that is part of the program, by its address.
-    Static { address: usize, length: usize },
-    /// A text that was made, by its address and what it says: the address is used again.
-    Text { address: usize, text: String },
-}
-
-impl Carried {
-    fn of(payload: &(dyn Any + Send)) -> Self {
-        if let Some(text) = payload.downcast_ref::<&'static str>() {
-            Self::Static {
-                address: text.as_ptr().addr(),
-                length: text.len(),
-            }
-        } else if let Some(text) = payload.downcast_ref::<String>() {
-            Self::Text {
-                address: text.as_ptr().addr(),
-                text: text.clone(),
-            }
-        } else {
-            Self::Other(payload.type_id())
-        }
+    let message = message_of(&**payload);
+    ExitReason::Panicked {
+        message,
+        location,
+        backtrace,
     }
 }
 
-impl Place {
-    /// Called by the hook.
-    fn note(info: &PanicHookInfo<'_>) {
-        let Some(location) = info.location() else {
-            return;
-        };
-        let carried = Carried::of(info.payload());
-        let place = Self {
-            carried,
-            location: location.to_string(),
-        };
-        // `try_with` and `try_borrow_mut`: a panic while the thread ends must not panic here again.
-        let _gone_at_thread_end = PLACES.try_with(|places| {
-            if let Ok(mut places) = places.try_borrow_mut() {
-                // Once, also if two hooks of ours are called.
-                places.retain(|known| known.carried != place.carried);
-                if places.len() == MOST_PLACES {
-                    places.remove(0);
-                }
-                places.push(place);
-            }
-        });
-    }
-
-    /// The place of the panic that carries `payload`, if a hook of ours was called for it on this thread.
-    fn take(payload: &(dyn Any + Send)) -> Option<String> {
-        let carried = Carried::of(payload);
-        let taken = PLACES.try_with(|places| {
-            let mut places = places.try_borrow_mut().ok()?;
-            let index = places.iter().rposition(|known| known.carried == carried)?;
-            Some(places.remove(index).location)
-        });
-        taken.ok().flatten()
-    }
-}
-
-thread_local! {
-    /// Where the latest panics of this thread have happened that nobody has asked for.
-    static PLACES: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
-}
-
-/// How many panics are remembered that user code has caught itself, or that others follow while they unwind.
-const MOST_PLACES: usize = 4;
 /// How many messages are dropped one by one before a mailbox is closed.
 const MOST_DRAINED: u32 = 1 << 20;
 

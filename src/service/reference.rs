@@ -127,9 +127,9 @@ impl<A: Actor> ServiceRef<A> {
             });
         }
         match latest? {
-            ExitReason::Panicked { message, location } => {
-                Some(WhyClosed::Panicked { message, location })
-            }
+            ExitReason::Panicked {
+                message, location, ..
+            } => Some(WhyClosed::Panicked { message, location }),
             reason if reason.is_abnormal() => Some(WhyClosed::Interrupted { reason }),
             _ => None,
         }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     policy::{ExitReason, ServiceError},
-    service::{ServiceRef, ServiceSpec, downcast, guard},
+    service::{ServiceRef, ServiceSpec, downcast, guard_service},
     state::{AddError, SupervisorState},
     token::ServiceToken,
     user_value::UserValue,
@@ -145,7 +145,7 @@ impl Starter {
         let leftover = given.leftover.iter();
         let present = leftover.filter(|token| state.service_path(**token).is_some());
         state.set_leftover(present.count());
-        let outcome = guard(|| {
+        let outcome = guard_service(|| {
             // Poisoned if it panicked in an earlier start: it is called again all the same, as a factory is.
             let mut function = function.lock().unwrap_or_else(PoisonError::into_inner);
             function(&mut OnStart {

@@ -11,7 +11,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 use super::shared::Shared;
-use crate::{policy::ExitReason, service::guard, user_value::UserValue};
+use crate::{policy::ExitReason, service::guard_service, user_value::UserValue};
 
 /// The result to come of [`TaskContext::run_blocking`](super::TaskContext::run_blocking), which runs whether this is awaited or not.
 pub struct BlockingWork<T> {
@@ -28,7 +28,9 @@ impl<T: Send + 'static> BlockingWork<T> {
         let function = UserValue::new(function);
         let work = move || {
             // The panic goes to the service from here, since perhaps nobody awaits the handle.
-            let done = owner.span.in_scope(|| guard(|| function.into_inner()()));
+            let done = owner
+                .span
+                .in_scope(|| guard_service(|| function.into_inner()()));
             if let Err(panic) = &done {
                 owner.panicked(panic.clone());
             }

@@ -3,8 +3,8 @@
 use std::{future::pending, thread, time::Duration};
 
 use resurgam::{
-    AddError, ExitReason, Readiness, RestartType, ServiceSpec, StartError, TaskContext,
-    scope::Scope,
+    AddError, ExitReason, Readiness, RestartType, ServiceError, ServiceSpec, StartError,
+    TaskContext, scope::Scope,
 };
 use tokio::time;
 
@@ -74,6 +74,38 @@ async fn function_that_panics_is_a_panic_whatever_it_returns() {
         matches!(&error, StartError::Failed { reason: ExitReason::Panicked { message, .. }, .. } if message == "on purpose"),
         "{error:?}"
     );
+    root.shutdown().await.unwrap();
+}
+
+/// Without a type that anybody would have to write, wherever a function is taken: it compiles, and is refused while there is no name.
+#[actix::test]
+async fn function_without_an_end_needs_no_type_anywhere() {
+    time::pause();
+    let root = root().await;
+    let tick = || time::sleep(Duration::from_secs(1));
+    let task = ServiceSpec::task("", move |_: TaskContext| async move {
+        loop {
+            tick().await;
+        }
+    });
+    assert!(root.add(task).await.is_err());
+    let scope = ServiceSpec::scope("", move |_: Scope| async move {
+        loop {
+            tick().await;
+        }
+    });
+    assert!(root.add(scope).await.is_err());
+    let blocking = ServiceSpec::blocking("", |_| {
+        loop {
+            thread::yield_now();
+        }
+    });
+    assert!(root.add(blocking).await.is_err());
+    let fails = ServiceSpec::task("", |_: TaskContext| async {
+        Err::<(), _>(ServiceError::new("told to"))?;
+        Ok::<_, ServiceError>(())
+    });
+    assert!(root.add(fails).await.is_err());
     root.shutdown().await.unwrap();
 }
 
