@@ -7,12 +7,17 @@
 )]
 
 use std::{
+    cell::Cell,
     convert::Infallible,
+    future::poll_fn,
+    rc::Rc,
+    task::Poll,
     thread,
     time::{Duration, SystemTime},
 };
 
 use actix::prelude::*;
+use futures::future::join_all;
 use resurgam::{
     Backoff, BlockingContext, Placement, Report, ReportedKind as Kind, ReportedPlacement as Place,
     RestartLimit, RestartType, ServiceContext, ServiceReport, ServiceSpec, ServiceState,
@@ -398,6 +403,54 @@ async fn many_services_are_told_in_parts() {
     root.shutdown().await.unwrap();
 }
 
+/// However many ask at once, and whether the supervisor is up: it does no more than one part of one picture in a turn of its thread.
+#[actix::test]
+async fn others_have_their_turns_between_the_parts() {
+    time::pause();
+    let root = root().await;
+    let sub = root
+        .add_supervisor(SupervisorActor::with_defaults("sub"))
+        .await
+        .unwrap();
+    for n in 0..MANY / 2 {
+        let name = format!("service{n}");
+        sub.add(ServiceSpec::new(name, Store::default))
+            .await
+            .unwrap();
+    }
+    for state in [ServiceState::Ready, ServiceState::Stopped] {
+        if state == ServiceState::Stopped {
+            root.stop(&sub).await.unwrap();
+        }
+        let turns = Rc::new(Cell::new(0));
+        let watch = actix::spawn({
+            let turns = Rc::clone(&turns);
+            poll_fn(move |cx| {
+                turns.set(turns.get() + 1);
+                cx.waker().wake_by_ref();
+                Poll::<()>::Pending
+            })
+        });
+        let reports = (0..CALLERS).map(|_| {
+            let (root, turns) = (root.clone(), Rc::clone(&turns));
+            actix::spawn(async move { (root.report().await.unwrap(), turns.get()) })
+        });
+        let reports: Vec<_> = reports.collect();
+        let mut last = 0;
+        for told in join_all(reports).await {
+            let (report, after) = told.unwrap();
+            last = last.max(after);
+            assert_eq!(report.services()[0].state(), state);
+            assert_eq!(report.walk().count(), 1 + MANY / 2);
+            assert!(report.walk().all(|service| service.age().is_none()));
+        }
+        watch.abort();
+        // Two parts for each.
+        assert!(last >= 2 * CALLERS, "{last} in {state}");
+    }
+    root.shutdown().await.unwrap();
+}
+
 #[actix::test]
 async fn supervisor_is_told_while_it_starts_and_while_it_ends() {
     time::pause();
@@ -507,3 +560,4 @@ async fn report_is_one_object_with_a_flat_list_of_services() {
 }
 
 const MANY: usize = 6_000;
+const CALLERS: usize = 20;

@@ -50,6 +50,10 @@ impl SupervisorActor {
             let mut envelope = UserValue::new(envelope);
             // Users may handle messages of their own here. What such a panic leaves half done is the user's.
             let _nobody_to_tell = guard(|| envelope.handle(self, ctx));
+            if ctx.has_waits() {
+                // It was a turn's work, as a part of a report is.
+                break;
+            }
         }
         if more {
             cx.waker().wake_by_ref();

@@ -301,7 +301,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
     }
 
     /// Reports whether user code has called `wait` since the incarnation last took it over.
-    pub(super) fn has_waits(&self) -> bool {
+    pub(crate) fn has_waits(&self) -> bool {
         self.arrived
             .as_ref()
             .is_some_and(|arrived| !arrived.waits.is_empty())

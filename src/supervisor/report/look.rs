@@ -3,9 +3,16 @@
 //! A supervisor with many services says that in parts, each on a turn of its own: between two of them its request is in the hands of whoever
 //! asks, who sends it back. So others have their turns, on both threads, and nobody works for one who has left.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, thread, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    thread,
+    time::Instant,
+};
 
-use actix::{Addr, Handler, Message};
+use actix::{ActorFuture, Addr, AsyncContext, Handler, Message};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
@@ -285,13 +292,18 @@ struct Shown {
 impl Handler<Look> for SupervisorActor {
     type Result = ();
 
-    fn handle(&mut self, mut look: Look, _: &mut ServiceContext<Self>) {
+    fn handle(&mut self, mut look: Look, ctx: &mut ServiceContext<Self>) {
         let asking = look.teller.news.as_ref();
         if asking.is_none_or(UnboundedSender::is_closed) {
             return;
         }
-        let present = Present::read();
-        if self.core.show(&mut look.shown, present) == Said::Part {
+        let before = look.shown.services.len();
+        let said = self.core.show(&mut look.shown, Present::read());
+        if look.shown.services.len() - before >= WORTH_A_TURN {
+            // Otherwise the rest, or the next one that asks, might be heard in the same turn of the arbiter.
+            ctx.wait(NextTurn::default());
+        }
+        if said == Said::Part {
             let news = look.teller.news.clone();
             if let Some(asking) = news {
                 let _nobody_to_tell = quietly(|| drop(asking.send(News::Part(look))));
@@ -301,6 +313,30 @@ impl Handler<Look> for SupervisorActor {
         let of = look.teller.of;
         let shown = std::mem::take(&mut look.shown);
         look.teller.tell(News::Whole(of, shown));
+    }
+}
+
+/// Ends a turn: it is done when the arbiter comes to the supervisor again.
+#[derive(Default)]
+struct NextTurn {
+    begun: bool,
+}
+
+impl ActorFuture<SupervisorActor> for NextTurn {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        _: &mut SupervisorActor,
+        _: &mut ServiceContext<SupervisorActor>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.begun {
+            return Poll::Ready(());
+        }
+        self.begun = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -420,3 +456,5 @@ const FIRST_TURNS: u32 = 16;
 const LAST_TURNS: u32 = 128;
 /// For how many services a supervisor says in one turn what they look like.
 const SERVICES_AT_ONCE: usize = 2_048;
+/// After how many it does nothing else in that turn.
+const WORTH_A_TURN: usize = SERVICES_AT_ONCE / 8;
