@@ -5,12 +5,13 @@ use std::sync::Arc;
 use actix::Actor;
 
 use super::{
-    follower::{Follower, Rejected, later},
+    follower::{Follower, Rejected},
     life::Life,
     name::name_of,
     plan::{Begun, Do, Service},
     settings::Revival,
     shared::Entry,
+    turns::Turn,
 };
 use crate::{
     event::EventKind,
@@ -93,18 +94,26 @@ impl<T: Table, A: Actor> Follower<T, A> {
             }
             (Do::Look, _) => life.look_changed(key),
             (Do::Start(value), _) => {
-                if self.settings.start_spacing.is_zero() {
-                    self.add(hands, life, &key, &value);
+                if life.turns.are_spaced() {
+                    life.turns.put_off(key, Turn::Start);
                 } else {
-                    life.put_off(key);
+                    let _told = self.add(hands, life, &key, &value);
                 }
             }
             (Do::Renew(value), Some(service)) => {
                 let _told = self.renew(hands, &key, &value, &service);
             }
             (Do::Restart(value), Some(service)) => {
-                if self.renew(hands, &key, &value, &service) == Renewed::Yes {
-                    hands.restart(service.token());
+                if self.renew(hands, &key, &value, &service) == Renewed::No {
+                    return;
+                }
+                let token = service.token();
+                if life.turns.are_spaced() {
+                    // What is started before by itself has the new value already.
+                    let turn = Turn::Restart(token, service.core().generation());
+                    life.turns.put_off(key, turn);
+                } else {
+                    hands.restart(token);
                 }
             }
             (Do::Reset(value), Some(service)) => {
@@ -112,9 +121,10 @@ impl<T: Table, A: Actor> Follower<T, A> {
                     let _or_the_old_one = self.renew(hands, &key, &value, &service);
                 }
                 let token = service.token();
-                match hands.standing(token) {
-                    Some(Standing::GivenUp) => hands.reset(token),
-                    _ => hands.restart(token),
+                if life.turns.are_spaced() {
+                    life.turns.put_off(key, Turn::Reset(token));
+                } else {
+                    let _whatever_it_does = give_another_chance(hands, token);
                 }
             }
             (Do::Nothing | Do::Renew(_) | Do::Restart(_) | Do::Reset(_), _) => {}
@@ -159,18 +169,39 @@ impl<T: Table, A: Actor> Follower<T, A> {
         Ok(spec)
     }
 
-    /// Adds the service of a row whose turn has come.
-    pub(super) fn start_due(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, key: &T::Key) {
-        // Gone, changed or started by somebody since.
-        let Some(value) = self.plan.value(key).cloned() else {
-            return;
+    /// Does what a row has waited for, if that is still to be done.
+    pub(super) fn take_turn(
+        &mut self,
+        hands: &mut Hands<'_>,
+        life: &mut Life<T, A>,
+        (key, turn): (T::Key, Turn),
+    ) {
+        let known = self.service(&key);
+        let taken = match (turn, known) {
+            // Gone, or started by somebody since.
+            (Turn::Start, None) if !self.is_reserved(&key) => {
+                match self.plan.value(&key).cloned() {
+                    Some(value) => self.add(hands, life, &key, &value),
+                    None => Taken::No,
+                }
+            }
+            (Turn::Restart(token, generation), Some(service))
+                if service.token() == token
+                    && service.core().generation() == generation
+                    && hands.standing(token) == Some(Standing::Kept) =>
+            {
+                hands.restart(token);
+                Taken::Yes
+            }
+            (Turn::Reset(token), Some(service)) if service.token() == token => {
+                give_another_chance(hands, token)
+            }
+            (Turn::Start | Turn::Restart(..) | Turn::Reset(_), _) => Taken::No,
         };
-        if self.service(key).is_some() || self.is_reserved(key) {
-            return;
+        // One that comes to nothing holds nobody up.
+        if taken == Taken::Yes {
+            life.turns.started(now());
         }
-        let now = now();
-        life.next_start = Some(later(now, self.settings.start_spacing));
-        self.add(hands, life, key, &value);
     }
 
     /// Adds the service of a row.
@@ -180,7 +211,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         life: &mut Life<T, A>,
         key: &T::Key,
         value: &T::Value,
-    ) {
+    ) -> Taken {
         let added = self
             .spec(key, value)
             .and_then(|spec| hands.add(spec).map_err(ServiceError::new));
@@ -190,10 +221,12 @@ impl<T: Table, A: Actor> Follower<T, A> {
                 life.first
                     .started(service.token(), now(), self.settings.ready_within);
                 self.keep(key, service);
+                Taken::Yes
             }
             Err(error) => {
                 self.plan.forget(key);
                 self.reject(hands, Some(key), error);
+                Taken::No
             }
         }
     }
@@ -251,6 +284,24 @@ impl<T: Table, A: Actor> Follower<T, A> {
         let key = name_of(key).ok();
         hands.tell(EventKind::RowRejected { key, error });
     }
+}
+
+/// Starts a service that has given up, or has ended for good.
+fn give_another_chance(hands: &mut Hands<'_>, token: ServiceToken) -> Taken {
+    match hands.standing(token) {
+        Some(Standing::GivenUp) => hands.reset(token),
+        Some(Standing::Finished) => hands.restart(token),
+        // Somebody was quicker.
+        Some(Standing::Kept | Standing::HeldDown | Standing::Leaving) | None => return Taken::No,
+    }
+    Taken::Yes
+}
+
+/// Whether a row has used its turn.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Taken {
+    No,
+    Yes,
 }
 
 /// Whether a service got another factory.

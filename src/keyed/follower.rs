@@ -25,6 +25,7 @@ use super::{
     read::{self, Interrupted, Reading, Row, Why},
     settings::Revival,
     shared::{Entry, Shared},
+    turns::later,
 };
 use crate::{
     event::EventKind,
@@ -84,7 +85,8 @@ impl<T: Table, A: Actor> Steward for Follower<T, A> {
     fn begin(&mut self, now: Instant) {
         self.plan.begin(now);
         let ready_by = later(now, self.settings.ready_within);
-        self.life = Some(Life::new(ready_by, self.shared.open()));
+        let spacing = self.settings.start_spacing;
+        self.life = Some(Life::new(ready_by, spacing, self.shared.open()));
     }
 
     fn poll(&mut self, hands: &mut Hands<'_>, cx: &mut Context<'_>) {
@@ -101,15 +103,21 @@ impl<T: Table, A: Actor> Steward for Follower<T, A> {
         {
             let _first = self.shared.owner.set(owner);
         }
-        self.hear(hands, &mut life);
         let mut budget = ROWS;
-        while budget > 0 && self.step(hands, &mut life, cx, &mut budget) == Step::Again {}
+        while budget > 0 {
+            self.hear(hands, &mut life);
+            let step = self.step(hands, &mut life, cx, &mut budget);
+            // What is done here makes news, too, as that the service is about to start which was given another chance: nobody calls for that.
+            if step == Step::Done && !hands.has_news() {
+                break;
+            }
+        }
         if budget == 0 {
             cx.waker().wake_by_ref();
         }
         if life
             .first
-            .is_over(now(), hands.has_started(), life.due.is_empty())
+            .is_over(now(), hands.has_started(), life.turns.is_empty())
         {
             hands.ready();
         }
@@ -136,6 +144,10 @@ impl<T: Table, A: Actor> Follower<T, A> {
         self.shared.close();
         // Who waits is told by what he holds, which is dropped with the life; keys and values are the user's.
         if let Some(life) = self.life.take() {
+            // Its row is read with the first scan of the next life, as one that has changed.
+            for key in life.turns.resets() {
+                let _nobody_to_tell = quietly(|| self.plan.not_made(key));
+            }
             let _nobody_to_tell = quietly(|| drop(life));
             self.shared.clear_all_reserved();
         }
@@ -275,23 +287,15 @@ impl<T: Table, A: Actor> Follower<T, A> {
             life.rescanning.append(&mut life.rescans);
             return Step::Again;
         }
-        if life.next_start.is_none_or(|next| next <= at)
-            && let Some(key) = life.due.pop_front()
-        {
+        if let Some(turn) = life.turns.next(at) {
             *budget -= 1;
-            let started = guard(|| {
-                life.due_once.remove(&key);
-                self.start_due(hands, life, &key);
-            });
-            if let Err(panic) = started {
-                // The others wait for the next scan, since nobody knows any longer who is in which.
-                life.due.drop_all();
-                life.due_once.clear();
+            let taken = turn.and_then(|turn| guard(|| self.take_turn(hands, life, turn)));
+            if let Err(panic) = taken {
                 self.panicked(hands, panic);
             }
             return Step::Again;
         }
-        let waits = (!life.due.is_empty()).then_some(life.next_start).flatten();
+        let waits = life.turns.deadline();
         // Whoever awaits the first scan is seen to after this, and the timer is for what comes then.
         let first = life.first.deadline().filter(|first| *first > at);
         let deadlines = [self.plan.next_scan(), waits, first];
@@ -499,10 +503,4 @@ impl<T: Table, A: Actor> Follower<T, A> {
             let _nobody_waits = hands.remove(token);
         }
     }
-}
-
-/// Some time later; if that is beyond all clocks, as late as makes no difference.
-pub(super) fn later(now: Instant, delay: Duration) -> Instant {
-    const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-    now.checked_add(delay).unwrap_or_else(|| now + YEARS)
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
     task::Context,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::Actor;
@@ -19,6 +19,7 @@ use super::{
     first::FirstScan,
     read::{Reading, Row, Task, Why},
     shared::Request,
+    turns::Turns,
 };
 use crate::{
     supervisor::Awaiting,
@@ -38,9 +39,7 @@ pub(super) struct Life<T: Table, A: Actor> {
     pub(super) looks: Each<VecDeque<(T::Key, Why)>>,
     pub(super) looking: usize,
     /// Rows that wait for their turn to be started.
-    pub(super) due: Each<VecDeque<T::Key>>,
-    pub(super) due_once: ByKey<T::Key, ()>,
-    pub(super) next_start: Option<Instant>,
+    pub(super) turns: Turns<T::Key>,
     pub(super) first: FirstScan,
     pub(super) requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
     /// Who starts a key whose row is being read, by the number of the start.
@@ -78,6 +77,7 @@ const LOOKS: usize = 16;
 impl<T: Table, A: Actor> Life<T, A> {
     pub(super) fn new(
         ready_by: Instant,
+        start_spacing: Duration,
         requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
     ) -> Self {
         Self {
@@ -86,9 +86,7 @@ impl<T: Table, A: Actor> Life<T, A> {
             rows: mpsc::unbounded_channel(),
             looks: Each::default(),
             looking: 0,
-            due: Each::default(),
-            due_once: ByKey::new(),
-            next_start: None,
+            turns: Turns::new(start_spacing),
             first: FirstScan::new(ready_by),
             requests,
             starts: HashMap::new(),
@@ -156,13 +154,6 @@ impl<T: Table, A: Actor> Life<T, A> {
     /// The row was read of a key that a scan had missed.
     pub(super) fn read_suspect(&mut self) {
         self.suspecting -= 1;
-    }
-
-    /// Has a row be started when it is its turn.
-    pub(super) fn put_off(&mut self, key: T::Key) {
-        if self.due_once.insert(key.clone(), ()).is_none() {
-            self.due.push_back(key);
-        }
     }
 
     /// As [`look`](Self::look), before those that nobody waits for.

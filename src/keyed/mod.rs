@@ -20,6 +20,7 @@ mod shared;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use self::{
     error::{GetError, RescanError, StartKeyError, StopKeyError},

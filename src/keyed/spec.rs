@@ -187,6 +187,11 @@ impl<T: Table, A: Actor> KeyedSpec<T, A> {
     }
 
     /// Sets how long to wait between the starts of two rows, for many that must not all connect at the same time. None by default.
+    ///
+    /// So are spaced, together: services that are added, whenever a scan or a change shows their rows, those that restart because their rows have
+    /// changed, and those that get another chance. One that comes alone does not wait, nor does one behind rows of which no service can be made.
+    /// A service that starts again by policy goes by its own [`Backoff`](crate::Backoff) and limit, one that somebody [starts](KeyedRef::start)
+    /// starts at once, and all that run start together when their supervisor is restarted.
     pub fn start_spacing(mut self, spacing: Duration) -> Self {
         self.settings.start_spacing = spacing;
         self

@@ -90,6 +90,12 @@ impl Hands<'_> {
         news.map(std::mem::take).unwrap_or_default()
     }
 
+    /// Reports whether there is news.
+    pub(crate) fn has_news(&self) -> bool {
+        let news = self.actor.core.stewarded.news.as_ref();
+        news.is_some_and(|news| !news.is_empty())
+    }
+
     /// Reports whether all services that were there at the start of the supervisor are ready.
     pub(crate) fn has_started(&self) -> bool {
         self.actor.core.stewarded.started

@@ -11,6 +11,7 @@ mod keys;
 mod memory;
 mod races;
 mod restarts;
+mod spacing;
 mod support;
 mod trees;
 mod wrong_tables;

@@ -29,7 +29,7 @@ fn rules() -> Rules {
     clippy::disallowed_methods,
     reason = "the standard library has no other way to an instant"
 )]
-fn some_time() -> Instant {
+pub(super) fn some_time() -> Instant {
     Instant::now()
 }
 
