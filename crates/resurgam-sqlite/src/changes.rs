@@ -1,8 +1,15 @@
 //! Who hears of changes.
 
-use futures::{Stream, stream};
+use std::{
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
+
+use futures::{Stream, StreamExt, stream};
 use resurgam::table::Change;
 use tokio::sync::broadcast;
+
+use crate::row;
 
 /// How many changes are kept for one that does not read them: then it is told that anything may have changed.
 const KEPT: usize = 1024;
@@ -30,13 +37,18 @@ impl<K: Clone + Send + 'static> Changes<K> {
 
     /// Whatever is told from now on. Listening begins with this call, not with the first poll.
     pub(crate) fn listen(&self) -> impl Stream<Item = Change<K>> + Send + use<K> {
-        stream::unfold(self.0.subscribe(), |mut receiver| async {
+        let changes = stream::unfold(self.0.subscribe(), |mut receiver| async {
             let change = match receiver.recv().await {
                 Ok(change) => change,
                 Err(broadcast::error::RecvError::Lagged(_)) => Change::Any,
                 Err(broadcast::error::RecvError::Closed) => return None,
             };
             Some((change, receiver))
+        });
+        let mut changes = Box::pin(changes);
+        stream::poll_fn(move |cx| {
+            let waker = Waker::from(Arc::new(Quiet(cx.waker().clone())));
+            changes.poll_next_unpin(&mut Context::from_waker(&waker))
         })
     }
 }
@@ -48,5 +60,17 @@ impl<K: Clone + Send + 'static> Listeners for Changes<K> {
 
     fn tell_anything(&self) {
         self.tell(Change::Any);
+    }
+}
+
+/// Whoever is woken after one whose waker panics is woken all the same, and the thread that tells of a change goes on.
+struct Quiet(Waker);
+
+impl Wake for Quiet {
+    fn wake(self: Arc<Self>) {
+        let _woken_or_not = row::guard(|| {
+            self.0.wake_by_ref();
+            Ok(())
+        });
     }
 }

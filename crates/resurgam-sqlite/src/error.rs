@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why a table could not be read or changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -53,6 +53,16 @@ pub enum SqliteError {
         /// What SQLite says.
         message: Arc<str>,
     },
+    /// The file, its log or the index of that was removed or replaced since the table was opened, and nothing that is written there would be
+    /// found again. Put it back, or open the table once more.
+    #[error("`{}` was removed or replaced while it was open: {message}", .file.display())]
+    #[non_exhaustive]
+    Replaced {
+        /// The file.
+        file: Arc<Path>,
+        /// Which of them, and what is there now.
+        message: Arc<str>,
+    },
     /// Anything else that SQLite refuses: the table was dropped, the disk has failed.
     #[error("`{}`: {message}", .file.display())]
     #[non_exhaustive]
@@ -77,7 +87,7 @@ pub enum SqliteError {
         /// What is wrong with it.
         message: Arc<str>,
     },
-    /// A key or a value could be written, but not read again, and was not written.
+    /// A key or a value could not be written, or would not be read again as what it is, and was not written.
     #[error("column `{column}` of the row `{key}` was not written to table `{table}` of `{}`: {message}", .file.display())]
     #[non_exhaustive]
     Unwritable {
@@ -92,7 +102,7 @@ pub enum SqliteError {
         /// What is wrong with it.
         message: Arc<str>,
     },
-    /// The thread that does it is gone. A fault of this crate, or of a `Drop` that panics.
+    /// The thread that does it is gone, or was interrupted. A fault of this crate, or of a `Drop` that panics.
     #[error("`{}`: the thread that does it did not answer", .file.display())]
     #[non_exhaustive]
     NoAnswer {
@@ -107,9 +117,11 @@ impl SqliteError {
         let file = Arc::clone(file);
         let message = error.to_string().into();
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                Self::Locked { file, message }
-            }
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed,
+            ) => Self::Locked { file, message },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 Self::ReadOnly { file, message }
             }
@@ -117,6 +129,10 @@ impl SqliteError {
                 Self::Corrupt { file, message }
             }
             Some(ErrorCode::DiskFull) => Self::Full { file, message },
+            // There is no room for the index of the log.
+            Some(_) if extended_code(error) == Some(ffi::SQLITE_IOERR_SHMSIZE) => {
+                Self::Full { file, message }
+            }
             Some(ErrorCode::CannotOpen) => Self::CannotOpen { file, message },
             _ => Self::Failed { file, message },
         }
@@ -137,12 +153,17 @@ impl SqliteError {
             | Self::Corrupt { file, .. }
             | Self::Full { file, .. }
             | Self::CannotOpen { file, .. }
+            | Self::Replaced { file, .. }
             | Self::Failed { file, .. }
             | Self::Unreadable { file, .. }
             | Self::Unwritable { file, .. }
             | Self::NoAnswer { file } => file,
         }
     }
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 /// Why a table was not opened.

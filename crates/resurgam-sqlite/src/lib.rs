@@ -26,17 +26,20 @@
 //! - No call into SQLite runs on the thread of an arbiter. A table has one thread that writes, and one that reads a page of rows at a time.
 //! - A row that cannot be read is an error of that row, and the others follow. A file that cannot be used is an error that names it.
 //!
-//! The file belongs onto a disk of the machine: processes share its log by memory, which no network file system has. It is neither replaced nor
-//! moved while it is open.
+//! The file belongs onto a disk of the machine: processes share its log by memory, which no network file system has. It is not to be moved, removed
+//! or replaced while it is open, and neither are `-wal` and `-shm` beside it. If that happens (and the system can do it, as Unix can), nothing is
+//! read or written any more, and all that is asked for is [`Replaced`](SqliteError::Replaced), until it is back in its place or opened again.
 //!
 //! # What belongs to this crate in the file
 //!
 //! The tables that were opened by it, and `resurgam_schema`, which says by which version of this crate they were made. `user_version` and all
-//! else is yours. A table that is there already is used as it is, if it has a text `key`, which is its primary key, and a text `value`; it may
-//! have more columns, as long as a row may be made without them.
+//! else is yours. A table that is there already is used as it is, if it has a text `key`, which is its primary key and compared byte by byte (no
+//! `COLLATE NOCASE`), and a text `value`; it may have more columns, as long as a row may be made without them. The texts of the file are UTF-8,
+//! which is SQLite's default.
 
 mod changes;
 mod error;
+mod identity;
 mod options;
 mod reader;
 mod row;

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Display,
-    panic::{AssertUnwindSafe, catch_unwind},
     str::FromStr,
     sync::{Arc, mpsc},
     thread,
@@ -15,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::SqliteError,
+    identity::Identity,
     row::{self, RawKey, Read},
     schema::Place,
 };
@@ -29,7 +29,7 @@ pub(crate) struct Reader {
     place: Place,
 }
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+type Job = Box<dyn FnOnce(&Connection, &Identity) + Send>;
 
 /// Some rows in the order of their keys.
 pub(crate) struct Page<K, V> {
@@ -39,13 +39,21 @@ pub(crate) struct Page<K, V> {
 }
 
 impl Reader {
-    pub(crate) fn start(place: Place, connection: Connection) -> Result<Self, SqliteError> {
+    pub(crate) fn start(
+        place: Place,
+        connection: Connection,
+        identity: Arc<Identity>,
+    ) -> Result<Self, SqliteError> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let run = move || {
             for job in queue {
                 // What users have written may panic when it is dropped. Whoever waits for that answer is told that there is none.
-                let _answered_or_not = catch_unwind(AssertUnwindSafe(|| job(&connection)));
+                let _answered_or_not = row::guard(|| {
+                    job(&connection, &identity);
+                    Ok(())
+                });
             }
+            identity.close(connection);
         };
         let thread = thread::Builder::new().name("sqlite-reader".to_owned());
         match thread.spawn(run) {
@@ -57,13 +65,15 @@ impl Reader {
     /// Has something read. What nobody waits for any longer when its turn comes is not read.
     fn ask<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection, &Place) -> T + Send + 'static,
-    ) -> oneshot::Receiver<T> {
+        read: impl FnOnce(&Connection, &Place) -> Result<T, SqliteError> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, SqliteError>> {
         let (tx, rx) = oneshot::channel();
         let place = self.place.clone();
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |connection, identity| {
             if !tx.is_closed() {
-                let _nobody_waits = tx.send(read(connection, &place));
+                let there = identity.check();
+                let there = there.map_err(|message| place.replaced(message));
+                let _nobody_waits = tx.send(there.and_then(|()| read(connection, &place)));
             }
         });
         // If the thread is gone, so is the sender of the answer.
@@ -71,28 +81,33 @@ impl Reader {
         rx
     }
 
-    /// Reads the value of a key.
-    pub(crate) async fn get<V>(&self, key: String) -> Result<Option<V>, SqliteError>
+    /// Reads the value of a key. A row whose key is only written like that one is none of it.
+    pub(crate) async fn get<K, V>(&self, key: &K) -> Result<Option<V>, SqliteError>
     where
+        K: Display + Eq + FromStr + Send + 'static,
+        K::Err: Display,
         V: DeserializeOwned + Send + 'static,
     {
-        let value = self.ask(move |connection, place| {
-            let sql = format!("SELECT value FROM main.\"{}\" WHERE key = ?1", place.table);
-            let read = connection.prepare_cached(&sql).and_then(|mut statement| {
-                let value = |row: &rusqlite::Row<'_>| Ok(row::value(row.get_ref(0)?));
-                statement.query_row([&key], value).optional()
+        let text = row::sought_key(&self.place, key)?;
+        let found = self.ask(move |connection, place| {
+            let table = &place.table;
+            let sql = format!("SELECT key, value FROM main.\"{table}\" WHERE key = ?1");
+            let row = connection.prepare_cached(&sql).and_then(|mut statement| {
+                let row = |row: &rusqlite::Row<'_>| {
+                    Ok(row::columns::<K, V>(
+                        place,
+                        row.get_ref(0)?,
+                        row.get_ref(1)?,
+                    ))
+                };
+                statement.query_row([&text], row).optional()
             });
-            match read {
-                Ok(None) => Ok(None),
-                Ok(Some(Ok(value))) => Ok(Some(value)),
-                Ok(Some(Err(message))) => {
-                    let key = ValueRef::Text(key.as_bytes());
-                    Err(row::unreadable(place, key, "value", message))
-                }
-                Err(error) => Err(place.error(&error)),
-            }
+            row.map_err(|error| place.error(&error))?.transpose()
         });
-        value.await.unwrap_or_else(|_| Err(self.no_answer()))
+        match found.await.unwrap_or_else(|_| Err(self.no_answer()))? {
+            Some((found, value)) if found == *key => value.map(Some),
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Begins to read the page behind this key; the first one if there is none.

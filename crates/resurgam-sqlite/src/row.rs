@@ -55,23 +55,34 @@ where
     K::Err: Display,
     V: DeserializeOwned,
 {
-    let unreadable = |column, message| unreadable(place, key, column, message);
-    let found = text(key)
-        .and_then(|text| guard(|| parse(text)))
-        .map_err(|message| RowError::row(None, unreadable("key", message)))?;
-    match self::value(value) {
-        Ok(value) => Ok((found, value)),
-        Err(message) => Err(RowError::row(Some(found), unreadable("value", message))),
+    match columns(place, key, value) {
+        Ok((key, Ok(value))) => Ok((key, value)),
+        Ok((key, Err(error))) => Err(RowError::row(Some(key), error)),
+        Err(error) => Err(RowError::row(None, error)),
     }
 }
 
-/// What a value says.
-pub(crate) fn value<V: DeserializeOwned>(value: ValueRef<'_>) -> Result<V, String> {
-    let text = text(value)?;
-    guard(|| serde_json::from_str(text).map_err(|error| error.to_string()))
+/// The key of a row, and its value or what is wrong with that; or what is wrong with the key.
+pub(crate) fn columns<K, V>(
+    place: &Place,
+    key: ValueRef<'_>,
+    value: ValueRef<'_>,
+) -> Result<(K, Result<V, SqliteError>), SqliteError>
+where
+    K: Display + FromStr,
+    K::Err: Display,
+    V: DeserializeOwned,
+{
+    let unreadable = |column, message| unreadable(place, key, column, message);
+    let found = text(key)
+        .and_then(|text| guard(|| parse(text)))
+        .map_err(|message| unreadable("key", message))?;
+    let value = text(value)
+        .and_then(|text| guard(|| serde_json::from_str(text).map_err(|error| error.to_string())));
+    Ok((found, value.map_err(|message| unreadable("value", message))))
 }
 
-pub(crate) fn unreadable(
+fn unreadable(
     place: &Place,
     key: ValueRef<'_>,
     column: &'static str,
@@ -88,8 +99,18 @@ pub(crate) fn unreadable(
         table: Arc::clone(&place.table),
         key: key.into(),
         column,
-        message: message.into(),
+        message: shortened(message),
     }
+}
+
+/// What readers of keys and values say may repeat all of what they have read.
+fn shortened(mut message: String) -> Arc<str> {
+    const ENOUGH: usize = 500;
+    if let Some((end, _)) = message.char_indices().nth(ENOUGH) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message.into()
 }
 
 /// A row as it is written. One that could not be read again is refused.
@@ -99,47 +120,55 @@ pub(crate) fn write<K, V>(
     value: &V,
 ) -> Result<(String, String), SqliteError>
 where
-    K: Display + FromStr,
+    K: Display + Eq + FromStr,
     K::Err: Display,
     V: Serialize + DeserializeOwned,
 {
     let key = write_key(place, key)?;
-    let value = serde_json::to_string(value).and_then(|text| {
+    let value = guard(|| {
+        let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
         // JSON has no infinity, for instance: it would be null, which is no number.
-        serde_json::from_str::<V>(&text)?;
+        serde_json::from_str::<V>(&text).map_err(|error| error.to_string())?;
         Ok(text)
     });
     match value {
         Ok(value) => Ok((key, value)),
-        Err(error) => Err(unwritable(place, key, "value", error.to_string())),
+        Err(message) => Err(unwritable(place, key, "value", message)),
     }
 }
 
 /// A key as it is written.
 pub(crate) fn write_key<K>(place: &Place, key: &K) -> Result<String, SqliteError>
 where
-    K: Display + FromStr,
+    K: Display + Eq + FromStr,
     K::Err: Display,
 {
-    let text = key.to_string();
-    match parse::<K>(&text) {
-        Ok(_) => Ok(text),
+    let text = guard(|| Ok(key.to_string()));
+    let text = text.map_err(|message| unwritable(place, String::new(), "key", message))?;
+    let read = guard(|| match parse::<K>(&text) {
+        Ok(read) if read == *key => Ok(()),
+        Ok(_) => Err("another key is written like that".to_owned()),
+        Err(message) => Err(message),
+    });
+    match read {
+        Ok(()) => Ok(text),
         Err(message) => Err(unwritable(place, text, "key", message)),
     }
 }
 
-fn unwritable(
-    place: &Place,
-    key: String,
-    column: &'static str,
-    message: impl Into<Arc<str>>,
-) -> SqliteError {
+/// A key as it is looked for.
+pub(crate) fn sought_key(place: &Place, key: &impl Display) -> Result<String, SqliteError> {
+    let text = guard(|| Ok(key.to_string()));
+    text.map_err(|message| unreadable(place, ValueRef::Null, "key", message))
+}
+
+fn unwritable(place: &Place, key: String, column: &'static str, message: String) -> SqliteError {
     SqliteError::Unwritable {
         file: Arc::clone(&place.file),
         table: Arc::clone(&place.table),
         key: key.into(),
         column,
-        message: message.into(),
+        message: shortened(message),
     }
 }
 
@@ -166,11 +195,18 @@ fn text(column: ValueRef<'_>) -> Result<&str, String> {
     text.map_err(|error| error.to_string())
 }
 
-/// Runs what users have written on a thread of ours.
-fn guard<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read,
-        Err(panic) => Err(format!("reading it panicked: {}", said(&*panic))),
+/// Runs what users have written, or may have written. Nothing of a panic there gets any further.
+pub(crate) fn guard<T>(code: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(code)) {
+        Ok(result) => result,
+        Err(panic) => {
+            let message = format!("the code for it panicked: {}", said(&*panic));
+            // What the panic has left behind is the user's as well, and may panic in turn. Then the rest is left where it is.
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                Box::leak(again);
+            }
+            Err(message)
+        }
     }
 }
 

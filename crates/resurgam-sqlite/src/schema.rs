@@ -15,6 +15,9 @@ pub(crate) struct Place {
     pub(crate) table: Arc<str>,
 }
 
+/// As many milliseconds as SQLite can count.
+pub(crate) const LONGEST: Duration = Duration::from_secs(2_000_000);
+
 /// What makes a table of one version into one of the next. `{table}` is its name. Never change one that was released: add another.
 type Steps<'a> = &'a [&'a str];
 
@@ -60,6 +63,13 @@ impl Place {
         SqliteError::new(&self.file, error)
     }
 
+    pub(crate) fn replaced(&self, message: String) -> SqliteError {
+        SqliteError::Replaced {
+            file: Arc::clone(&self.file),
+            message: message.into(),
+        }
+    }
+
     fn unsuitable(&self, message: impl Into<Arc<str>>) -> OpenError {
         OpenError::Unsuitable {
             file: Arc::clone(&self.file),
@@ -76,8 +86,7 @@ impl Place {
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let open = || {
             let connection = Connection::open_with_flags(&*self.file, flags)?;
-            // As many milliseconds as SQLite can count.
-            connection.busy_timeout(busy_timeout.min(Duration::from_secs(2_000_000)))?;
+            connection.busy_timeout(busy_timeout.min(LONGEST))?;
             Ok(connection)
         };
         let connection = open().map_err(|error| self.error(&error))?;
@@ -113,6 +122,7 @@ impl Place {
             let error = |error| self.error(&error);
             let transaction =
                 Transaction::new(connection, TransactionBehavior::Immediate).map_err(error)?;
+            self.check_kind(&transaction)?;
             transaction.execute_batch(OWN).map_err(error)?;
             // Asked again: another process may have done it meanwhile.
             let version = self.version(&transaction, steps)?;
@@ -159,16 +169,30 @@ impl Place {
         Ok((version.optional()?.unwrap_or(0), table))
     }
 
+    /// Looks whether there is something of that name that is no table. Triggers have names of their own.
+    fn check_kind(&self, connection: &Connection) -> Result<Kind, OpenError> {
+        let kind = "SELECT type FROM main.sqlite_schema \
+             WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'";
+        let kind = connection.query_row(kind, [&*self.table], |row| row.get(0));
+        let kind: Option<String> = kind.optional().map_err(|error| self.error(&error))?;
+        match kind.as_deref() {
+            None => Ok(Kind::Nothing),
+            Some("table") => Ok(Kind::Table),
+            Some(kind) => Err(self.unsuitable(format!("it is no table: {kind}"))),
+        }
+    }
+
     /// Looks whether rows can be found by a text, and have a text.
     fn check_columns(&self, connection: &Connection) -> Result<(), OpenError> {
         let error = |error| self.error(&error);
-        let kind = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
-        let kind: Option<String> = connection
-            .query_row(kind, [&*self.table], |row| row.get(0))
-            .optional()
-            .map_err(error)?;
-        if kind.as_deref() != Some("table") {
+        if self.check_kind(connection)? == Kind::Nothing {
             return Err(self.unsuitable("it is no table"));
+        }
+        // There some characters are others when they are read again.
+        let encoding = connection.query_row("PRAGMA main.encoding", [], |row| row.get(0));
+        let encoding: String = encoding.map_err(error)?;
+        if encoding != "UTF-8" {
+            return Err(self.unsuitable(format!("texts are {encoding} in this file, not UTF-8")));
         }
         let columns = "SELECT lower(name), upper(type), pk FROM pragma_table_info(?1, 'main')";
         let mut columns = connection.prepare(columns).map_err(error)?;
@@ -192,10 +216,28 @@ impl Place {
         }
         let mut primary = columns.iter().filter(|(.., primary)| *primary > 0);
         match (primary.next(), primary.next()) {
-            (Some((name, ..)), None) if name == "key" => Ok(()),
-            _ => Err(self.unsuitable("its column `key` is not its primary key")),
+            (Some((name, ..)), None) if name == "key" => {}
+            _ => return Err(self.unsuitable("its column `key` is not its primary key")),
+        }
+        // Otherwise `a` and `A` may be the same key there, and are not here.
+        let collation = "SELECT part.coll \
+             FROM pragma_index_list(?1, 'main') AS list, pragma_index_xinfo(list.name, 'main') AS part \
+             WHERE list.origin = 'pk' AND part.name = 'key' COLLATE NOCASE AND part.key";
+        let collation = connection.query_row(collation, [&*self.table], |row| row.get(0));
+        let collation: String = collation.map_err(error)?;
+        if collation.eq_ignore_ascii_case("BINARY") {
+            Ok(())
+        } else {
+            Err(self.unsuitable(format!("its column `key` is compared by {collation}")))
         }
     }
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Nothing,
+    Table,
 }
 
 fn latest(steps: Steps<'_>) -> i64 {

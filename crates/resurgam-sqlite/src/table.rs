@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::{
     changes::Changes,
     error::{OpenError, SqliteError},
+    identity::Identity,
     options::SqliteOptions,
     reader::{self, Reader},
     row,
@@ -125,7 +126,8 @@ where
     ///
     /// # Errors
     ///
-    /// See [`SqliteError`]. Then nothing was written.
+    /// See [`SqliteError`]. Then nothing was written, or, where the file was [replaced](SqliteError::Replaced) meanwhile, nothing that is found
+    /// again. Also if the code for the key or the value panics.
     ///
     /// # Cancel safety
     ///
@@ -199,9 +201,13 @@ impl<K: Clone + Send + 'static> Inner<K> {
     ) -> Result<Self, SqliteError> {
         let changes = Arc::new(Changes::new());
         let listeners = Arc::clone(&changes) as _;
+        let identity = Identity::of(&place.file);
+        let identity = identity.map_err(|error| place.replaced(error.to_string()))?;
+        let identity = Arc::new(identity);
+        let reader = Reader::start(place.clone(), reads, Arc::clone(&identity))?;
         Ok(Self {
-            writer: Writer::start(place.clone(), writes, options.poll_every, listeners)?,
-            reader: Reader::start(place.clone(), reads)?,
+            writer: Writer::start(place.clone(), writes, identity, options, listeners)?,
+            reader,
             place,
             changes,
         })
@@ -213,7 +219,11 @@ impl<K: Clone + Send + 'static> Inner<K> {
         let changes = Arc::clone(&self.changes);
         let tell = Box::new(move |result: Result<bool, SqliteError>| {
             if result == Ok(true) {
-                changes.tell(change);
+                // Whoever listens may have a waker that panics. That it is written is as true.
+                let _told_or_not = row::guard(|| {
+                    changes.tell(change);
+                    Ok(())
+                });
             }
             let _nobody_waits = tx.send(result);
         });
@@ -234,7 +244,7 @@ where
     type Error = SqliteError;
 
     async fn get(&self, key: &K) -> Result<Option<V>, SqliteError> {
-        self.inner.reader.get(key.to_string()).await
+        self.inner.reader.get(key).await
     }
 
     fn rows(&self) -> impl Stream<Item = RowResult<Self>> + Send {

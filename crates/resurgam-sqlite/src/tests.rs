@@ -136,6 +136,8 @@ fn errors_of_sqlite_have_a_kind_and_name_the_file() {
     assert_eq!(of(ffi::SQLITE_NOTADB), "Corrupt");
     assert_eq!(of(ffi::SQLITE_FULL), "Full");
     assert_eq!(of(ffi::SQLITE_CANTOPEN), "CannotOpen");
+    assert_eq!(of(ffi::SQLITE_IOERR_SHMSIZE), "Full");
+    assert_eq!(of(ffi::SQLITE_PROTOCOL), "Locked");
     assert_eq!(of(ffi::SQLITE_IOERR), "Failed");
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +13,14 @@ use std::{
 
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, types::ValueRef};
 
-use crate::{changes::Listeners, error::SqliteError, row::RawKey, schema::Place};
+use crate::{
+    changes::Listeners,
+    error::SqliteError,
+    identity::Identity,
+    options::SqliteOptions,
+    row::{self, RawKey},
+    schema::{LONGEST, Place},
+};
 
 /// At most so many requests share a commit.
 const BATCH: usize = 1024;
@@ -42,20 +48,33 @@ impl Writer {
     pub(crate) fn start(
         place: Place,
         connection: Connection,
-        poll_every: Duration,
+        identity: Arc<Identity>,
+        options: &SqliteOptions,
         listeners: Arc<dyn Listeners>,
     ) -> Result<Self, SqliteError> {
+        let poll_every = options.poll_every.max(Duration::from_millis(1));
+        let patience = options.busy_timeout;
+        let slice = patience.min(poll_every).min(LONGEST);
+        let set = connection.busy_timeout(slice);
+        set.map_err(|error| place.error(&error))?;
         let file = Arc::clone(&place.file);
         let (requests, queue) = mpsc::channel();
         let commits = Arc::default();
         let mut thread = Thread {
             seen: version(&connection).unwrap_or_default(),
+            away: false,
+            patience,
+            slice,
             place,
             connection,
+            identity,
             listeners,
             commits: Arc::clone(&commits),
         };
-        let run = move || thread.run(&queue, poll_every.max(Duration::from_millis(1)));
+        let run = move || {
+            thread.run(&queue, poll_every);
+            thread.identity.close(thread.connection);
+        };
         match thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(run)
@@ -74,6 +93,12 @@ impl Writer {
 struct Thread {
     place: Place,
     connection: Connection,
+    identity: Arc<Identity>,
+    /// How long to wait for others who write, and how much of that at once: between them is looked for changes.
+    patience: Duration,
+    slice: Duration,
+    /// Whether the file was missing from its place at the last look.
+    away: bool,
     /// What stood for the changes of others at the last look.
     seen: i64,
     listeners: Arc<dyn Listeners>,
@@ -101,11 +126,15 @@ impl Thread {
             return;
         }
         // What cannot be read now is looked for again.
-        if let Ok(version) = version(&self.connection)
-            && version != self.seen
-        {
-            self.seen = version;
-            self.listeners.tell_anything();
+        let version = version(&self.connection).unwrap_or(self.seen);
+        let away = self.identity.check().is_err();
+        if (version, away) != (self.seen, self.away) {
+            (self.seen, self.away) = (version, away);
+            // Whoever listens may have a waker that panics.
+            let _told_or_not = row::guard(|| {
+                self.listeners.tell_anything();
+                Ok(())
+            });
         }
     }
 
@@ -114,15 +143,20 @@ impl Thread {
         let (writes, done): (Vec<Write>, Vec<Done>) = batch.into_iter().unzip();
         let results = match self.commit(&writes) {
             Ok(results) => results,
-            // Everybody would wait just as long.
-            Err(error @ SqliteError::Locked { .. }) => vec![Err(error); writes.len()],
+            // Everybody would wait just as long, and for nothing.
+            Err(error @ (SqliteError::Locked { .. } | SqliteError::Replaced { .. })) => {
+                vec![Err(error); writes.len()]
+            }
             // Whose fault it was is not known: a disk that is too full for one may have room for the others.
             Err(_) if writes.len() > 1 => writes.chunks(1).map(|one| self.alone(one)).collect(),
             Err(error) => vec![Err(error)],
         };
         for (done, result) in done.into_iter().zip(results) {
             // What it drops may be what users have written.
-            let _told_or_not = catch_unwind(AssertUnwindSafe(|| done(result)));
+            let _told_or_not = row::guard(|| {
+                done(result);
+                Ok(())
+            });
         }
     }
 
@@ -133,15 +167,30 @@ impl Thread {
 
     /// One transaction. A write that SQLite refuses is left out of it; an error of the whole means that nothing was written.
     fn commit(&mut self, writes: &[Write]) -> Result<Vec<Result<bool, SqliteError>>, SqliteError> {
-        let (place, table) = (&self.place, &*self.place.table);
+        let place = self.place.clone();
+        let identity = Arc::clone(&self.identity);
         let error = |error| place.error(&error);
+        let in_place = || identity.check().map_err(|message| place.replaced(message));
+        let mut waited = Duration::ZERO;
         // With the right to write from the beginning: what was read before would be out of date if it had to wait for that.
-        let mut transaction =
-            Transaction::new(&mut self.connection, TransactionBehavior::Immediate)
-                .map_err(error)?;
+        let immediate = TransactionBehavior::Immediate;
+        let mut transaction = loop {
+            in_place()?;
+            match Transaction::new(&mut self.connection, immediate).map_err(error) {
+                Ok(transaction) => break transaction,
+                Err(error @ SqliteError::Locked { .. }) => {
+                    waited += self.slice;
+                    if waited >= self.patience {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            self.look();
+        };
         let mut results = Vec::with_capacity(writes.len());
         for write in writes {
-            let written = execute(&mut transaction, table, write).map_err(error);
+            let written = execute(&mut transaction, &place.table, write).map_err(error);
             if let Err(error) = &written
                 && transaction.is_autocommit()
             {
@@ -151,6 +200,8 @@ impl Thread {
             results.push(written);
         }
         transaction.commit().map_err(error)?;
+        // Before anybody is told that it is there.
+        in_place()?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(results)
     }
@@ -198,7 +249,7 @@ fn execute(
 fn insert(to: &Connection, table: &str, key: &str, value: &str) -> rusqlite::Result<bool> {
     let sql = format!(
         "INSERT INTO main.\"{table}\" (key, value) VALUES (?1, ?2) \
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value"
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value COLLATE BINARY"
     );
     Ok(to.prepare_cached(&sql)?.execute((key, value))? > 0)
 }

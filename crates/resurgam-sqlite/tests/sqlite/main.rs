@@ -6,7 +6,9 @@
 )]
 
 mod files;
+mod gone;
 mod keyed;
+mod odd;
 mod others;
 mod rows;
 mod support;
