@@ -362,6 +362,11 @@ impl LinkCore {
         self.news.fetch_or(WATCHED, Ordering::SeqCst);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_watched(&self) -> bool {
+        self.news.load(Ordering::SeqCst) & WATCHED != 0
+    }
+
     /// Says that nobody does any more.
     pub(super) fn note_unwatched(&self) {
         self.news.fetch_and(!WATCHED, Ordering::SeqCst);
@@ -526,16 +531,17 @@ impl LinkCore {
     }
 
     /// Has the cell drop all it holds, and close the mailbox. The first call counts for those who watch the service: with it, that has ended
-    /// for ever, with this reason.
+    /// for ever; with this reason, unless it had ended for good before.
     pub(crate) fn release(&self, reason: ExitReason) {
-        let before = self.state.load(Ordering::SeqCst);
-        if before & RELEASED == 0 {
+        let over = self.is_over();
+        if !over {
             self.note_end(&reason);
         }
         let before = self.state.fetch_or(RELEASED, Ordering::SeqCst);
         // Kept through a later start, so that the cell cannot miss it.
         self.give(Lane::RELEASE);
         if before & RELEASED == 0 && self.news.load(Ordering::SeqCst) & WATCHED != 0 {
+            let reason = if over { self.end_reason() } else { reason };
             self.tell(&Change::Removed {
                 lives: self.lives(),
                 ended: self.end_with(reason),

@@ -188,16 +188,13 @@ struct Watched {
 }
 
 impl Watching {
-    /// For the ends to be told to an incarnation of the actor with this address.
-    pub(super) fn new<A>(address: &Addr<A>, generation: u64) -> Self
+    /// For the ends to be told to the present incarnation of the actor with this address.
+    pub(super) fn new<A>(address: &Addr<A>) -> Self
     where
         A: Actor<Context: ToEnvelope<A, ServiceEnded>> + Handler<ServiceEnded>,
     {
         Self {
-            target: Arc::new(Incarnation {
-                address: address.downgrade(),
-                generation,
-            }),
+            target: Arc::new(Incarnation(address.downgrade())),
             services: HashMap::new(),
             sweep_at: FEWEST_SWEPT,
         }
@@ -245,21 +242,17 @@ impl Drop for Watching {
     }
 }
 
-/// One incarnation of a service, behind what is queued for it. The next one passes over what is meant for this.
-struct Incarnation<A: Actor> {
-    address: WeakAddr<A>,
-    generation: u64,
-}
+/// One incarnation of a service, behind what is queued for it. The next one passes over what is meant for this, whose watches it has not begun.
+struct Incarnation<A: Actor>(WeakAddr<A>);
 
 impl<A> Target for Incarnation<A>
 where
     A: Actor<Context: ToEnvelope<A, ServiceEnded>> + Handler<ServiceEnded>,
 {
     fn tell(&self, watch: u64, ended: ServiceEnded) {
-        let generation = self.generation;
-        if let Some(address) = self.address.upgrade() {
+        if let Some(address) = self.0.upgrade() {
             // Past the capacity of the mailbox: a notice of an end is never lost.
-            address.do_send(ended.meant_for(Meant::Incarnation { generation, watch }));
+            address.do_send(ended.meant_for(Meant::Watch(watch)));
         }
     }
 
@@ -385,3 +378,216 @@ fn end_watch(service: &LinkCore, id: u64) {
 
 /// With fewer watches nobody looks for those that are of no use any more.
 const FEWEST_SWEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use actix::{Context as PlainContext, dev::channel::channel};
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::{
+        policy::{KillCause, Readiness},
+        service::{Link, Parent, ServiceKind},
+        state::{EndedAs, Mirrored, Over, Senders},
+        token::SupervisorId,
+    };
+
+    struct Watcher;
+
+    impl Actor for Watcher {
+        type Context = PlainContext<Self>;
+    }
+
+    impl Handler<ServiceEnded> for Watcher {
+        type Result = ();
+        fn handle(&mut self, _: ServiceEnded, _: &mut Self::Context) {}
+    }
+
+    fn address() -> Addr<Watcher> {
+        let (sender, _receiver) = channel(1);
+        Addr::new(sender)
+    }
+
+    fn service() -> Arc<dyn AnyLink> {
+        let (parent, _notices) = Parent::new();
+        below(&Arc::new(parent))
+    }
+
+    fn below(parent: &Arc<Parent>) -> Arc<dyn AnyLink> {
+        Arc::new(Link::new(
+            ServiceToken::issue(SupervisorId::issue(), 0),
+            Arc::from("root/a"),
+            Arc::clone(parent),
+            address().downgrade(),
+            Readiness::OnStart,
+            ServiceKind::Actor,
+        ))
+    }
+
+    const FINISHED: Mirrored = Mirrored {
+        state: ServiceState::Stopped,
+        over: Over::Ended(EndedAs::Finished),
+        senders: Senders::Refused,
+    };
+
+    /// Shows an end, as a supervisor does.
+    fn finish(service: &dyn AnyLink, reason: ExitReason) {
+        let _nobody_asks = service.core().set_state(FINISHED, Some(reason));
+    }
+
+    fn watched(service: &dyn AnyLink) -> (usize, bool) {
+        let core = service.core();
+        (core.watches().len(), core.is_watched())
+    }
+
+    #[test]
+    fn nothing_is_left_of_those_who_watch_no_more() {
+        let service = service();
+        assert_eq!(watched(&*service), (0, false));
+        let states = ServiceStates::new(Arc::clone(&service));
+        let ended = UntilEnded::new(Arc::clone(&service));
+        let id = WatchId::begin(service.core(), address().into());
+        let mut watching = Watching::new(&address());
+        watching.watch(&service);
+        watching.watch(&service);
+        assert_eq!(watched(&*service), (4, true));
+        watching.unwatch(service.core());
+        watching.unwatch(service.core());
+        assert_eq!(watched(&*service), (3, true));
+        watching.watch(&service);
+        drop((states, ended, watching));
+        assert_eq!(watched(&*service), (1, true));
+        id.end(service.core());
+        assert_eq!(watched(&*service), (0, false));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_watch_by_message_when_the_service_is_removed() {
+        let service = service();
+        let mut watching = Watching::new(&address());
+        watching.watch(&service);
+        let _id = WatchId::begin(service.core(), address().into());
+        service.core().release(ExitReason::Shutdown);
+        assert_eq!(watched(&*service), (0, false));
+        let _late = WatchId::begin(service.core(), address().into());
+        let mut late = Watching::new(&address());
+        late.watch(&service);
+        assert_eq!(watched(&*service), (0, false));
+    }
+
+    #[test]
+    fn one_who_watches_for_long_does_not_keep_what_it_has_watched() {
+        let (parent, _notices) = Parent::new();
+        let parent = Arc::new(parent);
+        let mut watching = Watching::new(&address());
+        for _ in 0..1000 {
+            let service = below(&parent);
+            watching.watch(&service);
+            service.core().release(ExitReason::Normal);
+        }
+        assert!(watching.services.len() <= FEWEST_SWEPT);
+    }
+
+    #[test]
+    fn reason_is_that_of_the_end_and_a_removal_after_it_changes_nothing() {
+        for reason in [
+            ExitReason::Normal,
+            ExitReason::Shutdown,
+            ExitReason::Killed(KillCause::Unresponsive),
+        ] {
+            let service = service();
+            let told = || {
+                let service = Arc::clone(&service);
+                UntilEnded::new(service).now_or_never()
+            };
+            assert_eq!(told(), None);
+            finish(&*service, reason.clone());
+            assert_eq!(told(), Some(reason.clone()));
+            // Another life, which ends differently.
+            service.core().start(0);
+            let _nobody_asks = service.core().set_state(ServiceState::Ready, None);
+            assert_eq!(told(), None);
+            finish(&*service, ExitReason::Normal);
+            assert_eq!(told(), Some(ExitReason::Normal));
+            let _nobody_asks = service.core().set_state(ServiceState::Ready, None);
+            service.core().release(reason.clone());
+            assert_eq!(told(), Some(reason.clone()));
+            service
+                .core()
+                .release(ExitReason::Killed(KillCause::Requested));
+            assert_eq!(told(), Some(reason));
+        }
+        let service = service();
+        finish(&*service, ExitReason::Normal);
+        // By somebody who does not know how it had ended.
+        service
+            .core()
+            .release(ExitReason::Killed(KillCause::Requested));
+        let told = UntilEnded::new(service).now_or_never();
+        assert_eq!(told, Some(ExitReason::Normal));
+    }
+
+    /// Counts what it is told.
+    struct Counter(AtomicUsize);
+
+    impl Target for Counter {
+        fn tell(&self, _: u64, _: ServiceEnded) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn is_gone(&self) -> bool {
+            false
+        }
+    }
+
+    fn counted(service: &dyn AnyLink) -> Arc<Counter> {
+        let counter = Arc::new(Counter(AtomicUsize::new(0)));
+        let target = Arc::clone(&counter) as Arc<dyn Target>;
+        begin_watch(service.core(), target, |_| {});
+        counter
+    }
+
+    #[test]
+    fn one_who_was_told_at_once_is_told_of_the_next_end() {
+        let service = service();
+        // It had not even begun, as one whose supervisor ends for good before that.
+        for lives in 1..3 {
+            finish(&*service, ExitReason::Normal);
+            let counter = counted(&*service);
+            assert_eq!(counter.0.load(Ordering::SeqCst), 1);
+            service.core().start(lives - 1);
+            let _nobody_asks = service.core().set_state(ServiceState::Ready, None);
+            finish(&*service, ExitReason::Normal);
+            assert_eq!(counter.0.load(Ordering::SeqCst), 2);
+        }
+    }
+
+    #[test]
+    fn end_at_the_moment_when_a_watch_begins_is_told_once() {
+        for round in 0..3000 {
+            let service = service();
+            service.core().start(0);
+            let ending = Arc::clone(&service);
+            let ends = thread::spawn(move || {
+                if round % 3 != 0 {
+                    finish(&*ending, ExitReason::Normal);
+                }
+                if round % 3 != 1 {
+                    ending.core().release(ExitReason::Normal);
+                }
+            });
+            let counters: Vec<_> = (0..8).map(|_| counted(&*service)).collect();
+            let waits = UntilEnded::new(Arc::clone(&service));
+            ends.join().unwrap();
+            assert_eq!(waits.now_or_never(), Some(ExitReason::Normal));
+            for counter in counters {
+                assert_eq!(counter.0.load(Ordering::SeqCst), 1, "{round}");
+            }
+        }
+    }
+}

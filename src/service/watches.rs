@@ -45,11 +45,8 @@ struct What {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Meant {
     Anybody,
-    /// For one incarnation of the service in whose mailbox it lies, and for this watch of that.
-    Incarnation {
-        generation: u64,
-        watch: u64,
-    },
+    /// For the incarnation that has begun this watch.
+    Watch(u64),
 }
 
 impl ServiceEnded {

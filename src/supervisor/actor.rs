@@ -565,6 +565,8 @@ impl Drop for Core {
                 // Its thread was blocked, and it was written off: what it had goes with it.
                 self.state.drop_all(now());
             }
+            // Before they are forgotten: whoever watches one is told why it has ended.
+            self.carry_out(None);
             self.state.forget_all(now());
             self.carry_out(None);
         }

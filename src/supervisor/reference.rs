@@ -259,7 +259,7 @@ impl SupervisorRef {
     ///
     /// A service that blocks its thread has ended with [`KillCause::Unresponsive`](crate::KillCause::Unresponsive). Of a supervisor this returns
     /// how that has ended; who below it would not stop is told by [`ServiceAbandoned`](crate::EventKind::ServiceAbandoned), and is in the
-    /// [`ShutdownReport`] of every supervisor above that stops while the thread is still blocked. What failed below it while it stopped is told by
+    /// [`ShutdownReport`](crate::ShutdownReport) of every supervisor above that stops while the thread is still blocked. What failed below it while it stopped is told by
     /// events; [`shutdown`](Self::shutdown) on a reference of its own removes it as well, and returns that.
     ///
     /// # Cancel safety

@@ -144,12 +144,26 @@ async fn start_that_fails_ends_those_that_were_started_and_those_that_never_were
 }
 
 #[actix::test]
+async fn services_of_a_supervisor_that_is_never_started_have_ended_when_it_is_dropped() {
+    let mut root = SupervisorActor::with_defaults("root");
+    let service = root.add(subject("a")).unwrap();
+    let ended = service.ended();
+    drop(root);
+    assert_eq!(soon(ended).await, ExitReason::Normal);
+}
+
+#[actix::test]
 async fn services_of_a_root_that_panics_have_ended() {
-    let (root, services) = root_with([subject("a")]).await;
+    let (root, services) = root_with([subject("a"), subject("down")]).await;
+    root.stop(&services[1]).await.unwrap();
     let top = root.lookup::<SupervisorActor>("root").await.unwrap();
     let (ended, of_top) = (services[0].ended(), top.ended());
+    let down = services[1].ended();
     root.addr().do_send(Panic);
-    soon(ended).await;
+    let dropped = ExitReason::Killed(KillCause::Requested);
+    assert_eq!(soon(ended).await, dropped);
+    // It had stopped before.
+    assert_eq!(soon(down).await, ExitReason::Shutdown);
     let reason = soon(of_top).await;
     assert!(matches!(reason, ExitReason::Panicked { .. }), "{reason}");
 }

@@ -228,7 +228,7 @@ impl<A: Actor<Context = Self>> ServiceContext<A> {
         A: Handler<ServiceEnded>,
     {
         let service = Arc::clone(service.link()) as Arc<dyn AnyLink>;
-        let new = || Box::new(Watching::new(&self.contents.address(), self.generation));
+        let new = || Box::new(Watching::new(&self.contents.address()));
         let arrived = self.arrived.get_or_insert_default();
         arrived.watching.get_or_insert_with(new).watch(&service);
     }
@@ -478,10 +478,9 @@ impl<A: Actor<Context = Self>> Host<A> for ServiceContext<A> {
         };
         match ended.meant {
             Meant::Anybody => true,
-            Meant::Incarnation { generation, watch } => {
+            Meant::Watch(watch) => {
                 let watching = self.arrived.as_ref().and_then(|it| it.watching.as_ref());
-                generation == self.generation
-                    && watching.is_some_and(|watching| watching.has(ended.token(), watch))
+                watching.is_some_and(|watching| watching.has(ended.token(), watch))
             }
         }
     }
