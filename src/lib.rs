@@ -44,6 +44,8 @@
 //!   [`SupervisorActor::run`] makes a program of a tree.
 //! - With the feature `process`, a `process::Command` makes a service of a process of the operating system.
 //! - [`SupervisorRef`] is what you hold of a running supervisor, [`ServiceRef`] what you hold of a service. Begin with these two.
+//! - A [`KeyedSpec`](keyed::KeyedSpec) makes a supervisor whose services are the rows of a [`Table`](table::Table): a service for each, which comes,
+//!   changes and goes with its row. `resurgam-sqlite` has a table on disk.
 //! - A [`Scope`](scope::Scope) binds the lives of services and futures: the first failure ends all of them.
 //! - [`ServiceRef::states`] and [`ServiceRef::ended`] watch one service, from any thread; [`ServiceContext::watch`] is OTP's monitor.
 //! - What happens is told as [`Event`]s, see [`SupervisorRef::events`], and written to `tracing` under the target `resurgam`.

@@ -53,7 +53,8 @@ pub enum StartKeyError {
     /// The supervisor was not started yet, is down, or has ended.
     #[error("the supervisor is not running")]
     NotRunning,
-    /// The key has a service already, or is being started or stopped: of many that start it at the same time, one wins.
+    /// The key has a service already, or is being started or stopped: of many that start it at the same time, one wins. A service that is down
+    /// has its key as well: it is [restarted](crate::SupervisorRef::restart), or [stopped](crate::keyed::KeyedRef::stop) and started anew.
     #[error("the key `{key}` is taken")]
     #[non_exhaustive]
     Exists {

@@ -351,8 +351,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
     }
 
     fn scan_ended(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>) {
-        life.scan = None;
-        life.first.scanned();
+        life.scanned();
         hands.set_unreachable(None);
         if let Some(ended) = self.plan.scan_ended(now()) {
             self.swept(hands, life, ended);
@@ -377,8 +376,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
     }
 
     fn scan_failed(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, error: ServiceError) {
-        life.scan = None;
-        life.first.scanned();
+        life.scanned();
         for caller in life.rescanning.drain(..) {
             let error = error.clone();
             let _caller_gone = caller.send(Err(RescanError::Table { error }));

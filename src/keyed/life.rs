@@ -44,6 +44,8 @@ pub(super) struct Life<T: Table, A: Actor> {
     pub(super) requests: mpsc::UnboundedReceiver<Request<T::Key, A>>,
     /// Who starts a key whose row is being read, by the number of the start.
     pub(super) starts: HashMap<u64, oneshot::Sender<Result<Awaiting<A>, StartKeyError>>>,
+    /// Who waits until the first scan of this life has ended. `None` once it has.
+    pub(super) first_callers: Option<Vec<oneshot::Sender<()>>>,
     /// Who waits for a scan that has not begun yet.
     pub(super) rescans: Vec<oneshot::Sender<Result<(), RescanError>>>,
     /// Who waits for the scan that goes on, and for what follows from it.
@@ -90,6 +92,7 @@ impl<T: Table, A: Actor> Life<T, A> {
             first: FirstScan::new(ready_by),
             requests,
             starts: HashMap::new(),
+            first_callers: Some(Vec::new()),
             rescans: Vec::new(),
             rescanning: Vec::new(),
             suspects: Each::default(),
@@ -178,6 +181,15 @@ impl<T: Table, A: Actor> Life<T, A> {
             *changed = Changed::Reading;
         }
         Some((key, why))
+    }
+
+    /// A scan has ended, whatever came of it.
+    pub(super) fn scanned(&mut self) {
+        self.scan = None;
+        self.first.scanned();
+        for caller in self.first_callers.take().into_iter().flatten() {
+            let _caller_gone = caller.send(());
+        }
     }
 
     /// Tells those who wait for a scan that it has been acted on, if it has.

@@ -5,7 +5,7 @@
 //!
 //! # What counts as vanished
 //!
-//! 1. A scan that has ended without any error has not shown the row, and
+//! 1. A scan that has come to its end, with no row of an unknown key that could not be read, has not shown the row, and
 //! 2. not too many others were missing as well, or the scan before has missed the same ones, or somebody has asked for this scan, and
 //! 3. the row is not there either when it is asked for by its key.
 //!

@@ -111,11 +111,15 @@ where
         taken.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Waits until the service of a key is ready.
+    /// Waits until the service of a key is ready. While all rows are read for the first time, also until it is known whether there is such a
+    /// row.
+    ///
+    /// Of a row that was written just now nothing may be known yet: [`rescan`](Self::rescan) first, or [`start`](Self::start) it.
     ///
     /// # Errors
     ///
-    /// As [`SupervisorRef::when_ready`]: at once if nothing is known of the key.
+    /// As [`SupervisorRef::when_ready`]: [`LookupError::UnknownPath`] if nothing is known of the key, or if its row waits for its
+    /// [turn](super::KeyedSpec::start_spacing).
     ///
     /// # Cancel safety
     ///
@@ -125,10 +129,10 @@ where
         K: Borrow<Q>,
         Q: Display + Eq + Hash + ?Sized,
     {
-        let service = match self.shared.read().get(key) {
-            Some(Entry::Service(service)) => Some(service.clone()),
-            _ => None,
-        };
+        let mut service = self.service(key);
+        if service.is_none() && self.ask(Request::FirstScan).await.is_some() {
+            service = self.service(key);
+        }
         // By its token, and not by its name: another key may print alike.
         if let Some(service) = service {
             return self.supervisor().when_ready(&service).await;
@@ -143,6 +147,17 @@ where
             Err(_) | Ok(_) => Err(LookupError::UnknownPath {
                 path: format!("{}/{name}", supervisor.path()).into(),
             }),
+        }
+    }
+
+    fn service<Q>(&self, key: &Q) -> Option<ServiceRef<A>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        match self.shared.read().get(key) {
+            Some(Entry::Service(service)) => Some(service.clone()),
+            Some(Entry::Reserved(_)) | None => None,
         }
     }
 

@@ -59,6 +59,12 @@ impl<T: Table, A: Actor> Follower<T, A> {
             Request::Stop(key, caller) => {
                 let _caller_gone = caller.send(self.stop(hands, life, &key));
             }
+            Request::FirstScan(caller) => match &mut life.first_callers {
+                Some(callers) => callers.push(caller),
+                None => {
+                    let _caller_gone = caller.send(());
+                }
+            },
             Request::Rescan(caller) => {
                 self.plan.rescan(now());
                 life.rescans.push(caller);

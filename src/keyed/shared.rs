@@ -48,6 +48,8 @@ pub(super) enum Request<K, A: Actor> {
     /// Not the start of this number, if it has no service yet.
     Cancel(K, u64, oneshot::Sender<()>),
     Stop(K, oneshot::Sender<Result<Stopping, StopKeyError>>),
+    /// To be told when the first scan of this life has ended, if it has not.
+    FirstScan(oneshot::Sender<()>),
     Rescan(oneshot::Sender<Result<(), RescanError>>),
 }
 

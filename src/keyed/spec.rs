@@ -38,12 +38,16 @@ use crate::{
 /// as long as its row is there: a service that is to end deletes its row. A row that comes again while its service is being removed is started
 /// as soon as that has ended. One of which no service can be made is tried with each scan.
 ///
+/// Any service may be that of a row: an actor, a [task](ServiceSpec::task), or a [supervisor](ServiceSpec::supervisor), whose services are then
+/// those of the new one when its row changes.
+///
 /// # A table that is wrong
 ///
 /// stops nothing. A row that cannot be read is [told](crate::EventKind::RowRejected) and passed over, and what runs for it runs on. A row has
-/// vanished only if a scan that has ended without any error did not show it, and it is not there either when it is asked for by its key. A scan
-/// that would stop too many is [not believed](Self::max_vanish) at first. A table that cannot be read at all is
-/// [told](crate::EventKind::TableUnreachable), and tried again with backoff, 1 s at first and 60 s at most.
+/// vanished only if a scan that has come to its end did not show it, and it is not there either when it is asked for by its key. A row that cannot
+/// be read, and does not say of which key it is, may be any: that scan finds none to have vanished. A scan that would stop too many is
+/// [not believed](Self::max_vanish) at first. A table that cannot be read at all is [told](crate::EventKind::TableUnreachable), and tried again
+/// with backoff, 1 s at first and 60 s at most, or at the interval of scans if that is shorter.
 ///
 /// # Default
 ///
@@ -100,8 +104,9 @@ pub struct KeyedSpec<T: Table, A: Actor> {
 impl<T: Table, A: Actor> KeyedSpec<T, A> {
     /// A supervisor of this name, with a service for each row of the table.
     ///
-    /// The function runs on the supervisor's turn and should be quick: what takes long belongs into the factory of the service. If it panics the
-    /// row is passed over, and told.
+    /// The function is called once for each value that a row has, and what it returns makes each incarnation of the service. It runs on the
+    /// supervisor's turn and should be quick: what takes long belongs into the factory of the service. If it panics the row is passed over, and
+    /// told.
     pub fn new(
         name: impl Into<Arc<str>>,
         table: T,
@@ -131,7 +136,8 @@ impl<T: Table, A: Actor> KeyedSpec<T, A> {
         }
     }
 
-    /// Sets how the services are supervised. Its [`start_order`](SupervisorSpec::start_order) is always parallel, since rows have none.
+    /// Sets how the services are supervised. Its [`start_order`](SupervisorSpec::start_order) is always parallel, since rows have none; and each
+    /// service has a limit of its own also if [`each_service`](SupervisorSpec::each_service) says nothing of limits.
     pub fn supervisor(mut self, spec: SupervisorSpec) -> Self {
         self.supervisor = spec;
         self
@@ -204,7 +210,8 @@ impl<T: Table, A: Actor> KeyedSpec<T, A> {
         self
     }
 
-    /// The supervisor as a service, for wherever a spec goes, and a reference to it.
+    /// The supervisor as a service, for wherever a spec goes, and a reference to it. It may [require](ServiceSpec::requires) others, as a store
+    /// that its services need. Until it is started the reference refuses everything as not running.
     pub fn into_service(self) -> (ServiceSpec<SupervisorActor>, KeyedRef<T::Key, A>) {
         let refused = self.validate().err();
         let (supervisor, reference) = self.into_supervisor();

@@ -86,7 +86,8 @@ pub trait Table: Send + Sync + 'static {
 
     /// Says that something may have changed since the call. By default never: whoever follows the table then reads it at intervals.
     ///
-    /// Called before all rows are read for the first time. A stream that ends is asked for again, after a delay, and then all rows are read.
+    /// Called before all rows are read for the first time. A stream that ends is asked for again, after a delay, and then all rows are read. One
+    /// that has to connect before it hears anything says [`Change::Any`] once it has: what came between is not known otherwise.
     fn changes(&self) -> impl Stream<Item = Change<Self::Key>> + Send {
         stream::pending()
     }

@@ -5,6 +5,7 @@
     reason = "clippy takes only functions with #[test] for tests, and not what they call"
 )]
 
+mod first_steps;
 mod following;
 mod hostile;
 mod keys;

@@ -211,7 +211,9 @@ async fn one_bad_row_pauses_only_itself() {
     ]);
     let fleet = Fleet::ready(spec(table)).await;
     sleep(SECOND * 5).await;
+    let began = Instant::now();
     fleet.end("good", End::Panic).await;
     settle().await;
-    assert_eq!(fleet.ask("good").await, ("1", 1), "at once");
+    assert_eq!(fleet.ask("good").await, ("1", 1));
+    assert_eq!(began.elapsed().as_secs(), 0, "at once");
 }
