@@ -5,8 +5,11 @@ use std::{thread, time::Duration};
 use futures::{FutureExt, executor::block_on};
 use resurgam::{
     ExitReason, RestartLimit, RestartType, ServiceSpec, SupervisorActor, SupervisorSpec,
+    keyed::KeyedSpec,
+    scope::{AddMemberError, Scope},
+    table::MemoryTable,
 };
-use tokio::time;
+use tokio::{sync::oneshot, time};
 
 use crate::support::{End, gives_up, one_shot, quiet, root, root_with, soon, subject};
 
@@ -161,5 +164,71 @@ async fn end_is_awaited_on_another_thread_by_another_executor() {
         reasons.collect::<Vec<_>>()
     });
     assert_eq!(soon(joined).await.unwrap(), vec![ExitReason::Shutdown; 9]);
+    root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn services_far_below_end_with_a_supervisor_that_has_given_up() {
+    time::pause();
+    let root = root().await;
+    let limit = RestartLimit::window(0, Duration::from_secs(60));
+    let mut low = SupervisorActor::with_defaults("low");
+    let leaf = low.add(subject("leaf")).unwrap();
+    let mut site = SupervisorActor::new(
+        "site",
+        SupervisorSpec::default().limit(limit.clone().escalate()),
+    );
+    let low = site.add(ServiceSpec::supervisor(low)).unwrap();
+    let fails = site.add(subject("fails")).unwrap();
+    let site = ServiceSpec::supervisor(site).limit(limit.give_up());
+    let site = root.add_and_wait(site).await.unwrap();
+    let later = low.clone();
+    let (mut of_leaf, of_low, of_site) = (leaf.ended(), low.ended(), site.ended());
+    fails.do_send(End::Fail);
+    assert!(matches!(soon(of_site).await, ExitReason::Escalated { .. }));
+    assert_eq!(soon(of_low).await, ExitReason::Shutdown);
+    assert_eq!(soon(&mut of_leaf).await, ExitReason::Shutdown);
+    // All of them wait anew.
+    root.reset(&site).await.unwrap();
+    quiet().await;
+    assert_eq!(leaf.ended().now_or_never(), None);
+    assert_eq!(later.ended().now_or_never(), None);
+    let (leaf, low) = (leaf.ended(), later.ended());
+    root.shutdown().await.unwrap();
+    assert_eq!(soon(leaf).await, ExitReason::Shutdown);
+    assert_eq!(soon(low).await, ExitReason::Shutdown);
+}
+
+#[actix::test]
+async fn members_of_a_scope_and_services_of_a_table_end_with_what_they_belong_to() {
+    time::pause();
+    let root = root().await;
+    let (tell, told) = oneshot::channel();
+    let mut tell = Some(tell);
+    let scope = ServiceSpec::scope("scope", move |scope: Scope| {
+        let tell = tell.take();
+        async move {
+            let member = scope.add(subject("member")).await?;
+            if let Some(tell) = tell {
+                let _test_gone = tell.send(member);
+            }
+            scope.ending().await;
+            Ok::<_, AddMemberError>(())
+        }
+    });
+    let scope = root.add_and_wait(scope).await.unwrap();
+    let member = told.await.unwrap();
+    let ended = member.ended();
+    root.stop(&scope).await.unwrap();
+    assert_eq!(soon(ended).await, ExitReason::Shutdown);
+
+    let table = MemoryTable::new();
+    table.insert(&String::from("a"), &()).await;
+    let keyed = KeyedSpec::new("keyed", table.clone(), |_: &String, (): &()| subject(""));
+    let keyed = root.add_keyed(keyed).await.unwrap();
+    let row = soon(keyed.when_ready(&String::from("a"))).await.unwrap();
+    let ended = row.ended();
+    table.remove(&String::from("a")).await;
+    assert_eq!(soon(ended).await, ExitReason::Shutdown);
     root.shutdown().await.unwrap();
 }
