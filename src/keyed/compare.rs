@@ -55,6 +55,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
             Some(Standing::Kept) => Service::Kept,
             Some(Standing::HeldDown) => Service::HeldDown,
             Some(Standing::GivenUp | Standing::Finished) => Service::Ended,
+            Some(Standing::Gone) => Service::Gone,
             Some(Standing::Leaving) => Service::Leaving,
         };
         if let Some(token) = token {
@@ -127,7 +128,13 @@ impl<T: Table, A: Actor> Follower<T, A> {
                     let _whatever_it_does = give_another_chance(hands, token);
                 }
             }
-            (Do::Nothing | Do::Renew(_) | Do::Restart(_) | Do::Reset(_), _) => {}
+            (Do::Replace, Some(service)) => {
+                let token = service.token();
+                self.left.insert(token, self.plan.begin_read());
+                life.again.insert(key, ());
+                let _nobody_waits = hands.remove(token);
+            }
+            (Do::Nothing | Do::Replace | Do::Renew(_) | Do::Restart(_) | Do::Reset(_), _) => {}
         }
     }
 
@@ -292,7 +299,9 @@ fn give_another_chance(hands: &mut Hands<'_>, token: ServiceToken) -> Taken {
         Some(Standing::GivenUp) => hands.reset(token),
         Some(Standing::Finished) => hands.restart(token),
         // Somebody was quicker.
-        Some(Standing::Kept | Standing::HeldDown | Standing::Leaving) | None => return Taken::No,
+        Some(Standing::Kept | Standing::HeldDown | Standing::Gone | Standing::Leaving) | None => {
+            return Taken::No;
+        }
     }
     Taken::Yes
 }

@@ -173,6 +173,8 @@ pub(super) enum Service {
     HeldDown,
     /// It has given up, or has ended for good in another way, and is kept.
     Ended,
+    /// It was lost with its arbiter: nothing can start it any more.
+    Gone,
     /// It is being removed.
     Leaving,
 }
@@ -193,6 +195,8 @@ pub(super) enum Do<V> {
     Restart(V),
     /// The service is given another chance, with this value if it is another one.
     Reset(Option<V>),
+    /// The service is removed; as soon as it is, its row is read, and another one is started.
+    Replace,
 }
 
 /// What follows from a scan that has ended.
@@ -318,7 +322,7 @@ where
                 }
                 // Of one that was stopped: it is looked at again with the next scan.
                 Service::Leaving => Do::Nothing,
-                Service::Kept | Service::HeldDown | Service::Ended => Do::Refuse,
+                Service::Kept | Service::HeldDown | Service::Ended | Service::Gone => Do::Refuse,
             };
         };
         known.see(scans, &mut self.unseen);
@@ -333,12 +337,17 @@ where
             Service::None => Do::Start(value),
             Service::Ended if changed => Do::Reset(Some(value)),
             Service::Ended if added_again => Do::Reset(None),
+            Service::Gone if changed || added_again => Do::Replace,
             Service::HeldDown if changed => Do::Renew(value),
             Service::Kept if changed => match self.rules.on_changed {
                 OnChanged::Restart => Do::Restart(value),
                 OnChanged::Keep => Do::Renew(value),
             },
-            Service::Leaving | Service::Kept | Service::HeldDown | Service::Ended => Do::Nothing,
+            Service::Leaving
+            | Service::Kept
+            | Service::HeldDown
+            | Service::Ended
+            | Service::Gone => Do::Nothing,
         }
     }
 

@@ -33,7 +33,8 @@ use crate::{
 ///
 /// All rows are read when the supervisor starts, [at intervals](Self::rescan_every), and when the table says that something has changed.
 /// A row without a service gets one; one that has another value than its service [restarts](Self::on_changed) it, and gives it another
-/// chance if it had given up; one that is gone has it [removed](Self::on_vanished). A service that was [stopped](SupervisorRef::stop) on
+/// chance if it had given up, or makes it anew, with another address, if it was lost with its arbiter; one that is gone has it
+/// [removed](Self::on_vanished). A service that was [stopped](SupervisorRef::stop) on
 /// request stays down until it is restarted on request. One that has ended for good is forgotten as ever, and the next scan starts it again
 /// as long as its row is there: a service that is to end deletes its row. A row that comes again while its service is being removed is started
 /// as soon as that has ended. One of which no service can be made is tried with each scan.

@@ -1,6 +1,11 @@
 //! What whoever looks after services from outside needs to know of one, and may change.
 
-use super::{machine::SupervisorState, phase::Phase, rules::ServiceRules, service::Wanted};
+use super::{
+    machine::SupervisorState,
+    phase::Phase,
+    rules::{OnBlocked, ServiceRules},
+    service::Wanted,
+};
 use crate::{policy::SpecError, token::ServiceToken};
 
 /// How a service stands: whether it runs or will by itself, and if not, who has to do something.
@@ -12,8 +17,10 @@ pub(crate) enum Standing {
     HeldDown,
     /// It was given up, and is started by a reset.
     GivenUp,
-    /// It has ended for good in another way, and is kept; or is out of reach.
+    /// It has ended for good in another way, and is kept; or is out of reach until its thread is back.
     Finished,
+    /// It was lost with its arbiter, or its factory: nothing can start it any more.
+    Gone,
     /// It is being removed, and its name taken until it has ended.
     Leaving,
 }
@@ -25,6 +32,7 @@ impl SupervisorState {
         Some(match (service.wanted, service.phase()) {
             (Wanted::Removal, _) => Standing::Leaving,
             (Wanted::Stop, _) | (_, Phase::Stopped) => Standing::HeldDown,
+            (_, Phase::Lost) if service.on_blocked == OnBlocked::Fail => Standing::Gone,
             (_, Phase::Failed) => Standing::GivenUp,
             (_, Phase::Finished(_) | Phase::Lost) => Standing::Finished,
             _ => Standing::Kept,

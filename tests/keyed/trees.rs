@@ -1,10 +1,15 @@
 //! Keyed supervisors among others, and in each phase of theirs.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
+use actix::Arbiter;
 use futures::future::LocalBoxFuture;
 use resurgam::{
-    EventKind, Events, Placement, ServiceSpec, Strategy, SupervisorActor, SupervisorSpec,
+    EventKind, Events, Placement, ServiceSpec, ServiceState, Strategy, SupervisorActor,
+    SupervisorSpec,
     keyed::{GetError, KeyedRef, KeyedSpec, RescanError, StartKeyError, StopKeyError},
 };
 use tokio::{
@@ -389,4 +394,44 @@ async fn reference_of_a_service_is_good_before_during_and_after() {
         devices.start("a").await,
         Err(StartKeyError::NotRunning)
     ));
+}
+
+#[actix::test]
+async fn service_that_was_lost_with_its_arbiter_is_made_anew_once_its_row_has_changed() {
+    let arbiter = Arbiter::new();
+    let place = Arc::new(Mutex::new(arbiter.handle()));
+    let table = memory([("a", row("1")), ("b", row("1"))]);
+    let places = Arc::clone(&place);
+    let make = move |key: &String, row: &Row| {
+        let place = places.lock().unwrap().clone();
+        device(key, row).placement(Placement::Arbiter(place))
+    };
+    let mut fleet = Fleet::ready(KeyedSpec::new("devices", table.clone(), make)).await;
+    let before = [fleet.ask("a").await, fleet.ask("b").await];
+    assert_eq!(before, [("1", 0), ("1", 0)]);
+    let another = Arbiter::new();
+    *place.lock().unwrap() = another.handle();
+    arbiter.stop();
+    arbiter.join().unwrap();
+    let devices = fleet.devices.clone();
+    let lost = |key| match devices.get(key) {
+        Err(GetError::NotReady { state, .. }) => state == ServiceState::Failed,
+        _ => false,
+    };
+    while !(lost("a") && lost("b")) {
+        sleep(SECOND / 100).await;
+    }
+    // Its row says nothing else than before.
+    timeout(LONG, devices.rescan()).await.unwrap().unwrap();
+    assert!(lost("a"));
+    table.insert(&key("a"), &row("2")).await;
+    let anew = fleet.until("root/devices/a", |kind| {
+        matches!(kind, EventKind::ServiceAdded)
+    });
+    timeout(SECOND * 30, anew).await.expect("it is made anew");
+    assert_eq!(fleet.ask("a").await, ("2", 0));
+    assert!(lost("b"));
+    assert!(fleet.root.shutdown().await.unwrap().is_clean());
+    another.stop();
+    another.join().unwrap();
 }

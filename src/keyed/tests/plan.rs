@@ -99,6 +99,7 @@ fn row_is_started_once_and_an_equal_value_restarts_nothing() {
         Service::Kept,
         Service::HeldDown,
         Service::Ended,
+        Service::Gone,
         Service::Leaving,
     ] {
         assert_eq!(bench.look(1, "a", service), Do::Nothing, "{service:?}");
@@ -188,6 +189,7 @@ fn another_value_restarts_what_runs_and_gives_what_has_given_up_another_chance()
             (Service::Kept, expected),
             (Service::HeldDown, Do::Renew("b")),
             (Service::Ended, Do::Reset(Some("b"))),
+            (Service::Gone, Do::Replace),
             (Service::Leaving, Do::Nothing),
             (Service::None, Do::Start("b")),
         ] {
@@ -221,9 +223,34 @@ fn row_that_was_removed_and_added_again_gives_what_has_given_up_another_chance()
 }
 
 #[test]
+fn what_cannot_be_started_any_more_is_made_anew_once_its_row_has_changed_or_is_there_again() {
+    let mut bench = Bench::new(Rules {
+        on_vanished: OnVanished::Keep,
+        ..rules()
+    });
+    bench.scan(all(1));
+    assert_eq!(bench.look(0, "a", Service::Gone), Do::Nothing);
+    assert_eq!(bench.look(0, "b", Service::Gone), Do::Replace);
+    // Until that is gone which cannot be started, nothing more is done about it.
+    assert_eq!(bench.look(0, "b", Service::Leaving), Do::Nothing);
+    bench.plan.forget(&0);
+    assert_eq!(bench.look(0, "b", Service::None), Do::Start("b"));
+    bench.wait();
+    assert!(bench.scan([]).suspects.is_empty());
+    assert_eq!(bench.look(0, "b", Service::Gone), Do::Replace);
+    // One that is of another table.
+    assert_eq!(bench.look(7, "b", Service::Gone), Do::Refuse);
+}
+
+#[test]
 fn name_that_belongs_to_another_service_is_refused_and_one_that_is_being_freed_is_not() {
     let mut bench = Bench::new(rules());
-    for service in [Service::Kept, Service::HeldDown, Service::Ended] {
+    for service in [
+        Service::Kept,
+        Service::HeldDown,
+        Service::Ended,
+        Service::Gone,
+    ] {
         assert_eq!(bench.look(1, "a", service), Do::Refuse, "{service:?}");
     }
     assert_eq!(bench.look(1, "a", Service::Leaving), Do::Nothing);
@@ -409,6 +436,8 @@ enum Step {
     Answer,
     /// A service gives up.
     GiveUp(u32),
+    /// A service is lost with its arbiter.
+    Lose(u32),
     /// A person stops a service, or removes it.
     HoldDown(u32),
     Remove(u32),
@@ -431,6 +460,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => key.clone().prop_map(Step::Look),
         4 => Just(Step::Answer),
         1 => key.clone().prop_map(Step::GiveUp),
+        1 => key.clone().prop_map(Step::Lose),
         1 => key.clone().prop_map(Step::HoldDown),
         2 => key.clone().prop_map(Step::Remove),
         2 => key.clone().prop_map(Step::LateEnd),
@@ -506,6 +536,7 @@ impl Model {
                     self.deleted.remove(&key);
                 }
             }
+            Do::Replace => self.remove(key),
             Do::Renew(value) => self.services.get_mut(&key).unwrap().1 = value,
             Do::Restart(value) => {
                 let service = self.services.get_mut(&key).unwrap();
@@ -611,6 +642,7 @@ impl Model {
             Step::Look(key) => self.read(key, Why::Change),
             Step::Answer => self.answer(),
             Step::GiveUp(key) => self.becomes(key, Service::Ended),
+            Step::Lose(key) => self.becomes(key, Service::Gone),
             Step::HoldDown(key) => self.becomes(key, Service::HeldDown),
             Step::Remove(key) => {
                 self.plan.forget(&key);
