@@ -73,8 +73,11 @@ struct Known<V> {
     value: V,
     /// The scan that has shown it last.
     seen: u64,
+    /// The scan that has shown it itself last.
+    shown: u64,
     /// When it was taken notice of last.
     touched: u64,
+    doubt: Doubt,
     presence: Presence,
     made: Made,
     /// The scan whose end has found it missing last.
@@ -92,18 +95,37 @@ impl<V> Known<V> {
         }
     }
 
-    /// Takes over a value. Reports whether the service is to be made of that.
-    fn take_over(&mut self, value: &V) -> bool
-    where
-        V: Clone + PartialEq,
-    {
-        let changed = self.made == Made::No || self.value != *value;
-        if changed {
-            self.value.clone_from(value);
-            self.made = Made::Yes;
+    /// Somebody says what it is. Reports whether a scan does so that has said it before.
+    const fn is_shown_again(&mut self, source: Source, scan: u64) -> bool {
+        match source {
+            Source::Look => false,
+            Source::Scan => std::mem::replace(&mut self.shown, scan) == scan,
         }
-        changed
     }
+
+    /// The service is to be made of this value.
+    fn take_over(&mut self, value: &V)
+    where
+        V: Clone,
+    {
+        self.value.clone_from(value);
+        self.made = Made::Yes;
+    }
+}
+
+/// Who says what a row is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    Look,
+    Scan,
+}
+
+/// Whether scans can be believed that say what a row is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Doubt {
+    No,
+    /// One has shown it twice, and not with the same value. Restarted for each of them, its service would be with every scan.
+    Yes,
 }
 
 /// Whether a service could be made of the latest value.
@@ -304,20 +326,30 @@ where
     /// A row is there, says the present scan.
     pub(super) fn scanned(&mut self, key: &K, value: V, service: Service) -> Do<V> {
         match self.scan {
-            Some(scan) => self.row(key, value, service, scan.begun),
+            Some(scan) => self.take(key, value, service, (scan.begun, Source::Scan)),
             None => Do::Nothing,
         }
     }
 
     /// A row is there, says a look for its key or a scan that began then.
     pub(super) fn row(&mut self, key: &K, value: V, service: Service, begun: Begun) -> Do<V> {
+        self.take(key, value, service, (begun, Source::Look))
+    }
+
+    fn take(
+        &mut self,
+        key: &K,
+        value: V,
+        service: Service,
+        (begun, source): (Begun, Source),
+    ) -> Do<V> {
         let scans = self.scans;
         self.clock += 1;
         let clock = self.clock;
         let Some(known) = self.rows.value_mut(key) else {
             return match service {
                 Service::None => {
-                    self.note(key, value.clone());
+                    self.keep(key, value.clone(), source);
                     Do::Start(value)
                 }
                 // Of one that was stopped: it is looked at again with the next scan.
@@ -326,13 +358,22 @@ where
             };
         };
         known.see(scans, &mut self.unseen);
-        if known.value != value && Begun(known.touched) > begun {
+        // Compared once: a value may be long.
+        let other = known.value != value;
+        if known.is_shown_again(source, scans) && other {
+            known.doubt = Doubt::Yes;
+        }
+        let doubtful = source == Source::Scan && known.doubt == Doubt::Yes;
+        if other && (doubtful || Begun(known.touched) > begun) {
             return Do::Look;
         }
         known.touched = clock;
         let added_again =
             std::mem::replace(&mut known.presence, Presence::There) == Presence::Missing;
-        let changed = known.take_over(&value);
+        let changed = other || known.made == Made::No;
+        if changed {
+            known.take_over(&value);
+        }
         match service {
             Service::None => Do::Start(value),
             Service::Ended if changed => Do::Reset(Some(value)),
@@ -353,11 +394,20 @@ where
 
     /// A service was added for this row.
     pub(super) fn note(&mut self, key: &K, value: V) {
+        self.keep(key, value, Source::Look);
+    }
+
+    fn keep(&mut self, key: &K, value: V, source: Source) {
         self.clock += 1;
         let known = Known {
             value,
             seen: self.scans,
+            shown: match source {
+                Source::Scan => self.scans,
+                Source::Look => 0,
+            },
             touched: self.clock,
+            doubt: Doubt::No,
             presence: Presence::There,
             made: Made::Yes,
             missed: 0,
@@ -541,7 +591,11 @@ where
         let known = self.rows.value_mut(key)?;
         known.presence = Presence::There;
         known.touched = self.clock;
-        known.take_over(&value).then_some(value)
+        let changed = known.made == Made::No || known.value != value;
+        changed.then(|| {
+            known.take_over(&value);
+            value
+        })
     }
 
     /// The row of a service that is about to be started again is not there. What is known of it is forgotten with the service; if that goes

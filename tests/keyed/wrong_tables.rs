@@ -1,6 +1,18 @@
 //! A table that is wrong stops nothing.
 
-use resurgam::{EventKind, ServiceSpec, SupervisorRef, TaskContext};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures::{Stream, stream};
+use resurgam::{
+    EventKind, ServiceSpec, SupervisorRef, TaskContext,
+    table::{RowResult, Table},
+};
 use tokio::time::{Instant, sleep};
 
 use crate::support::*;
@@ -216,4 +228,45 @@ async fn one_bad_row_pauses_only_itself() {
     settle().await;
     assert_eq!(fleet.ask("good").await, ("1", 1));
     assert_eq!(began.elapsed().as_secs(), 0, "at once");
+}
+
+/// A table whose scans show one key many times, with other values than it says when it is asked.
+#[derive(Clone, Default)]
+struct Stuttering(Arc<AtomicUsize>);
+
+impl Table for Stuttering {
+    type Key = String;
+    type Value = Row;
+    type Error = io::Error;
+
+    async fn get(&self, _: &String) -> io::Result<Option<Row>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(row("1")))
+    }
+
+    fn rows(&self) -> impl Stream<Item = RowResult<Self>> + Send {
+        let values = ["1", "2", "3"].into_iter().cycle().take(100_000);
+        stream::iter(values.map(|value| Ok((key("a"), row(value)))))
+    }
+}
+
+#[actix::test]
+async fn row_that_scans_show_many_times_has_one_service_that_goes_on() {
+    tokio::time::pause();
+    let table = Stuttering::default();
+    let fleet = Fleet::ready(spec(table.clone())).await;
+    fleet.devices.rescan().await.unwrap();
+    settle().await;
+    let (value, generation) = fleet.ask("a").await;
+    assert_eq!(value, "1");
+    table.0.store(0, Ordering::Relaxed);
+    for _ in 0..3 {
+        fleet.devices.rescan().await.unwrap();
+        settle().await;
+        assert_eq!(fleet.ask("a").await, ("1", generation));
+    }
+    // Not once for each time that it was shown: at most as often as rows are handed over.
+    let looks = table.0.load(Ordering::Relaxed);
+    assert!(looks <= 3 * (100_000 / 64 + 2), "{looks}");
+    assert!(fleet.root.shutdown().await.unwrap().is_clean());
 }

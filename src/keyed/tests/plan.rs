@@ -411,6 +411,39 @@ fn what_was_read_before_something_newer_came_is_looked_at_again() {
 }
 
 #[test]
+fn row_that_a_scan_shows_twice_is_what_a_look_for_its_key_says() {
+    let mut bench = Bench::new(rules());
+    let (mut looks, mut restarts) = (0, 0);
+    // Whichever of them the table gives when it is asked, and in whichever order they are shown.
+    for (rows, says) in [(["a", "b"], "b"), (["a", "b"], "a"), (["b", "a"], "b")] {
+        for scan in 0..5 {
+            assert!(bench.plan.begin_scan(bench.now));
+            for value in rows {
+                let service = match bench.plan.value(&0) {
+                    Some(_) => Service::Kept,
+                    None => Service::None,
+                };
+                match bench.plan.scanned(&0, value, service) {
+                    Do::Look => {
+                        looks += 1;
+                        restarts += u32::from(bench.look(0, says, Service::Kept) != Do::Nothing);
+                    }
+                    Do::Restart(_) => restarts += 1,
+                    Do::Nothing | Do::Start(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            bench.end_scan();
+            assert_eq!(bench.plan.value(&0), Some(&says), "scan {scan}");
+            bench.wait();
+        }
+    }
+    // Once whenever the table says something else, and not with each scan.
+    assert_eq!(restarts, 3);
+    assert!(looks <= 2 * 15, "{looks}");
+}
+
+#[test]
 fn row_that_is_read_before_a_restart_gives_the_value_that_is_new() {
     let mut bench = Bench::new(rules());
     bench.look(0, "a", Service::None);
