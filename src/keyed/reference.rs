@@ -21,7 +21,7 @@ use super::{
 use crate::{
     policy::ExitReason,
     registry::LookupError,
-    service::{ServiceRef, StartError},
+    service::{AnyLink, ServiceRef, StartError},
     state::{RemoveError, ServiceState},
     supervisor::{Awaiting, SupervisorRef},
 };
@@ -30,6 +30,9 @@ use crate::{
 ///
 /// Cheap to clone; every method may be called from any thread, by any number of callers at once. Keys are given as in a
 /// [`HashMap`](std::collections::HashMap): where the key is a `String`, by `&str`.
+///
+/// One that was got from a tree that runs keeps it running, as a [`SupervisorRef`] does; one from
+/// [`into_service`](super::KeyedSpec::into_service) only once its [supervisor](Self::supervisor) was asked for: a service of the tree may hold it.
 pub struct KeyedRef<K, A: Actor> {
     name: Arc<str>,
     shared: Arc<Shared<K, A>>,
@@ -57,24 +60,40 @@ where
         let _once = self.supervisor.set(supervisor);
     }
 
-    /// The supervisor. Before it is part of a tree, one that refuses everything as gone.
+    /// The supervisor. Before it is part of a tree, one that refuses everything as gone. Afterwards the tree is kept running by this reference.
     pub fn supervisor(&self) -> &SupervisorRef {
-        if let Some(supervisor) = self.supervisor.get() {
-            return supervisor;
-        }
-        let owner = self.shared.owner.get().map(Arc::clone);
-        let service = owner.and_then(ServiceRef::from_link);
-        match service.map(SupervisorRef::try_from) {
-            Some(Ok(supervisor)) => self.supervisor.get_or_init(|| supervisor),
-            _ => self
+        match self.found() {
+            Some(supervisor) => self.supervisor.get_or_init(|| supervisor),
+            None => self
                 .nobody
                 .get_or_init(|| SupervisorRef::nobody(Arc::clone(&self.name))),
         }
     }
 
+    /// The supervisor, for a while.
+    fn found(&self) -> Option<SupervisorRef> {
+        if let Some(supervisor) = self.supervisor.get() {
+            return Some(supervisor.clone());
+        }
+        let owner = self.shared.owner.get().map(Arc::clone);
+        let service = owner.and_then(ServiceRef::from_link);
+        service.and_then(|service| SupervisorRef::try_from(service).ok())
+    }
+
+    /// As [`found`](Self::found), or one that refuses everything as gone.
+    fn found_or_nobody(&self) -> SupervisorRef {
+        self.found()
+            .unwrap_or_else(|| SupervisorRef::nobody(Arc::clone(&self.name)))
+    }
+
     /// The names from the root to the supervisor; its name alone before it is part of a tree.
     pub fn path(&self) -> &str {
-        self.supervisor().path()
+        let owner = self.shared.owner.get();
+        match (self.supervisor.get(), owner) {
+            (Some(supervisor), _) => supervisor.path(),
+            (None, Some(owner)) => owner.core().path(),
+            (None, None) => &self.name,
+        }
     }
 
     /// The service of a key, if it is ready. Read from what any thread can read, without waiting.
@@ -133,11 +152,15 @@ where
         if service.is_none() && self.ask(Request::FirstScan).await.is_some() {
             service = self.service(key);
         }
+        let supervisor = self.found_or_nobody();
         // By its token, and not by its name: another key may print alike.
         if let Some(service) = service {
-            return self.supervisor().when_ready(&service).await;
+            match supervisor.when_ready(&service).await {
+                // Gone just now: whoever asks knows of no token.
+                Err(LookupError::UnknownToken { .. }) => {}
+                ready => return ready,
+            }
         }
-        let supervisor = self.supervisor();
         let name = name_of(&key).unwrap_or_default();
         match supervisor.lookup::<A>(&*name).await {
             Err(unknown @ (LookupError::SupervisorGone | LookupError::UnknownPath { .. })) => {
@@ -156,8 +179,8 @@ where
         Q: Eq + Hash + ?Sized,
     {
         match self.shared.read().get(key) {
-            Some(Entry::Service(service)) => Some(service.clone()),
-            Some(Entry::Reserved(_)) | None => None,
+            Some(Entry::Service(service)) if !service.core().is_released() => Some(service.clone()),
+            Some(_) | None => None,
         }
     }
 
@@ -223,7 +246,7 @@ where
         if let Either::Left((started, _)) = select(started.as_mut(), late).await {
             return started;
         }
-        let _ended = self.supervisor().remove(token).await;
+        let _ended = self.found_or_nobody().remove(token).await;
         match started.await {
             Err(StartKeyError::Stopped { .. }) | Ok(_) => {
                 Err(StartKeyError::TimedOut { key: name })
@@ -283,7 +306,7 @@ where
         // The supervisor is down, or went down meanwhile: it is asked like one of any service.
         let removed = match (removed, known) {
             (Some(removed), _) => removed,
-            (None, Some(token)) => self.supervisor().remove(token).await,
+            (None, Some(token)) => self.found_or_nobody().remove(token).await,
             (None, None) => return Err(not_found()),
         };
         match removed {

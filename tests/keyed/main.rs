@@ -7,6 +7,7 @@
 
 mod first_steps;
 mod following;
+mod held;
 mod hostile;
 mod keys;
 mod memory;
