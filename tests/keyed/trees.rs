@@ -8,8 +8,8 @@ use std::{
 use actix::Arbiter;
 use futures::future::LocalBoxFuture;
 use resurgam::{
-    EventKind, Events, Placement, ServiceSpec, ServiceState, Strategy, SupervisorActor,
-    SupervisorSpec,
+    EventKind, Events, Placement, RestartLimit, ServiceSpec, ServiceState, Strategy,
+    SupervisorActor, SupervisorSpec,
     keyed::{GetError, KeyedRef, KeyedSpec, RescanError, StartKeyError, StopKeyError},
 };
 use tokio::{
@@ -434,4 +434,41 @@ async fn service_that_was_lost_with_its_arbiter_is_made_anew_once_its_row_has_ch
     assert!(fleet.root.shutdown().await.unwrap().is_clean());
     another.stop();
     another.join().unwrap();
+}
+
+#[actix::test]
+async fn service_of_a_row_that_has_given_up_gets_another_chance_by_name() {
+    tokio::time::pause();
+    let broken = Row {
+        fails: true,
+        ..row("1")
+    };
+    let table = Scripted::new([("a", broken)]);
+    let rules = SupervisorSpec::default()
+        .each_service(|each| each.limit(RestartLimit::window(1, SECOND * 60).give_up()));
+    let fleet = Fleet::start(spec(table.clone()).supervisor(rules)).await;
+    sleep(SECOND * 200).await;
+    let gave_up = fleet.devices.get("a");
+    assert!(matches!(
+        gave_up,
+        Err(GetError::NotReady {
+            state: ServiceState::Failed,
+            ..
+        })
+    ));
+    // Its row is read before it starts again, and says something else by now.
+    table.put("a", row("2"));
+    let supervisor = fleet.devices.supervisor().clone();
+    let reset = timeout(LONG, supervisor.reset("a")).await.unwrap();
+    reset.unwrap();
+    assert_eq!(fleet.ask("a").await.0, "2");
+    // From the root by its path, of one that runs; and of a row that is gone.
+    let by_path = timeout(LONG, fleet.root.reset("root/devices/a")).await;
+    by_path.unwrap().unwrap();
+    assert_eq!(fleet.ask("a").await.0, "2");
+    table.delete("a");
+    fleet.devices.rescan().await.unwrap();
+    settle().await;
+    let gone = timeout(LONG, supervisor.reset("a")).await.unwrap();
+    gone.unwrap_err();
 }
