@@ -30,3 +30,8 @@ pub mod observing {}
 
 #[doc = include_str!("docs/system_services.md")]
 pub mod system_services {}
+
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+#[doc = include_str!("docs/testing.md")]
+pub mod testing {}

@@ -179,6 +179,7 @@
 //!   systems than Unix the module is not there, and the feature enables no more than those parts of tokio.
 //! - `sd-notify`: `SupervisorRef::run_under_systemd`, which tells systemd when a program is ready, alive and stopping. Changes nothing
 //!   elsewhere; adds `sd-notify` on Unix.
+//! - `test-util`: the module `testing`, for the tests of users. Adds nothing.
 //! - `serde`: events, reports and what they consist of implement `Serialize`. Adds `serde` and `humantime`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -200,6 +201,9 @@ mod state;
 mod supervisor;
 pub mod table;
 mod task;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod testing;
 mod token;
 mod tree;
 mod user_value;

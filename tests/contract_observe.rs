@@ -150,3 +150,30 @@ impl Handler<ServiceEnded> for Watcher {
         let (path, reason) = (ended.path().to_owned(), ended.reason().clone());
     }
 }
+
+#[cfg(feature = "test-util")]
+mod policy {
+    use resurgam::testing::{Kind, Recorder, Script};
+
+    use super::*;
+
+    /// After five crashes within a minute it pauses for 15 s: in a millisecond.
+    #[actix::test]
+    async fn pauses_after_five_crashes() {
+        tokio::time::pause();
+        let limit = RestartLimit::window(5, Duration::from_secs(60)).pause(Duration::from_secs(15));
+        let mut root = SupervisorActor::new("root", SupervisorSpec::default().limit(limit));
+        let mut events = Recorder::of(&root);
+        let script = Script::new(); // crash(), fail(error), hang(), refuse_to_stop(), end()
+        root.add(script.service("victim")).unwrap();
+        let root = root.start().await.unwrap();
+        for _ in 0..6 {
+            script.crash().await; // resolves when the crash was told
+        }
+        let pause = events.next(Kind::PauseStarted).await; // with a deadline in real time: a missing event is a failed test, not a hang
+        events
+            .expect([Kind::PauseEnded, Kind::ServiceStarted, Kind::ServiceReady])
+            .await;
+        root.shutdown().await.unwrap();
+    }
+}

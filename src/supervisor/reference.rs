@@ -461,7 +461,7 @@ impl SupervisorRef {
     }
 
     /// The same, but does not keep the tree running.
-    pub(super) fn without_handle(&self) -> Self {
+    pub(crate) fn without_handle(&self) -> Self {
         Self {
             handle: None,
             ..self.clone()
