@@ -31,6 +31,7 @@ use super::{
     link::{AnyLink, Link, ServiceKind},
     panic::{drop_guarded, guard, guard_service},
     parent::NoticeKind,
+    span::ServiceSpan,
     turn::Turn,
 };
 use crate::{
@@ -43,6 +44,8 @@ use crate::{
 pub(super) struct ServiceCell<A: Actor, H: Host<A>> {
     host: H,
     state: CellState<A, H::Incarnation>,
+    /// That of the incarnation, if anybody listens.
+    span: Option<Arc<ServiceSpan>>,
 }
 
 enum CellState<A, I> {
@@ -64,6 +67,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         Self {
             host: H::new(contents, link, epoch),
             state: CellState::Vacant,
+            span: None,
         }
     }
 
@@ -107,7 +111,15 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
             return;
         };
         let link = Arc::clone(self.host.link()) as Arc<dyn AnyLink>;
-        let context = StartContext::new(link, self.host.epoch());
+        // A supervisor's own log lines say about whom they are.
+        let core = self.host.link().core();
+        self.span = match core.kind() {
+            ServiceKind::Supervisor => None,
+            _ => ServiceSpan::of(core),
+        };
+        let span = self.span.clone();
+        let _inside = span.as_deref().map(ServiceSpan::enter);
+        let context = StartContext::new(link, self.host.epoch(), span.clone());
         let made = guard_service(|| factory.make(context, self.host.context()));
         self.host.put_factory(factory);
         let said = self.host.take_factory_exit();
@@ -261,6 +273,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         let telling = told.enter();
         let panic = self.tear_down();
         drop(telling);
+        self.span = None;
         if let Some(panic) = panic
             && told == Told::Yes
         {
@@ -337,15 +350,21 @@ impl<A: Actor, H: Host<A>> Future for ServiceCell<A, H> {
             return Poll::Ready(());
         };
         if commands.releases() {
+            let span = this.span.take();
+            let _inside = span.as_deref().map(ServiceSpan::enter);
             let _nobody_to_tell = this.tear_down();
             this.with_factory_of_supervisor(|_, factory| factory.released());
             this.release();
             return Poll::Ready(());
         }
         if !commands.is_empty() {
+            let span = this.span.clone();
+            let _inside = span.as_deref().map(ServiceSpan::enter);
             this.obey(commands);
         }
         if this.is_alive() {
+            let span = this.span.clone();
+            let _inside = span.as_deref().map(ServiceSpan::enter);
             // Outside of the guard, since whatever has to be dropped between a panic and its catch costs half a microsecond.
             let mut handling = None;
             match guard_service(|| this.advance(cx, &mut handling)) {
@@ -377,6 +396,8 @@ impl<A: Actor, H: Host<A>> Drop for ServiceCell<A, H> {
         if matches!(self.state, CellState::Released) {
             return;
         }
+        let span = self.span.take();
+        let _inside = span.as_deref().map(ServiceSpan::enter);
         if self.is_written_off() {
             return self.retire();
         }

@@ -8,6 +8,7 @@ use super::{
     error::StartError,
     link::{AnyLink, downcast},
     reference::ServiceRef,
+    span::ServiceSpan,
 };
 use crate::{
     policy::{ServiceError, Verdict},
@@ -121,11 +122,17 @@ where
 pub struct StartContext {
     link: Arc<dyn AnyLink>,
     epoch: u32,
+    span: Option<Arc<ServiceSpan>>,
 }
 
 impl StartContext {
-    pub(super) fn new(link: Arc<dyn AnyLink>, epoch: u32) -> Self {
-        Self { link, epoch }
+    pub(super) fn new(link: Arc<dyn AnyLink>, epoch: u32, span: Option<Arc<ServiceSpan>>) -> Self {
+        Self { link, epoch, span }
+    }
+
+    /// The span of the incarnation that is being made, if anybody listens.
+    pub(crate) fn span(&self) -> Option<Arc<ServiceSpan>> {
+        self.span.clone()
     }
 
     /// The epoch of the cell that makes the actor.

@@ -34,6 +34,7 @@ mod reference;
 mod reply;
 mod seed;
 mod shown;
+mod span;
 mod spec;
 mod turn;
 mod watch;
@@ -52,6 +53,7 @@ pub(crate) use self::{
     reply::{Published, Reply, side_by_side},
     seed::{AnySeed, AnySlot},
     shown::Shown,
+    span::ServiceSpan,
     turn::{Occupied, on_other_threads},
 };
 pub use self::{

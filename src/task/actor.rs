@@ -15,7 +15,6 @@ use super::{
     context::TaskContext,
     lineage::Lineage,
     shared::{Shared, TaskState},
-    span::InSpan,
 };
 use crate::{
     policy::{ExitReason, ServiceError, TaskOutput},
@@ -43,16 +42,15 @@ impl TaskActor {
         T: Future<Output: TaskOutput<B>> + 'static,
     {
         let cx = TaskContext::new(Arc::clone(&shared));
-        let span = Arc::clone(&shared.span);
         // The actor comes first: if the call panics, its `Drop` tells the contexts that the incarnation is over.
         let mut actor = Self {
             shared,
             work: None,
             owes_answer: false,
         };
-        let future = span.in_scope(|| function(cx));
+        let future = function(cx);
         let work = async move { future.await.into_result() };
-        actor.work = Some(InSpan::new(span, work));
+        actor.work = Some(Box::pin(work));
         actor
     }
 
@@ -66,7 +64,7 @@ impl TaskActor {
         let polled = if let Some(panic) = self.shared.take_panic() {
             Err(panic)
         } else {
-            let polled = Pin::new(work).poll(cx);
+            let polled = work.as_mut().poll(cx);
             self.shared.take_panic().map_or(Ok(polled), Err)
         };
         match polled {
@@ -200,5 +198,5 @@ impl ActorFuture<TaskActor> for Drive {
     }
 }
 
-/// The future of a function, in its span.
-type Work = InSpan<Result<(), ServiceError>>;
+/// The future of a function.
+type Work = Pin<Box<dyn Future<Output = Result<(), ServiceError>>>>;

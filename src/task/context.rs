@@ -114,9 +114,8 @@ impl TaskContext {
             .expect("a task is started by a supervisor that is part of a tree")
     }
 
-    /// The span that is entered whenever the function is called, polled or dropped, and around its blocking work.
-    ///
-    /// Its target is `resurgam::task`, its level info, its fields `path`, `token` and `generation`. It has no parent.
+    /// The span of the incarnation, which is entered whenever the function is called, polled or dropped, and around its blocking work, see
+    /// [`docs::observing`](crate::docs::observing). Disabled if nobody listened when the incarnation was begun.
     pub fn span(&self) -> &Span {
         self.shared.span.get()
     }

@@ -18,7 +18,6 @@ mod blocking;
 mod context;
 mod lineage;
 mod shared;
-mod span;
 mod spawn;
 mod work;
 

@@ -9,10 +9,10 @@ use actix::Addr;
 use futures::task::AtomicWaker;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{lineage::Lineage, span::TaskSpan};
+use super::lineage::Lineage;
 use crate::{
     policy::ExitReason,
-    service::{NoticeKind, Published, StartContext},
+    service::{NoticeKind, Published, ServiceSpan, StartContext},
     supervisor::{SupervisorActor, Upward},
     user_value::say,
 };
@@ -22,7 +22,7 @@ pub(super) struct Shared {
     pub(super) start: StartContext,
     pub(super) generation: u64,
     pub(super) lineage: Arc<Lineage>,
-    pub(super) span: Arc<TaskSpan>,
+    pub(super) span: Arc<ServiceSpan>,
     /// The runtime of the service's arbiter, for work that is begun from another thread.
     pub(super) runtime: Handle,
     state: Published<TaskState>,
@@ -42,7 +42,9 @@ impl Shared {
             start: start.clone(),
             generation: start.generation(),
             lineage: Arc::clone(lineage),
-            span: Arc::new(TaskSpan::new(start)),
+            span: start
+                .span()
+                .unwrap_or_else(|| Arc::new(ServiceSpan::none())),
             runtime: Handle::current(),
             state: Published::new(TaskState::Running),
             announced: AtomicBool::new(false),

@@ -25,7 +25,7 @@ struct Recorder {
 impl Subscriber for Recorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
-        target == "resurgam::task" || target == "test"
+        target == "resurgam::service" || target == "test"
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
