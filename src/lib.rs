@@ -209,7 +209,7 @@ mod tree;
 mod user_value;
 
 pub use crate::{
-    event::{Blocked, EventKind, Operation, Restarting},
+    event::{Blocked, EventKind, Operation, Restarting, ServiceState},
     observe::{Event, Events},
     policy::{
         AutoShutdown, Backoff, Directive, ExitReason, Failure, IntoServiceError, KillCause,
@@ -223,8 +223,8 @@ pub use crate::{
         WatchId, WhyClosed, quiet_panics,
     },
     state::{
-        AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ServiceState,
-        ShutdownReport, StopError, UnstoppedService,
+        AddError, Counts, EndedAs, RemoveError, ResetError, RestartError, ShutdownReport,
+        StopError, UnstoppedService,
     },
     supervisor::{
         OnStart, ReconfigureError, Report, ServiceDefaults, ServiceReport, SupervisorActor,

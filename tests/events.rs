@@ -243,6 +243,54 @@ async fn failure_is_one_record_with_all_its_fields_and_a_loop_is_summarised() {
     assert_eq!(kinds, [0, 4, 4], "{all:#?}");
 }
 
+#[actix::test]
+async fn late_subscriber_is_told_first_how_everything_is() {
+    time::pause();
+    let root = root().await;
+    let site = SupervisorActor::with_defaults("site");
+    let site = root.add_supervisor(site).await.unwrap();
+    let limit = RestartLimit::window(0, Duration::from_secs(1)).give_up();
+    for (of, name) in [(&root, "late"), (&site, "down"), (&site, "broken")] {
+        let spec = ServiceSpec::new(name, || Fragile).limit(limit.clone());
+        of.add_and_wait(spec).await.unwrap();
+    }
+    site.stop("down").await.unwrap();
+    let broken = root.lookup::<Fragile>("root/site/broken").await.unwrap();
+    let mut before = root.events();
+    broken.do_send(Crash);
+    let last = loop {
+        let event = before.next().await.unwrap();
+        if matches!(event.kind(), EventKind::ServiceGaveUp { .. }) {
+            break event.sequence();
+        }
+    };
+
+    let mut events = root.events_with_present();
+    let mut below = site.events_with_present().below("root/site/down");
+    let mut failed = root.events_with_present().failures();
+    // It takes no room of what is kept for what happens.
+    root.restart("late").await.unwrap();
+    let mut told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
+    let later = told.split_off(5);
+    assert!(told.iter().all(|event| event.sequence() == last));
+    assert!(later.iter().all(|event| event.sequence() > last));
+    let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "root#0: is ready",
+            "root/late#0: is ready",
+            "root/site#0: is ready",
+            "root/site/broken#0: is failed",
+            "root/site/down#0: is stopped",
+        ]
+    );
+    assert!(later[0].to_string().starts_with("root/late#0: stopped"));
+    assert_eq!(lines(&mut below), ["root/site/down#0: is stopped"]);
+    assert_eq!(lines(&mut failed), ["root/site/broken#0: is failed"]);
+    root.shutdown().await.unwrap();
+}
+
 /// An error that cannot be printed.
 #[derive(Debug)]
 struct Unprintable;

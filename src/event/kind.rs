@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use super::service_state::ServiceState;
 use crate::policy::{ExitReason, ServiceError, Strategy, printable, with_causes};
 
 /// What has happened.
@@ -144,6 +145,13 @@ pub enum EventKind {
         /// Who.
         by: Arc<str>,
     },
+    /// Nothing has happened: how a service is at present, for one who [asked for that](crate::SupervisorRef::events_with_present) when the subscription
+    /// began. It comes before everything else.
+    #[non_exhaustive]
+    PresentState {
+        /// Where it is in its life.
+        state: ServiceState,
+    },
     /// Restarts pause, because there were too many. Again if failures during the pause prolong it.
     #[non_exhaustive]
     PauseStarted {
@@ -265,6 +273,7 @@ impl EventKind {
             Self::MessagesRefused => "messages_refused",
             Self::ServiceRemoved { .. } => "service_removed",
             Self::ServiceReset => "service_reset",
+            Self::PresentState { .. } => "present_state",
             Self::Requested { .. } => "requested",
             Self::PauseStarted { .. } => "pause_started",
             Self::PauseEnded { .. } => "pause_ended",
@@ -301,6 +310,9 @@ impl EventKind {
                 | Self::TableUnreachable { .. }
                 | Self::RowRejected { .. }
                 | Self::ScanRefused { .. }
+                | Self::PresentState {
+                    state: ServiceState::Failed
+                }
         )
     }
 
@@ -453,6 +465,7 @@ impl fmt::Display for EventKind {
             Self::ServiceBlocked { on, why } => write!(f, "blocked on `{on}`, which {why}"),
             Self::ServiceRemoved { reason } => write!(f, "removed: {reason:#}"),
             Self::ServiceReset => f.write_str("reset"),
+            Self::PresentState { state } => write!(f, "is {state}"),
             Self::Requested { operation, by } => {
                 write!(f, "{operation} requested by {}", printable(by))
             }

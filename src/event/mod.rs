@@ -6,13 +6,17 @@
 //! 2. Services come before their supervisor, when it starts and when it stops.
 
 mod kind;
+mod service_state;
 #[cfg(test)]
 mod tests;
 
 use std::{fmt, sync::Arc, time::Instant};
 
 pub(crate) use self::kind::Severity;
-pub use self::kind::{Blocked, EventKind, Operation, Restarting};
+pub use self::{
+    kind::{Blocked, EventKind, Operation, Restarting},
+    service_state::ServiceState,
+};
 use crate::token::ServiceToken;
 
 /// Something that has happened to a service or to a supervisor. Those who listen get it as an [`Event`](crate::Event).

@@ -1,6 +1,7 @@
 //! What users hold of a subscription.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::poll_fn,
     pin::Pin,
@@ -17,6 +18,7 @@ use super::{
 };
 #[expect(unused_imports, reason = "for the documentation")]
 use crate::event::EventKind;
+use crate::event::Occurrence;
 
 /// A bounded subscription to the events of a supervisor and everything below it, of a root to all of its tree, in the order in which they
 /// happened.
@@ -31,6 +33,8 @@ use crate::event::EventKind;
 pub struct Events {
     subscriptions: Arc<Subscriptions>,
     id: u64,
+    /// How services were when this began, to be told first.
+    present: VecDeque<Event>,
     /// How many events were read without a wait.
     in_a_row: u32,
 }
@@ -43,8 +47,16 @@ impl Events {
         Self {
             subscriptions,
             id,
+            present: VecDeque::new(),
             in_a_row: 0,
         }
+    }
+
+    /// Has this told first, as of now.
+    pub(crate) fn set_present(&mut self, present: Vec<Occurrence>) {
+        let stamp = self.subscriptions.lock().stamp();
+        let present = present.into_iter().map(|what| Event::new(what, stamp));
+        self.present = present.collect();
     }
 
     /// Keeps only what happens to the supervisor or service with this path, and below it.
@@ -78,10 +90,14 @@ impl Events {
         self.narrow(Filter::only_failures)
     }
 
-    fn narrow(self, narrow: impl FnOnce(&mut Filter)) -> Self {
+    fn narrow(mut self, narrow: impl FnOnce(&mut Filter)) -> Self {
         let mut list = self.subscriptions.lock();
         let subscriber = list.subscribers.get_mut(&self.id);
-        let unwanted = subscriber.map(|subscriber| subscriber.narrow(narrow));
+        let unwanted = subscriber.map(|subscriber| {
+            let unwanted = subscriber.narrow(narrow);
+            self.present.retain(|event| subscriber.wants(event));
+            unwanted
+        });
         drop(list);
         // Errors of users are in there, and are not dropped under the lock.
         drop(unwanted);
@@ -99,6 +115,9 @@ impl Events {
 
     /// The next event, if one is there.
     pub fn try_next(&mut self) -> Option<Event> {
+        if let Some(present) = self.present.pop_front() {
+            return Some(present);
+        }
         let mut list = self.subscriptions.lock();
         list.subscribers.get_mut(&self.id)?.take()
     }
@@ -117,7 +136,10 @@ impl Events {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let next = self.take_or_wait(cx);
+        let next = match self.present.pop_front() {
+            Some(present) => Poll::Ready(Some(present)),
+            None => self.take_or_wait(cx),
+        };
         self.in_a_row = if next.is_ready() {
             self.in_a_row + 1
         } else {

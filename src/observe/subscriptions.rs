@@ -135,11 +135,7 @@ impl Subscriptions {
         let mut list = self.lock();
         if list.closed == Closed::No {
             list.sequence += 1;
-            let stamp = Stamp {
-                at: SystemTime::now(),
-                sequence: list.sequence,
-            };
-            let event = Event::new(what, stamp);
+            let event = Event::new(what, list.stamp());
             list.offer(&event, &mut waiting);
             for relay in list.relays.values() {
                 if contains(&relay.of.path, event.path()) {
@@ -208,6 +204,14 @@ impl List {
         let number = self.next;
         self.next += 1;
         number
+    }
+
+    /// The present, and the number of the last event.
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp {
+            at: SystemTime::now(),
+            sequence: self.sequence,
+        }
     }
 
     fn offer(&mut self, event: &Event, waiting: &mut Vec<Waker>) {

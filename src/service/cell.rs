@@ -115,7 +115,7 @@ impl<A: Actor, H: Host<A>> ServiceCell<A, H> {
         let core = self.host.link().core();
         self.span = match core.kind() {
             ServiceKind::Supervisor => None,
-            _ => ServiceSpan::of(core),
+            ServiceKind::Actor => ServiceSpan::of(core),
         };
         let span = self.span.clone();
         let _inside = span.as_deref().map(ServiceSpan::enter);

@@ -5,8 +5,8 @@ use std::fmt;
 use super::{
     phase::{Phase, Registered},
     senders::Senders,
-    service_state::ServiceState,
 };
+use crate::event::ServiceState;
 
 /// What is mirrored of a service's phase: more than users see of its state, and less than decisions need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -85,7 +85,6 @@ mod rules;
 mod senders;
 mod sequence;
 mod service;
-mod service_state;
 mod standing;
 mod start;
 
@@ -129,9 +128,10 @@ pub use self::{
     mirror::EndedAs,
     output::Counts,
     report::{ShutdownReport, UnstoppedService},
-    service_state::ServiceState,
 };
 pub(crate) use self::{senders::Senders, waiters::Presence};
+// What users see of a phase.
+pub(crate) use crate::event::ServiceState;
 use crate::{
     event::EventKind,
     policy::{ExitReason, ServiceError, SpecError},

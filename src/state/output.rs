@@ -8,10 +8,9 @@ use super::{
     error::{RemoveError, ResetError, RestartError, StopError},
     mirror::Mirrored,
     obstacle::Obstacle,
-    service_state::ServiceState,
 };
 use crate::{
-    event::{EventKind, Occurrence},
+    event::{EventKind, Occurrence, ServiceState},
     policy::{ExitReason, KillCause, RestartType},
     token::ServiceToken,
 };

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{service_state::ServiceState, transitions::Kind};
+use super::transitions::Kind;
+use crate::event::ServiceState;
 
 /// Where a service is in its life, as finely as decisions need it, with what only that phase knows.
 ///

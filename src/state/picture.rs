@@ -12,9 +12,9 @@ use super::{
     paths,
     phase::{Gate, Phase},
     service::Service,
-    service_state::ServiceState,
 };
 use crate::{
+    event::ServiceState,
     policy::{RestartLimit, ScopeEnding},
     token::{ServiceKey, ServiceToken},
 };

@@ -23,10 +23,10 @@ use super::{
     places::Places,
     rules::Significance,
     service::{Service, Wanted},
-    service_state::ServiceState,
     transitions::{self, Input, Kind},
 };
 use crate::{
+    event::ServiceState,
     policy::{
         Cycle, ExitReason,
         order::{Node, start_order},

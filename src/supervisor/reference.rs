@@ -6,6 +6,7 @@ use actix::{Actor, Addr, AsyncContext, Handler, Message, dev::channel::channel};
 
 use super::{
     actor::SupervisorActor,
+    clock::now,
     error::ReconfigureError,
     message::{self, Asker},
     report::{Report, look_at},
@@ -13,10 +14,11 @@ use super::{
     upward::Upward,
 };
 use crate::{
+    event::{EventKind, Occurrence},
     observe::{Events, Subtree},
-    policy::{ExitReason, Readiness},
+    policy::{ExitReason, Readiness, names_below},
     registry::{Located, LookupError, RegistryActor, ServiceSummary, Siblings, Sought},
-    service::{AnyLink, Link, Parent, ServiceKind, ServiceRef, ServiceSpec, StartError},
+    service::{AnyLink, Link, LinkCore, Parent, ServiceKind, ServiceRef, ServiceSpec, StartError},
     state::{AddError, Counts, RemoveError, ResetError, RestartError, StopError},
     token::{ServiceKey, ServiceToken, SupervisorId},
     tree::{SupervisorGone, Tree, TreeHandle},
@@ -410,6 +412,35 @@ impl SupervisorRef {
         if self.link.core().is_released() {
             hub.close_of(self.token());
         }
+        events
+    }
+
+    /// As [`events`](Self::events), and tells first how this supervisor and all services below it are at present, each as one
+    /// [`EventKind::PresentState`](crate::EventKind::PresentState), supervisors before their services.
+    ///
+    /// So a late subscriber knows what the later events change. What happens while the subscription begins may be told as well as be in what is told first; what comes
+    /// last is true. Asks nobody: it is read from what any thread can read, in time for each service of the tree, and takes no room of what is kept
+    /// for a reader that is behind. Filters hold for it, too; [`failures`](Events::failures) keeps those that have failed.
+    pub fn events_with_present(&self) -> Events {
+        // In this order, so that nothing is missed.
+        let mut events = self.events();
+        let now = now();
+        let present = |core: &LinkCore| {
+            let state = core.state();
+            let kind = EventKind::PresentState { state };
+            let path = Arc::clone(core.path());
+            Occurrence::new(path, Some(core.token()), core.generation(), now, kind)
+        };
+        let own = self.link.core();
+        let mut all = vec![present(own)];
+        self.tree.links.visit(|link| {
+            let core = link.core();
+            if names_below(core.path(), own.path()).is_some() {
+                all.push(present(core));
+            }
+        });
+        all.sort_unstable_by(|one, other| one.path().cmp(other.path()));
+        events.set_present(all);
         events
     }
 

@@ -54,6 +54,7 @@ kinds! {
     MessagesRefused,
     ServiceRemoved,
     ServiceReset,
+    PresentState,
     Requested,
     PauseStarted,
     PauseEnded,

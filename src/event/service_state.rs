@@ -31,7 +31,7 @@ pub enum ServiceState {
 
 impl ServiceState {
     // In the order of the variants, by which `index` and `to_bits` number them.
-    pub(super) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Waiting,
         Self::Starting,
         Self::Ready,
@@ -53,7 +53,7 @@ impl ServiceState {
     }
 
     /// Its place in [`ALL`](Self::ALL).
-    pub(super) const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self as usize
     }
 
