@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     fmt::Display,
     panic::{AssertUnwindSafe, catch_unwind},
     str::FromStr,
@@ -26,6 +27,16 @@ pub(crate) enum RawKey {
     Null,
     Text(Vec<u8>),
     Blob(Vec<u8>),
+}
+
+impl RawKey {
+    /// As far as it can be shown.
+    pub(crate) fn shown(&self) -> Cow<'_, str> {
+        match self {
+            Self::Null => Cow::Borrowed(""),
+            Self::Text(bytes) | Self::Blob(bytes) => String::from_utf8_lossy(bytes),
+        }
+    }
 }
 
 impl From<ValueRef<'_>> for RawKey {

@@ -48,10 +48,16 @@ impl Place {
             });
         }
         // A name that means the same file wherever the program goes, and is none that SQLite understands in another way, as `:memory:`.
-        let absolute = std::path::absolute(file).map_err(|error| SqliteError::CannotOpen {
+        let cannot_open = |message: &str| SqliteError::CannotOpen {
             file: file.into(),
-            message: error.to_string().into(),
-        })?;
+            message: message.into(),
+        };
+        let absolute =
+            std::path::absolute(file).map_err(|error| cannot_open(&error.to_string()))?;
+        // No system has such names, and SQLite is not asked.
+        if absolute.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(cannot_open("its name contains a NUL").into());
+        }
         Ok(Self {
             file: absolute.into(),
             table: table.into(),

@@ -2,11 +2,13 @@
 
 use std::{
     fmt::{self, Display},
+    future::poll_fn,
     hash::Hash,
     marker::PhantomData,
     path::Path,
     str::FromStr,
     sync::Arc,
+    task::Poll,
     thread,
 };
 
@@ -25,6 +27,24 @@ use crate::{
     schema::{Place, STEPS},
     writer::{Write, Writer},
 };
+
+/// So much is written down in one turn; each row counts for a little more than its text.
+const PIECE_BYTES: usize = 64 << 10;
+const ROW_BYTES: usize = 128;
+
+/// Comes back when others have had their turn.
+async fn let_others_on() {
+    let mut passed = false;
+    poll_fn(|cx| {
+        if passed {
+            return Poll::Ready(());
+        }
+        passed = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
 
 /// A [`Table`] in a SQLite file. Clones are the same table, and the file is closed with the last of them.
 ///
@@ -164,14 +184,23 @@ where
     ///
     /// # Cancel safety
     ///
-    /// Once this was polled the rows are written all the same.
+    /// When this is dropped before all rows were taken in, which is done in pieces, none is written. From then on they are written all the same.
     pub async fn replace_all<'a>(
         &self,
         rows: impl IntoIterator<Item = (&'a K, &'a V)>,
     ) -> Result<(), SqliteError> {
-        let rows = rows.into_iter();
-        let rows = rows.map(|(key, value)| row::write(&self.inner.place, key, value));
-        let rows = rows.collect::<Result<_, _>>()?;
+        let (mut texts, mut piece) = (Vec::new(), 0);
+        for (key, value) in rows {
+            // Many rows take long to be written down, and this may be the thread of an arbiter: others have their turn between two pieces.
+            if piece >= PIECE_BYTES {
+                piece = 0;
+                let_others_on().await;
+            }
+            let (key, value) = row::write(&self.inner.place, key, value)?;
+            piece += ROW_BYTES + key.len() + value.len();
+            texts.push((key, value));
+        }
+        let rows = texts;
         self.inner
             .write(Write::Replace { rows }, Change::Any)
             .await?;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, types::ValueRef};
+use rusqlite::{Connection, ErrorCode, ToSql, Transaction, TransactionBehavior, types::ValueRef};
 
 use crate::{
     changes::Listeners,
@@ -190,7 +190,7 @@ impl Thread {
         };
         let mut results = Vec::with_capacity(writes.len());
         for write in writes {
-            let written = execute(&mut transaction, &place.table, write).map_err(error);
+            let written = execute(&mut transaction, &place, write);
             if let Err(error) = &written
                 && transaction.is_autocommit()
             {
@@ -210,38 +210,65 @@ impl Thread {
 /// Does one thing, or nothing of it.
 fn execute(
     transaction: &mut Transaction<'_>,
-    table: &str,
+    place: &Place,
     write: &Write,
-) -> rusqlite::Result<bool> {
+) -> Result<bool, SqliteError> {
+    let table = &*place.table;
+    let error = |error| place.error(&error);
+    let of_row = |key: &str, error| of_row(place, key, &error);
     match write {
-        Write::Insert { key, value } => insert(transaction, table, key, value),
-        Write::Remove { key } => remove(transaction, table, key),
+        Write::Insert { key, value } => {
+            insert(transaction, table, key, value).map_err(|error| of_row(key, error))
+        }
+        Write::Remove { key } => {
+            remove(transaction, table, key).map_err(|error| of_row(key, error))
+        }
         Write::Replace { rows } => {
-            let part = transaction.savepoint()?;
+            let part = transaction.savepoint().map_err(error)?;
             let mut changed = false;
             for (key, value) in rows {
-                changed |= insert(&part, table, key, value)?;
+                changed |= insert(&part, table, key, value).map_err(|error| of_row(key, error))?;
             }
             let kept: HashSet<&[u8]> = rows.iter().map(|(key, _)| key.as_bytes()).collect();
-            let gone: Vec<RawKey> = {
-                let sql = format!("SELECT key FROM main.\"{table}\"");
-                let mut all = part.prepare_cached(&sql)?;
-                let mut all = all.query([])?;
-                let mut gone = Vec::new();
-                while let Some(row) = all.next()? {
-                    match row.get_ref(0)? {
-                        ValueRef::Text(key) if kept.contains(key) => {}
-                        key => gone.push(key.into()),
-                    }
-                }
-                gone
-            };
+            let gone = keys_but(&part, table, &kept).map_err(error)?;
             for key in gone {
-                changed |= remove(&part, table, &key)?;
+                changed |=
+                    remove(&part, table, &key).map_err(|error| of_row(&key.shown(), error))?;
             }
-            part.commit()?;
+            part.commit().map_err(error)?;
             Ok(changed)
         }
+    }
+}
+
+/// The keys that are there, but for these.
+fn keys_but(
+    part: &Connection,
+    table: &str,
+    kept: &HashSet<&[u8]>,
+) -> rusqlite::Result<Vec<RawKey>> {
+    let sql = format!("SELECT key FROM main.\"{table}\"");
+    let mut all = part.prepare_cached(&sql)?;
+    let mut all = all.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = all.next()? {
+        match row.get_ref(0)? {
+            ValueRef::Text(key) if kept.contains(key) => {}
+            key => found.push(key.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// What an error means that one row has met. What the rules of the table have against it is about that row, which SQLite does not name.
+fn of_row(place: &Place, key: &str, error: &rusqlite::Error) -> SqliteError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig) => {
+            let table = &place.table;
+            let message = format!("the row `{key}` of table `{table}` is refused: {error}");
+            SqliteError::failed(&place.file, message)
+        }
+        _ => place.error(error),
     }
 }
 

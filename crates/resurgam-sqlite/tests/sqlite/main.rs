@@ -12,3 +12,4 @@ mod odd;
 mod others;
 mod rows;
 mod support;
+mod turns;
