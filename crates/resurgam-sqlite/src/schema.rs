@@ -225,6 +225,14 @@ impl Place {
             (Some((name, ..)), None) if name == "key" => {}
             _ => return Err(self.unsuitable("its column `key` is not its primary key")),
         }
+        let required = "SELECT name FROM pragma_table_info(?1, 'main') \
+             WHERE \"notnull\" AND dflt_value IS NULL AND lower(name) NOT IN ('key', 'value')";
+        let required = connection.query_row(required, [&*self.table], |row| row.get(0));
+        let required: Option<String> = required.optional().map_err(error)?;
+        if let Some(column) = required {
+            let message = format!("a row needs a value for its column `{column}`");
+            return Err(self.unsuitable(message));
+        }
         // Otherwise `a` and `A` may be the same key there, and are not here.
         let collation = "SELECT part.coll \
              FROM pragma_index_list(?1, 'main') AS list, pragma_index_xinfo(list.name, 'main') AS part \

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -262,11 +263,15 @@ fn keys_but(
 
 /// What an error means that one row has met. What the rules of the table have against it is about that row, which SQLite does not name.
 fn of_row(place: &Place, key: &str, error: &rusqlite::Error) -> SqliteError {
+    let refused = |why: &dyn Display| {
+        let table = &place.table;
+        let message = format!("the row `{key}` of table `{table}` is refused: {why}");
+        SqliteError::failed(&place.file, message)
+    };
     match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig) => {
-            let table = &place.table;
-            let message = format!("the row `{key}` of table `{table}` is refused: {error}");
-            SqliteError::failed(&place.file, message)
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig) => refused(error),
+        None if matches!(error, rusqlite::Error::StatementChangedRows(_)) => {
+            refused(&"a trigger has left it out")
         }
         _ => place.error(error),
     }
@@ -278,12 +283,31 @@ fn insert(to: &Connection, table: &str, key: &str, value: &str) -> rusqlite::Res
         "INSERT INTO main.\"{table}\" (key, value) VALUES (?1, ?2) \
          ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value COLLATE BINARY"
     );
-    Ok(to.prepare_cached(&sql)?.execute((key, value))? > 0)
+    if to.prepare_cached(&sql)?.execute((key, value))? > 0 {
+        return Ok(true);
+    }
+    let same = "value IS ?2 COLLATE BINARY";
+    let sql = format!("SELECT 1 FROM main.\"{table}\" WHERE key = ?1 AND {same}");
+    let is_there = to.prepare_cached(&sql)?.exists((key, value))?;
+    left_out_unless(is_there)
 }
 
 fn remove(from: &Connection, table: &str, key: &impl ToSql) -> rusqlite::Result<bool> {
     let sql = format!("DELETE FROM main.\"{table}\" WHERE key IS ?1");
-    Ok(from.prepare_cached(&sql)?.execute([key])? > 0)
+    if from.prepare_cached(&sql)?.execute([key])? > 0 {
+        return Ok(true);
+    }
+    let sql = format!("SELECT 1 FROM main.\"{table}\" WHERE key IS ?1");
+    left_out_unless(!from.prepare_cached(&sql)?.exists([key])?)
+}
+
+/// Nothing has changed, because all is as it should be; or else a trigger has left out what was to be done, which SQLite does not say.
+const fn left_out_unless(as_it_should_be: bool) -> rusqlite::Result<bool> {
+    if as_it_should_be {
+        Ok(false)
+    } else {
+        Err(rusqlite::Error::StatementChangedRows(0))
+    }
 }
 
 /// A number that is another one when others have changed the file. What this connection writes does not count.

@@ -7,6 +7,7 @@
 
 mod files;
 mod gone;
+mod hostile;
 mod keyed;
 mod odd;
 mod others;
