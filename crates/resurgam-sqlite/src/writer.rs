@@ -279,18 +279,22 @@ fn of_row(place: &Place, key: &str, error: &rusqlite::Error) -> SqliteError {
 
 /// What stands in other columns of the row stays.
 fn insert(to: &Connection, table: &str, key: &str, value: &str) -> rusqlite::Result<bool> {
-    let sql = format!(
-        "INSERT INTO main.\"{table}\" (key, value) VALUES (?1, ?2) \
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value COLLATE BINARY"
-    );
-    if to.prepare_cached(&sql)?.execute((key, value))? > 0 {
-        return Ok(true);
-    }
+    // Looked for first: of many rows that are replaced most are as they were, and a look costs less than a write that changes nothing.
     let same = "value IS ?2 COLLATE BINARY";
     let sql = format!("SELECT 1 FROM main.\"{table}\" WHERE key = ?1 AND {same}");
-    let is_there = to.prepare_cached(&sql)?.exists((key, value))?;
-    left_out_unless(is_there)
+    if to.prepare_cached(&sql)?.exists((key, value))? {
+        return Ok(false);
+    }
+    let sql = format!(
+        "INSERT INTO main.\"{table}\" (key, value) VALUES (?1, ?2) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    );
+    let changed = to.prepare_cached(&sql)?.execute((key, value))?;
+    if changed > 0 { Ok(true) } else { Err(LEFT_OUT) }
 }
+
+/// What was to be done was not, without a word: a trigger has left it out.
+const LEFT_OUT: rusqlite::Error = rusqlite::Error::StatementChangedRows(0);
 
 fn remove(from: &Connection, table: &str, key: &impl ToSql) -> rusqlite::Result<bool> {
     let sql = format!("DELETE FROM main.\"{table}\" WHERE key IS ?1");
@@ -298,16 +302,8 @@ fn remove(from: &Connection, table: &str, key: &impl ToSql) -> rusqlite::Result<
         return Ok(true);
     }
     let sql = format!("SELECT 1 FROM main.\"{table}\" WHERE key IS ?1");
-    left_out_unless(!from.prepare_cached(&sql)?.exists([key])?)
-}
-
-/// Nothing has changed, because all is as it should be; or else a trigger has left out what was to be done, which SQLite does not say.
-const fn left_out_unless(as_it_should_be: bool) -> rusqlite::Result<bool> {
-    if as_it_should_be {
-        Ok(false)
-    } else {
-        Err(rusqlite::Error::StatementChangedRows(0))
-    }
+    let is_there = from.prepare_cached(&sql)?.exists([key])?;
+    if is_there { Err(LEFT_OUT) } else { Ok(false) }
 }
 
 /// A number that is another one when others have changed the file. What this connection writes does not count.
