@@ -29,6 +29,8 @@
 //! The file belongs onto a disk of the machine: processes share its log by memory, which no network file system has. It is not to be moved, removed
 //! or replaced while it is open, and neither are `-wal` and `-shm` beside it. If that happens (and the system can do it, as Unix can), nothing is
 //! read or written any more, and all that is asked for is [`Replaced`](SqliteError::Replaced), until it is back in its place or opened again.
+//! Nobody but SQLite may write to them, either: a file that is copied over this one, or a log that is cut off, is not noticed, and what was on disk
+//! is lost.
 //!
 //! # What belongs to this crate in the file
 //!

@@ -106,15 +106,15 @@ async fn scan_holds_up_no_write_and_no_read() {
     let table = SqliteTable::<u32, u32>::open(file.path(), "ports")
         .await
         .unwrap();
-    let rows: Vec<_> = (0..2000).map(|n| (n, n)).collect();
+    let rows: Vec<_> = (0..8000).map(|n| (n, n)).collect();
     let rows = rows.iter().map(|(key, value)| (key, value));
     table.replace_all(rows).await.unwrap();
     let mut scan = pin!(table.rows());
     scan.next().await.unwrap().unwrap();
     // Somebody has begun to read, and takes their time.
-    table.insert(&3000, &1).await.unwrap();
-    assert_eq!(table.get(&3000).await, Ok(Some(1)));
-    assert_eq!(scan.count().await, 2000);
+    table.insert(&9000, &1).await.unwrap();
+    assert_eq!(table.get(&9000).await, Ok(Some(1)));
+    assert_eq!(scan.count().await, 8000);
     let other = file.connect();
     let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
     let mut held = pin!(table.rows());

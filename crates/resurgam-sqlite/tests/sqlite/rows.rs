@@ -46,7 +46,7 @@ async fn scan_reads_all_pages_also_of_large_rows_and_odd_keys() {
     let table = SqliteTable::<String, String>::open(file.path(), "devices")
         .await
         .unwrap();
-    let mut wanted: Vec<_> = (0..1000).map(|n| (n.to_string(), String::new())).collect();
+    let mut wanted: Vec<_> = (0..3000).map(|n| (n.to_string(), String::new())).collect();
     wanted.extend((0..5).map(|n| (format!("large-{n}"), "x".repeat(700_000))));
     for odd in [
         "",
