@@ -3,6 +3,7 @@
 //! In real time, since other threads are involved. What blocks is released by the test, at its end at the latest.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod keyed;
 mod late;
 mod report;
 mod support;

@@ -172,7 +172,7 @@ async fn killed_at_any_moment_it_runs_what_the_table_says_and_has_lost_nothing()
         answered: 0,
         allowed: BTreeMap::new(),
     };
-    let crashes = std::env::var("RESURGAM_CRASHES").map_or(20, |n| n.parse().unwrap());
+    let crashes = std::env::var("RESURGAM_CRASHES").map_or(50, |n| n.parse().unwrap());
     for crash in 0..crashes {
         if crash % 3 == 2 {
             // In its start.
