@@ -46,6 +46,18 @@ impl<T> DerefMut for UserValue<T> {
     }
 }
 
+impl<T: Clone> Clone for UserValue<T> {
+    fn clone(&self) -> Self {
+        Self::new(T::clone(self))
+    }
+}
+
+impl<T: PartialEq> PartialEq for UserValue<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
 impl<T> Drop for UserValue<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {

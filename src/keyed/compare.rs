@@ -21,6 +21,7 @@ use crate::{
     supervisor::{Hands, now},
     table::Table,
     token::ServiceToken,
+    user_value::UserValue,
 };
 
 impl<T: Table, A: Actor> Follower<T, A> {
@@ -30,7 +31,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         hands: &mut Hands<'_>,
         life: &mut Life<T, A>,
         key: T::Key,
-        value: T::Value,
+        value: UserValue<T::Value>,
         begun: Option<Begun>,
     ) {
         // Whoever starts the key gets it, and the row is compared with the next scan.
@@ -81,7 +82,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         hands: &mut Hands<'_>,
         life: &mut Life<T, A>,
         key: T::Key,
-        what: Do<T::Value>,
+        what: Do<UserValue<T::Value>>,
     ) {
         let known = match what {
             Do::Nothing => return,

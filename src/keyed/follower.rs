@@ -55,7 +55,7 @@ pub(super) struct Settings {
 pub(super) struct Follower<T: Table, A: Actor> {
     pub(super) table: Arc<T>,
     pub(super) make: Make<T::Key, T::Value, A>,
-    pub(super) plan: Plan<T::Key, T::Value>,
+    pub(super) plan: Plan<T::Key, UserValue<T::Value>>,
     pub(super) settings: Settings,
     pub(super) shared: Arc<Shared<T::Key, A>>,
     /// The key of each service.
@@ -340,7 +340,9 @@ impl<T: Table, A: Actor> Follower<T, A> {
     /// One row of a scan.
     fn scanned(&mut self, hands: &mut Hands<'_>, life: &mut Life<T, A>, row: RowResult<T>) {
         match row {
-            Ok((key, value)) => self.compare(hands, life, key, value, None),
+            Ok((key, value)) => {
+                self.compare(hands, life, key, UserValue::new(value), None);
+            }
             Err(RowError::Row { key, error }) => {
                 self.plan.bad_row(key.as_ref());
                 self.reject(hands, key.as_ref(), ServiceError::new(error));
@@ -444,7 +446,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         hands: &mut Hands<'_>,
         key: &T::Key,
         token: ServiceToken,
-        value: Result<Option<T::Value>, ServiceError>,
+        value: Result<Option<UserValue<T::Value>>, ServiceError>,
     ) -> Goes {
         let goes = guard(|| self.reread(hands, key, token, value));
         goes.unwrap_or_else(|panic| {
@@ -459,7 +461,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         hands: &mut Hands<'_>,
         key: &T::Key,
         token: ServiceToken,
-        value: Result<Option<T::Value>, ServiceError>,
+        value: Result<Option<UserValue<T::Value>>, ServiceError>,
     ) -> Goes {
         // Removed, and perhaps added again, while its row was read.
         let service = self.service(key).filter(|service| service.token() == token);

@@ -18,7 +18,7 @@ use crate::{
     supervisor::Awaited,
     table::{Change, RowError, RowResult, Table},
     token::ServiceToken,
-    user_value::Each,
+    user_value::{Each, UserValue},
 };
 
 /// What was read.
@@ -36,7 +36,7 @@ pub(super) struct Row<T: Table> {
     /// Whether the table is still being asked.
     pub(super) goes_on: bool,
     pub(super) begun: Begun,
-    pub(super) value: Result<Option<T::Value>, ServiceError>,
+    pub(super) value: Result<Option<UserValue<T::Value>>, ServiceError>,
 }
 
 /// For what the row of one key is read.
@@ -128,7 +128,7 @@ async fn get<T: Table>(
     table: Arc<T>,
     key: &T::Key,
     limit: Duration,
-) -> Result<Option<T::Value>, ServiceError> {
+) -> Result<Option<UserValue<T::Value>>, ServiceError> {
     let row = get_unguarded(table, key, limit);
     let row = AssertUnwindSafe(row).catch_unwind().await;
     row.unwrap_or_else(|_panic| Err(ServiceError::new(Interrupted)))
@@ -138,11 +138,14 @@ async fn get_unguarded<T: Table>(
     table: Arc<T>,
     key: &T::Key,
     limit: Duration,
-) -> Result<Option<T::Value>, ServiceError> {
+) -> Result<Option<UserValue<T::Value>>, ServiceError> {
     let row = guard(|| table.get(key)).map_err(ServiceError::new)?;
     let mut row = pin!(row);
     let row = poll_fn(|cx| match guard(|| row.as_mut().poll(cx)) {
-        Ok(polled) => polled.map(|value| value.map_err(ServiceError::new)),
+        Ok(polled) => polled.map(|value| match value {
+            Ok(value) => Ok(value.map(UserValue::new)),
+            Err(error) => Err(ServiceError::new(error)),
+        }),
         Err(panic) => Poll::Ready(Err(ServiceError::new(panic))),
     });
     let row = timeout(limit, row).await;

@@ -18,6 +18,7 @@ use crate::{
     state::AddError,
     supervisor::{Awaiting, Hands, now},
     table::Table,
+    user_value::UserValue,
 };
 
 impl<T: Table, A: Actor> Follower<T, A> {
@@ -107,7 +108,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         life: &mut Life<T, A>,
         key: &T::Key,
         number: u64,
-        value: Result<Option<T::Value>, ServiceError>,
+        value: Result<Option<UserValue<T::Value>>, ServiceError>,
     ) {
         // Stopped meanwhile, and perhaps started by somebody else.
         let Some(caller) = life.starts.remove(&number) else {
@@ -131,7 +132,7 @@ impl<T: Table, A: Actor> Follower<T, A> {
         &mut self,
         hands: &mut Hands<'_>,
         key: &T::Key,
-        value: Result<Option<T::Value>, ServiceError>,
+        value: Result<Option<UserValue<T::Value>>, ServiceError>,
     ) -> Result<Awaiting<A>, StartKeyError> {
         let name = name_of(key).map_err(StartKeyError::BadKey)?;
         let value = match value {
