@@ -3,17 +3,19 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    process::ExitCode,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream};
 use resurgam::{
-    EventKind, LookupError, Readiness, ServiceSpec, SupervisorActor, TaskContext,
+    EventKind, LookupError, Readiness, ServiceError, ServiceSpec, SupervisorActor, SupervisorSpec,
+    TaskContext,
     keyed::KeyedSpec,
     table::{Change, RowResult, Table},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::*;
 
@@ -246,10 +248,7 @@ async fn settings_that_make_no_sense_are_refused_wherever_the_spec_goes() {
         let error = bad().start().await.unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
         let code = bad().run().await;
-        assert_eq!(
-            format!("{code:?}"),
-            format!("{:?}", std::process::ExitCode::FAILURE)
-        );
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
     }
 }
 
@@ -267,4 +266,64 @@ async fn references_go_to_any_thread_and_so_do_their_futures() {
     is_send(&devices.stop("a"));
     is_send(&devices.when_ready("a"));
     is_send(&devices.rescan());
+}
+
+/// A table without a word of changes, as one is written first.
+struct Plain(Arc<Mutex<Vec<(String, Row)>>>);
+
+impl Table for Plain {
+    type Key = String;
+    type Value = Row;
+    type Error = Infallible;
+
+    async fn get(&self, key: &String) -> Result<Option<Row>, Infallible> {
+        let rows = self.0.lock().unwrap();
+        let found = rows.iter().find(|(known, _)| known == key);
+        Ok(found.map(|(_, row)| row.clone()))
+    }
+
+    fn rows(&self) -> impl Stream<Item = RowResult<Self>> + Send {
+        stream::iter(self.0.lock().unwrap().clone()).map(Ok)
+    }
+}
+
+#[actix::test]
+async fn table_that_says_nothing_of_changes_is_read_again_after_a_minute() {
+    tokio::time::pause();
+    let rows = Arc::new(Mutex::new(vec![("a".to_owned(), row("1"))]));
+    let fleet = Fleet::ready(spec(Plain(Arc::clone(&rows)))).await;
+    rows.lock().unwrap().push(("b".to_owned(), row("1")));
+    sleep(Duration::from_secs(59)).await;
+    assert_eq!(fleet.keys(), ["a"]);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(fleet.keys(), ["a", "b"]);
+    fleet.root.shutdown().await.unwrap();
+}
+
+#[actix::test]
+async fn program_of_rows_runs_until_its_tree_ends_and_says_how() {
+    tokio::time::pause();
+    for (error, expected) in [
+        (None, ExitCode::SUCCESS),
+        (Some("broken"), ExitCode::FAILURE),
+    ] {
+        let table = memory([("a", row("1"))]);
+        let spec = KeyedSpec::new("devices", table, move |_: &String, _: &Row| {
+            ServiceSpec::task("device", move |cx: TaskContext| async move {
+                cx.ready();
+                sleep(SECOND).await;
+                if let Some(error) = error {
+                    return Err(ServiceError::new(error));
+                }
+                let root = cx.supervisor();
+                actix::spawn(async move { root.shutdown().await });
+                cx.shutdown().await;
+                Ok(())
+            })
+        });
+        let fatal = SupervisorSpec::default().fatal(|_| true);
+        let code = timeout(LONG, spec.supervisor(fatal).run()).await.unwrap();
+        // There is no other way to compare them.
+        assert_eq!(format!("{code:?}"), format!("{expected:?}"), "{error:?}");
+    }
 }
