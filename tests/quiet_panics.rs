@@ -104,7 +104,7 @@ fn scenario() {
                 quiet_panics();
                 let before = take_hook();
                 set_hook(Box::new(move |info| {
-                    eprintln!("own: {}", info.payload_as_str().unwrap());
+                    eprintln!("own: {info}");
                     before(info);
                 }));
                 crash("service").await;
