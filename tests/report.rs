@@ -369,6 +369,38 @@ async fn messages_are_counted_through_all_lives_and_refused_ones_are_not() {
     root.shutdown().await.unwrap();
 }
 
+#[actix::test]
+async fn tree_of_a_thousand_levels_is_told() {
+    let mut below = SupervisorActor::with_defaults("s");
+    below.add(ServiceSpec::new("leaf", Store::default)).unwrap();
+    for _ in 0..LEVELS {
+        let mut above = SupervisorActor::with_defaults("s");
+        above.add(ServiceSpec::supervisor(below)).unwrap();
+        below = above;
+    }
+    let root = below.start().await.unwrap();
+    let report = root.report().await.unwrap();
+    assert_eq!(report.walk().count(), LEVELS + 1);
+    assert!(report.walk().all(|service| service.age().is_none()));
+    let leaf = report.walk().last().unwrap();
+    assert_eq!(report.find(leaf.path()).unwrap().name(), "leaf");
+    let printed = report.to_string();
+    assert_eq!(printed.lines().count(), LEVELS + 2);
+    assert!(printed.lines().all(|line| line.chars().count() <= 100));
+    #[cfg(feature = "serde")]
+    assert!(
+        serde_json::to_string(&report)
+            .unwrap()
+            .contains(leaf.path())
+    );
+    // Of one half way down, and when all of it is over.
+    let middle = report.walk().nth(LEVELS / 2).unwrap().path();
+    let middle = root.lookup::<SupervisorActor>(middle).await.unwrap();
+    let middle = SupervisorRef::try_from(middle).unwrap();
+    assert_eq!(middle.report().await.unwrap().walk().count(), LEVELS / 2);
+    root.shutdown().await.unwrap();
+}
+
 /// More than are told in one turn: others have theirs meanwhile, each service is there once, in start order.
 #[actix::test]
 async fn many_services_are_told_in_parts() {
@@ -561,3 +593,4 @@ async fn report_is_one_object_with_a_flat_list_of_services() {
 
 const MANY: usize = 6_000;
 const CALLERS: usize = 20;
+const LEVELS: usize = 1_000;

@@ -20,6 +20,7 @@ mod own_limits;
 mod paths;
 mod random;
 mod scope;
+mod seen;
 mod sequence;
 mod starting;
 mod stopping;

@@ -10,7 +10,7 @@ use resurgam::{
 };
 use tokio::time::Instant;
 
-use crate::support::{Blocker, block, blocker, root, soon, tree_elsewhere, until};
+use crate::support::{Block, Blocker, block, blocker, root, soon, tree_elsewhere, until};
 
 /// What each service is doing, and whether its own supervisor has said so.
 fn states(report: &Report) -> Vec<(&str, ServiceState, bool)> {
@@ -144,6 +144,51 @@ async fn report_of_a_blocked_supervisor_has_what_was_seen_of_it_before_and_says_
     let said = failing.last_exit().unwrap().to_string();
     assert_eq!(said, "failed: no luck");
 
+    drop(hold);
+    soon(root.shutdown()).await.unwrap();
+}
+
+#[actix::test]
+async fn what_has_changed_since_the_last_answer_is_not_told_as_if_it_had_not() {
+    let root = root().await;
+    let (sub, deep) = sub_elsewhere(&root, "sub").await;
+    let changing = blocker("changing", &Placement::Dedicated);
+    let changing = sub.add_and_wait(changing).await.unwrap();
+    let failing = blocker("failing", &Placement::Dedicated);
+    let failing = sub.add_and_wait(failing).await.unwrap();
+    let added_later = blocker("added", &Placement::Dedicated);
+    let before = soon(root.report()).await.unwrap();
+    soon(sub.restart(&changing)).await.unwrap();
+    sub.add_and_wait(added_later).await.unwrap();
+    let hold = block(&deep);
+    // Its supervisor cannot hear of this.
+    let (blocked, _) = std::sync::mpsc::channel();
+    let (_, release) = std::sync::mpsc::channel();
+    failing.do_send(Block { blocked, release });
+    let report = soon(async {
+        loop {
+            let report = root.report().await.unwrap();
+            if find(&report, "root/sub/failing").last_exit().is_some() {
+                return report;
+            }
+        }
+    })
+    .await;
+    let service = find(&report, "root/sub/changing");
+    assert_eq!((service.generation(), service.since()), (1, None));
+    let service = find(&report, "root/sub/added");
+    assert_eq!(
+        (service.state(), service.since()),
+        (ServiceState::Ready, None)
+    );
+    let service = find(&report, "root/sub/failing");
+    assert_eq!(
+        (service.state(), service.generation()),
+        (ServiceState::Ready, 0)
+    );
+    assert_eq!(service.since(), find(&before, "root/sub/failing").since());
+    let said = service.last_exit().unwrap().to_string();
+    assert!(said.contains("too late to be heard"), "{said}");
     drop(hold);
     soon(root.shutdown()).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use resurgam::{
-    ExitReason, KillCause, Placement, Shutdown,
+    ExitReason, KillCause, Placement, ReportedKind, Shutdown,
     process::{Command, ExitError, Signal},
 };
 
@@ -14,6 +14,8 @@ async fn process_that_dies_of_the_stop_signal_has_stopped_as_asked() {
     let root = root().await;
     let spec = Command::new("sleep").arg("60").service("sleeper");
     let sleeper = root.add_and_wait(spec).await.unwrap();
+    let report = root.report().await.unwrap();
+    assert_eq!(report.services()[0].kind(), ReportedKind::Process);
     let reason = soon(root.remove(sleeper.token())).await;
     assert_eq!(reason, Ok(ExitReason::Shutdown));
     root.shutdown().await.unwrap();
