@@ -5,7 +5,7 @@ use resurgam::{
     ExitReason, LookupError, ServiceState, SupervisorActor,
     keyed::{GetError, KeyedRef, RescanError, StartKeyError, StopKeyError},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::*;
 
@@ -280,6 +280,44 @@ async fn shutdown_does_not_wait_for_a_start_or_for_the_table() {
         matches!(second, Err(StartKeyError::NotRunning)),
         "{second:?}"
     );
+}
+
+#[actix::test]
+async fn start_whose_row_does_not_come_in_time_fails_and_frees_the_key() {
+    tokio::time::pause();
+    let (table, fleet) = quiet().await;
+    table.put("a", row("1"));
+    table.set(|script| script.broken = Some(Broken::Hangs));
+    let began = Instant::now();
+    let started = timeout(SECOND * 20, fleet.devices.start("a")).await;
+    assert!(
+        matches!(started, Ok(Err(StartKeyError::Table { .. }))),
+        "{started:?}"
+    );
+    assert_eq!(began.elapsed().as_secs(), 10);
+    assert!(fleet.devices.keys().is_empty());
+    table.set(|script| script.broken = None);
+    assert!(fleet.devices.start("a").await.is_ok());
+}
+
+#[actix::test]
+async fn who_asks_while_the_supervisor_shuts_down_is_refused_at_once() {
+    tokio::time::pause();
+    let (table, fleet) = quiet().await;
+    table.put("a", slow(0, 4));
+    table.put("b", row("1"));
+    fleet.devices.start("a").await.unwrap();
+    let began = Instant::now();
+    let asks = async {
+        sleep(SECOND).await;
+        let started = fleet.devices.start("b").await;
+        assert!(matches!(started, Err(StartKeyError::NotRunning)));
+        assert_eq!(fleet.devices.rescan().await, Err(RescanError::NotRunning));
+        assert_eq!(began.elapsed().as_secs(), 1);
+    };
+    let (report, ()) = futures::join!(fleet.root.shutdown(), asks);
+    assert!(report.unwrap().is_clean());
+    assert_eq!(began.elapsed().as_secs(), 4);
 }
 
 #[actix::test]

@@ -159,6 +159,42 @@ async fn empty_table_stops_the_fleet_only_if_it_says_so_twice_or_somebody_asks()
 }
 
 #[actix::test]
+async fn as_many_other_rows_that_are_missing_are_not_the_same_ones_again() {
+    tokio::time::pause();
+    let table = Scripted::new([]);
+    let put = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            table.put(&format!("{number:02}"), row("1"));
+        }
+    };
+    let delete = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            table.delete(&format!("{number:02}"));
+        }
+    };
+    put(0..40);
+    let mut fleet = Fleet::ready(spec(table.clone())).await;
+    fleet.story().await;
+    // 21 of 40 are more than half; then as many, of which only two are the same.
+    delete(0..21);
+    sleep(SECOND * 61).await;
+    put(0..21);
+    delete(19..40);
+    sleep(SECOND * 61).await;
+    let story = fleet.story().await;
+    assert_eq!(story.len(), 2, "{story:?}");
+    assert!(
+        story
+            .iter()
+            .all(|told| told.starts_with(" 21 of 40 rows are missing")),
+        "{story:?}"
+    );
+    assert_eq!(running(fleet.devices.supervisor()).await, 40);
+    sleep(SECOND * 61).await;
+    assert_eq!(running(fleet.devices.supervisor()).await, 19);
+}
+
+#[actix::test]
 async fn keys_are_percent_encoded_and_those_that_make_no_name_are_told_once() {
     tokio::time::pause();
     let table = Scripted::new([("", row("1")), ("a/b", row("1")), ("100%", row("1"))]);
