@@ -144,6 +144,10 @@ async fn stream_of_events_ends_with_the_tree() {
     );
 }
 
+/// `tracing` keeps for the whole process which records anybody wants. While subscribers come and go on several threads it may miss one, so the
+/// tests that have one take turns.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A consumer of `tracing` that keeps what it is told.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<String>>>);
@@ -176,6 +180,7 @@ impl tracing::Subscriber for Recorder {
 
 #[actix::test]
 async fn tracing_is_told_without_any_subscription() {
+    let _alone = ALONE.lock().await;
     time::pause();
     let recorder = Recorder::default();
     let _guard = tracing::subscriber::set_default(recorder.clone());
@@ -202,6 +207,7 @@ async fn tracing_is_told_without_any_subscription() {
 
 #[actix::test]
 async fn failure_is_one_record_with_all_its_fields_and_a_loop_is_summarised() {
+    let _alone = ALONE.lock().await;
     time::pause();
     let recorder = Recorder::default();
     let _guard = tracing::subscriber::set_default(recorder.clone());
@@ -316,6 +322,7 @@ impl Handler<FailUnprintably> for Fragile {
 
 #[actix::test]
 async fn error_that_panics_when_it_is_printed_does_not_end_its_supervisor() {
+    let _alone = ALONE.lock().await;
     time::pause();
     let _guard = tracing::subscriber::set_default(Recorder::default());
     let root = root().await;

@@ -22,6 +22,10 @@ use tracing::{
     subscriber::set_default,
 };
 
+/// `tracing` keeps for the whole process which records anybody wants. While subscribers come and go on several threads it may miss one, so the
+/// tests that have one take turns.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Writes down what is said, and inside of which spans.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Told>>);
@@ -164,6 +168,7 @@ fn of(path: &str, generation: u32, what: &str) -> String {
 
 #[actix::test]
 async fn log_lines_of_a_service_carry_the_span_of_its_incarnation() {
+    let _alone = ALONE.lock().await;
     time::pause();
     let recorder = Recorder::default();
     let _guard = set_default(recorder.clone());
@@ -212,6 +217,7 @@ async fn log_lines_of_a_service_carry_the_span_of_its_incarnation() {
 
 #[actix::test]
 async fn every_kind_of_service_has_one_and_a_supervisor_has_none() {
+    let _alone = ALONE.lock().await;
     time::pause();
     let recorder = Recorder::default();
     let _guard = set_default(recorder.clone());
@@ -257,6 +263,7 @@ async fn every_kind_of_service_has_one_and_a_supervisor_has_none() {
 
 #[actix::test]
 async fn incarnation_that_began_before_anybody_listened_has_none() {
+    let _alone = ALONE.lock().await;
     time::pause();
     let root = SupervisorActor::with_defaults("root")
         .start()

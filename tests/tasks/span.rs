@@ -16,6 +16,10 @@ use tracing::{
 
 use crate::support::{AnyError, Log, root, soon, wait_for_stop};
 
+/// `tracing` keeps for the whole process which records anybody wants. While subscribers come and go on several threads it may miss one, so the
+/// tests that have one take turns.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Writes down the spans of tasks, and what is said inside of them.
 struct Recorder {
     log: Log,
@@ -76,6 +80,7 @@ fn record() -> (Log, DefaultGuard) {
 
 #[actix::test]
 async fn blocking_work_runs_inside_the_span() {
+    let _alone = ALONE.lock().await;
     let (log, _guard) = record();
     let root = root().await;
     let notes = log.clone();
@@ -111,6 +116,7 @@ async fn blocking_work_runs_inside_the_span() {
 
 #[actix::test]
 async fn span_of_a_task_is_entered_at_every_poll() {
+    let _alone = ALONE.lock().await;
     time::pause();
     let (log, _guard) = record();
     let root = root().await;
