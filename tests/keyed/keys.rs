@@ -207,7 +207,7 @@ async fn start_with_a_limit_stops_what_was_not_ready_in_time_and_one_that_is_dro
     assert_eq!(began.elapsed().as_secs(), 7, "it was waited for");
     assert_eq!(fleet.keys(), [""; 0]);
 
-    let dropped = tokio::time::timeout(SECOND * 5, fleet.devices.start("a")).await;
+    let dropped = timeout(SECOND * 5, fleet.devices.start("a")).await;
     assert!(dropped.is_err());
     assert_eq!(fleet.keys(), ["a"]);
     sleep(SECOND * 60).await;
