@@ -20,7 +20,10 @@ use super::{
     by_key::ByKey,
     settings::{OnChanged, OnVanished},
 };
-use crate::{policy::Backoff, user_value::quietly};
+use crate::{
+    policy::Backoff,
+    user_value::{Each, quietly},
+};
 
 /// What is known of the rows of a table, and when it is read again.
 #[derive(Debug)]
@@ -162,7 +165,7 @@ struct Sweep<K> {
     missing: usize,
     /// How many of them the scan had missed that was refused before.
     again: usize,
-    keys: Vec<K>,
+    keys: Each<Vec<K>>,
 }
 
 /// A scan that would have stopped too many services.
@@ -485,7 +488,7 @@ where
             places: self.rows.places(),
             missing: 0,
             again: 0,
-            keys: Vec::new(),
+            keys: Each::default(),
         });
         None
     }
@@ -525,7 +528,7 @@ where
         Some(self.swept(sweep, now))
     }
 
-    fn swept(&mut self, sweep: Sweep<K>, now: Instant) -> Ended<K> {
+    fn swept(&mut self, mut sweep: Sweep<K>, now: Instant) -> Ended<K> {
         let mut ended = Ended {
             suspects: Vec::new(),
             refused: None,
@@ -543,7 +546,7 @@ where
         let same = before == Some(missing) && sweep.again == missing;
         if missing <= most || sweep.forced || same {
             self.refused = None;
-            ended.suspects = sweep.keys;
+            ended.suspects = sweep.keys.take();
         } else {
             ended.refused = Some((missing, self.rows.len()));
             self.refused = Some(Refused {

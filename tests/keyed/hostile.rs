@@ -328,6 +328,26 @@ async fn key_or_value_whose_drop_panics_ends_neither_its_supervisor_nor_the_tree
     }
 }
 
+#[actix::test]
+async fn key_whose_drop_panics_and_that_a_refused_scan_has_missed_ends_nothing() {
+    tokio::time::pause();
+    PANICS.set(None);
+    let table = Mean::new((1..=40).map(|key| (key, 0)));
+    let (root, devices) = follow(&table).await;
+    let mut events = root.events_with_capacity(1 << 12);
+    table.set(|script| script.rows.truncate(1));
+    PANICS.set(Some((Panics::Drop, 2)));
+    tokio::time::sleep(SECOND * 61).await;
+    PANICS.set(None);
+    let mut told = Vec::new();
+    while let Some(Some(event)) = events.next().now_or_never() {
+        told.push(event.kind().name());
+    }
+    assert_eq!(told, ["scan_refused"]);
+    assert_eq!(keys(&devices).len(), 40);
+    timeout(LONG, root.shutdown()).await.unwrap().unwrap();
+}
+
 /// Keys that print alike.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 struct Alike(u32);
