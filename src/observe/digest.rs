@@ -24,6 +24,8 @@ pub(super) struct Digest {
     loops: BTreeMap<Subject, Loop>,
     /// When all of them were last looked through, for what is overdue.
     looked: Option<Instant>,
+    /// What is not needed any more, and holds errors of users.
+    gone: Vec<Occurrence>,
 }
 
 /// To whom something happens over and over, and what.
@@ -111,6 +113,11 @@ impl Digest {
         records
     }
 
+    /// What is to be dropped without the lock that the digest is behind: errors are code of users, who may report something.
+    pub(super) fn take_gone(&mut self) -> Vec<Occurrence> {
+        std::mem::take(&mut self.gone)
+    }
+
     /// Whatever was not said yet, at the end.
     pub(super) fn finish(&mut self) -> Vec<Record> {
         let loops = std::mem::take(&mut self.loops);
@@ -136,18 +143,22 @@ impl Digest {
         found.named = delay(what.kind()).map(|delay| (what.generation(), delay));
         let since = now.saturating_duration_since(found.said);
         if found.turns > FREE && since < INTERVAL {
-            let count = found.unsaid.as_ref().map_or(0, |unsaid| unsaid.count);
+            let before = found.unsaid.take();
+            let count = before.as_ref().map_or(0, |unsaid| unsaid.count);
             found.unsaid = Some(Repeated {
                 count: count + 1,
                 last: what,
             });
+            self.gone.extend(before.map(|unsaid| unsaid.last));
             return None;
         }
         found.said = now;
         let unsaid = found.unsaid.take();
+        let repeats = unsaid.as_ref().map_or(0, |unsaid| unsaid.count);
+        self.gone.extend(unsaid.map(|unsaid| unsaid.last));
         Some(Record {
             what,
-            repeats: unsaid.map_or(0, |unsaid| unsaid.count),
+            repeats,
             over: since,
         })
     }
@@ -359,6 +370,25 @@ mod tests {
             .map(|r| r.2 + 1)
             .sum();
         assert_eq!(total, 1000);
+    }
+
+    #[test]
+    fn what_is_not_said_is_given_back_and_dropped_by_the_caller() {
+        let mut bench = Bench::new();
+        let error = ServiceError::new("no route");
+        let fails = |bench: &mut Bench, now| {
+            let reason = ExitReason::Failed(error.clone());
+            let kind = EventKind::ended(reason, 1.0, Restarting::Now);
+            bench.at(now, PATH, kind);
+        };
+        for now in 0..10 {
+            fails(&mut bench, now);
+        }
+        // Of the seven that were not recorded the digest needs the last one.
+        assert_eq!(bench.digest.take_gone().len(), 6);
+        fails(&mut bench, 10_010);
+        assert_eq!(bench.digest.take_gone().len(), 0);
+        assert!(bench.digest.take_gone().is_empty());
     }
 
     #[test]

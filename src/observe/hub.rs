@@ -31,7 +31,11 @@ impl EventHub {
     /// Tells tracing and every subscriber.
     pub(crate) fn report(&self, what: Occurrence) {
         if super::tracing::is_enabled() {
-            let records = self.digest().take(what.clone());
+            let mut digest = self.digest();
+            let records = digest.take(what.clone());
+            let gone = digest.take_gone();
+            drop(digest);
+            drop(gone);
             records.iter().for_each(super::tracing::write);
         }
         if self.subscriptions.listening.load(Ordering::Relaxed) > 0 {
